@@ -1,0 +1,64 @@
+import type { Address, TcpAddress } from '../base/address.ts';
+
+/** A validated `routy.toml`: defaults filled in, durations in milliseconds, sizes in bytes. */
+export interface Config {
+  readonly node: {
+    readonly name: string;
+    readonly site: string;
+    /** Absolute directory: keys, certificates, admin socket. */
+    readonly state: string;
+    /** How long a stopping node lets its streams finish, in ms. */
+    readonly drainMs: number;
+  };
+  readonly listen: { readonly address: TcpAddress } | undefined;
+  readonly peers: readonly PeerConfig[];
+  /** By service name. */
+  readonly services: ReadonlyMap<string, ServiceConfig>;
+  readonly forwards: readonly ForwardConfig[];
+  readonly fabric: FabricSettings;
+  readonly limits: LimitsConfig;
+  readonly admin: { readonly metricsListen: TcpAddress | undefined };
+  readonly log: { readonly level: LogLevel; readonly format: 'json' | 'pretty' | 'auto' };
+}
+
+export interface PeerConfig {
+  /** Tried in order, one dialled lane at a time: `address = "h:p"` or `addresses = [...]`. */
+  readonly addresses: readonly TcpAddress[];
+  /** `http://[user:pass@]host:port` or `socks5://[user:pass@]host:port`. */
+  readonly via: string | undefined;
+}
+
+export interface ServiceConfig {
+  readonly name: string;
+  readonly target: Address;
+  /** Sites (`gray`) or nodes (`gray/gray1`) that may open it; empty means nobody. */
+  readonly allow: readonly string[];
+  readonly proxyProtocol: 'v1' | 'v2' | undefined;
+  readonly connectTimeoutMs: number;
+}
+
+export interface ForwardConfig {
+  readonly listen: Address;
+  readonly to: { readonly site: string; readonly service: string };
+  readonly unavailable: { readonly kind: 'refuse' } | { readonly kind: 'hold'; readonly ms: number };
+}
+
+/** Settings that must be equal on every node; compared at every handshake. */
+export interface FabricSettings {
+  readonly heartbeatIntervalMs: number;
+  readonly heartbeatMisses: number;
+  readonly resumeTimeMs: number;
+}
+
+export interface LimitsConfig {
+  /** Most bytes of window one stream may be granted. */
+  readonly streamWindow: number;
+  /** Most bytes buffered by one session, both ways together. */
+  readonly sessionBuffer: number;
+  /** Most bytes buffered by the process. */
+  readonly processBuffer: number;
+  /** Most streams open at once in one session. */
+  readonly streams: number;
+}
+
+export type LogLevel = 'error' | 'warn' | 'info' | 'debug' | 'trace';

@@ -1,0 +1,102 @@
+/** What `routy status --json` prints: evidence, not intentions. Times are ISO 8601, UTC. */
+export interface NodeStatus {
+  readonly node: string;
+  readonly site: string;
+  readonly fabric: string;
+  readonly version: string;
+  readonly pid: number;
+  readonly startedAt: string;
+  readonly state: 'running' | 'draining';
+  /** When this node's certificate ends. */
+  readonly certificateExpiresAt: string;
+  readonly listening: { readonly address: string; readonly error: string | null } | null;
+  readonly peers: readonly PeerStatus[];
+  readonly services: readonly ServiceStatus[];
+  readonly forwards: readonly ForwardStatus[];
+  readonly buffers: { readonly usedBytes: number; readonly budgetBytes: number };
+}
+
+export interface PeerStatus {
+  /** `site/node`, or null while no session was ever established. */
+  readonly name: string | null;
+  /** `dialled` for a configured peer, `accepted` for a node that dialled here. */
+  readonly direction: 'dialled' | 'accepted';
+  /** Configured addresses (dialled) or the remote address (accepted). */
+  readonly addresses: readonly string[];
+  readonly state: 'up' | 'dialling' | 'backoff' | 'refused' | 'down';
+  /** Since when the state is what it is. */
+  readonly since: string;
+  /** Why it is not up; null when it is. */
+  readonly reason: string | null;
+  /** What to do about it, when known. */
+  readonly hint: string | null;
+  /** Consecutive failed attempts. */
+  readonly attempts: number;
+  readonly nextAttemptInMs: number | null;
+  readonly session: SessionStatus | null;
+}
+
+export interface SessionStatus {
+  readonly id: string;
+  readonly epoch: number;
+  readonly remoteAddress: string;
+  readonly security: string;
+  readonly rttMs: number | null;
+  /** Peer's clock minus this node's. */
+  readonly clockOffsetMs: number | null;
+  readonly streams: number;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  readonly bufferedBytes: number;
+  /** Services the peer offers to this node. */
+  readonly offers: readonly string[];
+}
+
+/** The last end-to-end result of a service or forward. */
+export interface LastResult {
+  readonly at: string;
+  readonly ok: boolean;
+  /** `connected`, or why it failed. */
+  readonly detail: string;
+  /** The node at the other end, `site/node`. */
+  readonly peer: string | null;
+}
+
+export interface ServiceStatus {
+  readonly name: string;
+  readonly target: string;
+  readonly allow: readonly string[];
+  readonly streams: number;
+  readonly opened: number;
+  readonly refused: number;
+  readonly last: LastResult | null;
+}
+
+export interface ForwardStatus {
+  readonly listen: string;
+  readonly to: string;
+  readonly state: 'listening' | 'unavailable' | 'holding' | 'error';
+  /** Why it is not listening; null when it is. */
+  readonly reason: string | null;
+  readonly streams: number;
+  readonly opened: number;
+  readonly refused: number;
+  readonly last: LastResult | null;
+}
+
+export interface PingReply {
+  readonly peer: string;
+  readonly sequence: number;
+  readonly rttMs: number;
+  readonly clockOffsetMs: number;
+}
+
+/** What a reload did. `applied` is false when the file was refused; then nothing changed. */
+export interface ReloadReport {
+  readonly applied: boolean;
+  readonly changes: readonly string[];
+  /** Keys that changed in the file but need a restart. */
+  readonly restartRequired: readonly string[];
+  /** Streams that were reset because their service or forward went away. */
+  readonly streamsReset: number;
+}

@@ -1,0 +1,49 @@
+import type { RoutyError } from '../base/errors.ts';
+import type { Identity } from '../base/identity.ts';
+
+/** What a lane needs to prove who it is and to judge who the other end is. All PEM. */
+export interface TlsCredentials {
+  readonly identity: Identity;
+  /** The node's certificate followed by the CA's. */
+  readonly certChainPem: string;
+  readonly keyPem: string;
+  /** The fabric CA's certificate: the only root that is trusted. */
+  readonly caPem: string;
+}
+
+export interface LaneHandlers {
+  /** Decrypted bytes, in order, any size. The view is the receiver's to keep. */
+  onData(chunk: Uint8Array): void;
+  /** The queue fell to zero after a `write` that returned false. */
+  onDrain(): void;
+  /** Once, last: the lane is gone. `error` is undefined after a clean end by either side. */
+  onClose(error: RoutyError | undefined): void;
+}
+
+/**
+ * One authenticated connection that carries a session's frames. Session code must not know which
+ * transport is behind it.
+ */
+export interface Lane {
+  /** From the peer's certificate, already verified against the fabric's CA. */
+  readonly peer: Identity;
+  readonly direction: 'dialled' | 'accepted';
+  /** `host:port`. */
+  readonly remoteAddress: string;
+  /** `host:port`. */
+  readonly localAddress: string;
+  /** For people: `TLSv1.3 TLS_AES_128_GCM_SHA256`. */
+  readonly security: string;
+  /** Bytes accepted by `write` that the operating system has not taken yet. */
+  readonly queuedBytes: number;
+  /** Sets the handlers and starts reading. Called exactly once. */
+  bind(handlers: LaneHandlers): void;
+  /** Queues the buffers in order as one gathered write; false asks the caller to wait for `onDrain`. */
+  write(buffers: readonly Uint8Array[]): boolean;
+  pause(): void;
+  resume(): void;
+  /** Sends what is queued, then ends the connection. */
+  end(): void;
+  /** Ends the connection now; queued bytes are lost. */
+  destroy(error?: RoutyError): void;
+}
