@@ -1,15 +1,7 @@
 import type { RoutyError } from '../base/errors.ts';
 import type { Identity } from '../base/identity.ts';
 
-/** What a lane needs to prove who it is and to judge who the other end is. All PEM. */
-export interface TlsCredentials {
-  readonly identity: Identity;
-  /** The node's certificate followed by the CA's. */
-  readonly certChainPem: string;
-  readonly keyPem: string;
-  /** The fabric CA's certificate: the only root that is trusted. */
-  readonly caPem: string;
-}
+export type { TlsCredentials } from '../base/credentials.ts';
 
 export interface LaneHandlers {
   /** Decrypted bytes, in order, any size. The view is the receiver's to keep. */
