@@ -1,5 +1,8 @@
 import type { Socket } from 'node:net';
 import type { Identity } from '../base/identity.ts';
+import type { LaneCode, StreamCode } from '../wire/codes.ts';
+
+export type { LaneCode, StreamCode } from '../wire/codes.ts';
 
 /** What the opener of a `tcp` stream asks for. */
 export interface OpenRequest {
@@ -11,21 +14,6 @@ export interface OpenRequest {
   readonly source: { readonly address: string; readonly port: number } | undefined;
   readonly destination: { readonly address: string; readonly port: number } | undefined;
 }
-
-/** Why a stream was refused or reset; the names of the wire's stream codes (`docs/PROTOCOL.md`). */
-export type StreamCode =
-  | 'cancelled'
-  | 'target-refused'
-  | 'target-timeout'
-  | 'target-unreachable'
-  | 'unknown-service'
-  | 'not-allowed'
-  | 'unsupported-protocol'
-  | 'overload'
-  | 'draining'
-  | 'connection-reset'
-  | 'session-lost'
-  | 'internal';
 
 /** A stream the peer wants to open. Exactly one of `accept` and `refuse` is called, any time later. */
 export interface IncomingStream {
@@ -66,23 +54,6 @@ export interface PeerHello {
 export type Admission =
   | { readonly ok: true }
   | { readonly ok: false; readonly code: LaneCode; readonly reason: string };
-
-/** Why a lane or session was closed; the names of the wire's lane codes (`docs/PROTOCOL.md`). */
-export type LaneCode =
-  | 'normal'
-  | 'shutdown'
-  | 'protocol-error'
-  | 'version-mismatch'
-  | 'settings-mismatch'
-  | 'identity-mismatch'
-  | 'not-authorized'
-  | 'stale-epoch'
-  | 'taken-over'
-  | 'heartbeat-timeout'
-  | 'handshake-timeout'
-  | 'overload'
-  | 'lane-lost'
-  | 'internal';
 
 /** Why a session ended. */
 export interface SessionEnd {

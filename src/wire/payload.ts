@@ -1,0 +1,193 @@
+import { isName } from '../base/identity.ts';
+import { type LaneCode, laneCodeName, type StreamCode, streamCodeName } from './codes.ts';
+import { readU64 } from './decode.ts';
+import { OFFSET_MAX } from './layout.ts';
+import { ProtocolError } from './protocol-error.ts';
+import { utf8Decode, utf8DecodeForLog } from './text.ts';
+
+/** HELLO, as it is on the wire. Unknown members are ignored, so later versions may add some. */
+export interface Hello {
+  readonly versions: readonly number[];
+  readonly capabilities: readonly string[];
+  readonly fabric: string;
+  readonly site: string;
+  readonly node: string;
+  /** For people: `routy/0.1.0`. */
+  readonly software: string;
+  /** 32 hex digits, random per process start. */
+  readonly instance: string;
+  readonly session: { readonly id: string; readonly epoch: number };
+  /** Values that must be equal on both ends, as people write them. */
+  readonly settings: Readonly<Record<string, string>>;
+  /** Bytes the peer may send on a stream it opens before it is accepted. */
+  readonly initialWindow: number;
+  /** Wall clock on sending, µs since 1970. */
+  readonly clockUs: number;
+}
+
+/** OPEN's payload. */
+export interface OpenPayload {
+  readonly protocol: string;
+  readonly versions: readonly number[];
+  readonly capabilities: readonly string[];
+  readonly service: string;
+  readonly source?: Endpoint;
+  readonly destination?: Endpoint;
+}
+
+export interface Endpoint {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** ACCEPT's payload: what the acceptor picked. */
+export interface AcceptPayload {
+  readonly version: number;
+  readonly capabilities: readonly string[];
+}
+
+const HEX32 = /^[0-9a-f]{32}$/;
+const INITIAL_WINDOW_MAX = 1024 * 1024;
+
+export function parseHello(payload: Uint8Array): Hello {
+  const json = parseObject(payload, 'HELLO');
+  const session = asObject(json.session, 'HELLO session');
+  const hello: Hello = {
+    versions: numberList(json.versions, 'HELLO versions'),
+    capabilities: textList(json.capabilities, 'HELLO capabilities'),
+    fabric: name(json.fabric, 'HELLO fabric'),
+    site: name(json.site, 'HELLO site'),
+    node: name(json.node, 'HELLO node'),
+    software: text(json.software, 'HELLO software', 100),
+    instance: hex32(json.instance, 'HELLO instance'),
+    session: {
+      id: hex32(session.id, 'HELLO session id'),
+      epoch: integer(session.epoch, 'HELLO epoch', 1, OFFSET_MAX),
+    },
+    settings: textRecord(json.settings, 'HELLO settings'),
+    initialWindow: integer(json.initialWindow, 'HELLO initialWindow', 0, INITIAL_WINDOW_MAX),
+    clockUs: integer(json.clockUs, 'HELLO clockUs', 0, OFFSET_MAX),
+  };
+  return hello;
+}
+
+export function parseOpen(payload: Uint8Array): OpenPayload {
+  const json = parseObject(payload, 'OPEN');
+  const source = endpoint(json.source, 'OPEN source');
+  const destination = endpoint(json.destination, 'OPEN destination');
+  return {
+    protocol: name(json.protocol, 'OPEN protocol'),
+    versions: numberList(json.versions, 'OPEN versions'),
+    capabilities: textList(json.capabilities, 'OPEN capabilities'),
+    service: text(json.service, 'OPEN service', 255),
+    ...(source && { source }),
+    ...(destination && { destination }),
+  };
+}
+
+export function parseAccept(payload: Uint8Array): AcceptPayload {
+  const json = parseObject(payload, 'ACCEPT');
+  return {
+    version: integer(json.version, 'ACCEPT version', 1, 65535),
+    capabilities: textList(json.capabilities, 'ACCEPT capabilities'),
+  };
+}
+
+/** OFFERS: names of services. */
+export function parseOffers(payload: Uint8Array): string[] {
+  const json = parseJson(payload, 'OFFERS');
+  if (!Array.isArray(json)) throw bad('OFFERS', 'is not an array');
+  return json.map((item) => name(item, 'OFFERS item'));
+}
+
+export function parseReset(payload: Uint8Array): { code: StreamCode; reason: string } {
+  return { code: streamCodeName(u16(payload)), reason: utf8DecodeForLog(payload.subarray(2)) };
+}
+
+export function parseClose(payload: Uint8Array): { code: LaneCode; reason: string } {
+  return { code: laneCodeName(u16(payload)), reason: utf8DecodeForLog(payload.subarray(2)) };
+}
+
+/** The `index`th u64 of a payload of numbers; refuses one beyond 2^53-1. */
+export function parseNumber(payload: Uint8Array, index: number): number {
+  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
+  const value = readU64(view, 8 * index);
+  if (value > OFFSET_MAX) throw new ProtocolError('frame-payload', 'a number beyond 2^53');
+  return value;
+}
+
+function u16(payload: Uint8Array): number {
+  return payload[0]! * 256 + payload[1]!;
+}
+
+function parseJson(payload: Uint8Array, what: string): unknown {
+  try {
+    return JSON.parse(utf8Decode(payload));
+  } catch {
+    throw bad(what, 'is not JSON');
+  }
+}
+
+function parseObject(payload: Uint8Array, what: string): Record<string, unknown> {
+  return asObject(parseJson(payload, what), what);
+}
+
+function asObject(value: unknown, what: string): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw bad(what, 'is not an object');
+  }
+  return value as Record<string, unknown>;
+}
+
+function text(value: unknown, what: string, lengthMax: number): string {
+  if (typeof value !== 'string' || value.length > lengthMax) {
+    throw bad(what, `is not a text of at most ${lengthMax} characters`);
+  }
+  return value;
+}
+
+function name(value: unknown, what: string): string {
+  if (typeof value !== 'string' || !isName(value)) throw bad(what, 'is not a name');
+  return value;
+}
+
+function hex32(value: unknown, what: string): string {
+  if (typeof value !== 'string' || !HEX32.test(value)) throw bad(what, 'is not 32 hex digits');
+  return value;
+}
+
+function integer(value: unknown, what: string, min: number, max: number): number {
+  if (!Number.isSafeInteger(value) || (value as number) < min || (value as number) > max) {
+    throw bad(what, `is not an integer from ${min} to ${max}`);
+  }
+  return value as number;
+}
+
+function numberList(value: unknown, what: string): number[] {
+  if (!Array.isArray(value) || value.length > 32) throw bad(what, 'is not a list of numbers');
+  return value.map((item) => integer(item, what, 1, 65535));
+}
+
+function textList(value: unknown, what: string): string[] {
+  if (!Array.isArray(value) || value.length > 64) throw bad(what, 'is not a list of texts');
+  return value.map((item) => text(item, what, 64));
+}
+
+function textRecord(value: unknown, what: string): Record<string, string> {
+  const entries = Object.entries(asObject(value, what));
+  if (entries.length > 64) throw bad(what, 'has more than 64 members');
+  return Object.fromEntries(entries.map(([key, item]) => [key, text(item, what, 256)]));
+}
+
+function endpoint(value: unknown, what: string): Endpoint | undefined {
+  if (value === undefined) return undefined;
+  const json = asObject(value, what);
+  return {
+    address: text(json.address, `${what} address`, 64),
+    port: integer(json.port, `${what} port`, 0, 65535),
+  };
+}
+
+function bad(what: string, problem: string): ProtocolError {
+  return new ProtocolError('frame-payload', `${what} ${problem}`);
+}
