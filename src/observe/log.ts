@@ -1,0 +1,149 @@
+import { type DestinationStream, destination, type Logger, pino } from 'pino';
+import { PinoPretty } from 'pino-pretty';
+import type { LogLevel } from '../config/types.ts';
+import { redactFields, redactText } from './redact.ts';
+import { RepeatLimiter } from './repeat-limiter.ts';
+
+/** Fields of a line besides `event` and the message. Secrets are taken out before writing. */
+export interface LogFields {
+  /** The other node, `site/node`. */
+  readonly peer?: string | undefined;
+  /** Stable, kebab-case. */
+  readonly code?: string | undefined;
+  /** What happened, for people. */
+  readonly reason?: string | undefined;
+  /** What to do about it. */
+  readonly hint?: string | undefined;
+  readonly [name: string]: unknown;
+}
+
+/** `event` is a stable kebab-case name programs match on; `message` is one line for people. */
+type Write = (event: string, message: string, fields?: LogFields) => void;
+
+export interface Log {
+  readonly error: Write;
+  readonly warn: Write;
+  readonly info: Write;
+  readonly debug: Write;
+  readonly trace: Write;
+  /**
+   * A warning that may come many times. The same failure (event and all fields but `attempts` and
+   * `delayMs`) is written at once the first time, afterwards as one line a minute with `repeated`.
+   */
+  readonly failure: Write;
+  level(): LogLevel;
+  setLevel(level: LogLevel): void;
+  /** Writes what is still counted and stops the minute timer. */
+  close(): void;
+}
+
+export interface LogOptions {
+  readonly level: LogLevel;
+  /** `auto`: pretty when stdout is a terminal, else JSON. */
+  readonly format: 'json' | 'pretty' | 'auto';
+  /** Where lines go instead of stdout; for tests. */
+  readonly stream?: DestinationStream;
+  /** How long repeated failures are counted, in ms; a minute by default. */
+  readonly repeatIntervalMs?: number;
+}
+
+const REPEAT_INTERVAL_MS = 60_000;
+/** Different failures remembered at once; a port scan must not fill the memory. */
+const REPEAT_KEYS_MAX = 1_000;
+
+interface Failure {
+  readonly event: string;
+  readonly message: string;
+  readonly fields: LogFields;
+}
+
+/** The node's log: pino on stdout, synchronous so that the last line before an end is not lost. */
+export function createLog(options: LogOptions): Log {
+  const logger = pino(
+    {
+      level: options.level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    openStream(options),
+  );
+  return new PinoLog(logger, options.repeatIntervalMs ?? REPEAT_INTERVAL_MS);
+}
+
+function openStream(options: LogOptions): DestinationStream {
+  const pretty =
+    options.format === 'pretty' || (options.format === 'auto' && process.stdout.isTTY === true);
+  const target = options.stream ?? destination({ dest: 1, sync: true });
+  if (!pretty) return target;
+  return PinoPretty({
+    destination: target as NodeJS.WritableStream,
+    colorize: options.stream === undefined && process.stdout.isTTY === true,
+    translateTime: 'SYS:HH:MM:ss.l',
+    ignore: 'event',
+    singleLine: true,
+    sync: true,
+  });
+}
+
+class PinoLog implements Log {
+  readonly #logger: Logger;
+  readonly #repeats: RepeatLimiter<Failure>;
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(logger: Logger, repeatIntervalMs: number) {
+    this.#logger = logger;
+    this.#repeats = new RepeatLimiter(repeatIntervalMs, REPEAT_KEYS_MAX);
+    this.#timer = setInterval(
+      () => this.#report(this.#repeats.due(performance.now())),
+      repeatIntervalMs / 4,
+    );
+    this.#timer.unref();
+  }
+
+  readonly error: Write = (event, message, fields) => this.#write('error', event, message, fields);
+  readonly warn: Write = (event, message, fields) => this.#write('warn', event, message, fields);
+  readonly info: Write = (event, message, fields) => this.#write('info', event, message, fields);
+  readonly debug: Write = (event, message, fields) => this.#write('debug', event, message, fields);
+  readonly trace: Write = (event, message, fields) => this.#write('trace', event, message, fields);
+
+  readonly failure: Write = (event, message, fields = {}) => {
+    const failure = { event, message, fields };
+    if (this.#repeats.note(performance.now(), failureKey(failure), failure)) {
+      this.#write('warn', event, message, fields);
+    } else {
+      this.#write('debug', event, message, fields);
+    }
+  };
+
+  level(): LogLevel {
+    return this.#logger.level as LogLevel;
+  }
+
+  setLevel(level: LogLevel): void {
+    this.#logger.level = level;
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.#report(this.#repeats.flush());
+  }
+
+  #report(repeated: readonly { value: Failure; count: number }[]): void {
+    for (const { value, count } of repeated) {
+      const message = `${value.message} (${count} more since the last line)`;
+      this.#write('warn', value.event, message, { ...value.fields, repeated: count });
+    }
+  }
+
+  #write(level: LogLevel, event: string, message: string, fields: LogFields = {}): void {
+    if (!this.#logger.isLevelEnabled(level)) return;
+    this.#logger[level]({ event, ...redactFields(fields) }, redactText(message));
+  }
+}
+
+/** What makes two failures the same: everything but the figures that grow from one to the next. */
+function failureKey(failure: Failure): string {
+  const { attempts: _attempts, delayMs: _delayMs, ...same } = failure.fields;
+  return JSON.stringify([failure.event, same]);
+}

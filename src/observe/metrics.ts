@@ -1,0 +1,245 @@
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import type { NodeStatus, PeerStatus } from '../node/status.ts';
+
+/**
+ * The figures of one node for Prometheus. Gauges are read from the node's status when somebody asks,
+ * so nothing is done per chunk; only rare events are counted as they happen.
+ */
+export interface Metrics {
+  /** Where figures come from; without it only the process's own are shown. */
+  bind(status: () => NodeStatus): void;
+  /** An attempt to dial a peer ended; `outcome` is `established` or why not (a stable code). */
+  dialAttempt(outcome: string): void;
+  /** A lane, session or stream was refused; `reason` is a stable code. */
+  refusal(reason: string): void;
+  /** A listener had to be opened again after an error. */
+  listenerRestart(listener: string): void;
+  /** Prometheus text format 0.0.4. */
+  text(): Promise<string>;
+}
+
+/** How often the event loop's lag is sampled, in ms; the default of 10 would wake small boxes. */
+const LAG_SAMPLE_MS = 100;
+
+export function createMetrics(): Metrics {
+  const registry = new Registry();
+  let status: (() => NodeStatus) | undefined;
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LAG_SAMPLE_MS });
+  const read = (): NodeStatus | undefined => status?.();
+  addSessionMetrics(registry, read);
+  addStreamMetrics(registry, read);
+  const counters = addCounters(registry);
+  return {
+    bind: (provider) => {
+      status = provider;
+    },
+    dialAttempt: (outcome) => counters.dials.inc({ outcome }),
+    refusal: (reason) => counters.refusals.inc({ reason }),
+    listenerRestart: (listener) => counters.restarts.inc({ listener }),
+    text: () => registry.metrics(),
+  };
+}
+
+type Read = () => NodeStatus | undefined;
+
+const SESSION_STATES = ['up', 'dialling', 'backoff', 'refused', 'down'] as const;
+
+function addSessionMetrics(registry: Registry, read: Read): void {
+  pulled(
+    registry,
+    read,
+    'routy_sessions',
+    'Peers by state of their session.',
+    ['state'],
+    (gauge, node) => {
+      for (const state of SESSION_STATES) {
+        gauge.set({ state }, node.peers.filter((peer) => peer.state === state).length);
+      }
+    },
+  );
+  pulled(
+    registry,
+    read,
+    'routy_lanes',
+    'TLS connections that carry a session.',
+    [],
+    (gauge, node) => {
+      gauge.set(node.peers.filter((peer) => peer.session !== null).length);
+    },
+  );
+  perPeer(registry, read, 'routy_session_rtt_seconds', 'Round-trip time of heartbeats.', (peer) =>
+    seconds(peer.session?.rttMs),
+  );
+  perPeer(
+    registry,
+    read,
+    'routy_clock_offset_seconds',
+    "The peer's clock minus this node's.",
+    (peer) => seconds(peer.session?.clockOffsetMs),
+  );
+  pulled(
+    registry,
+    read,
+    'routy_certificate_expires_seconds',
+    "When this node's certificate ends, Unix time.",
+    [],
+    (gauge, node) => {
+      gauge.set(Date.parse(node.certificateExpiresAt) / 1000);
+    },
+  );
+}
+
+function addStreamMetrics(registry: Registry, read: Read): void {
+  const labels = ['kind', 'name'];
+  pulled(registry, read, 'routy_streams_open', 'Streams open now.', labels, (gauge, node) => {
+    for (const each of endpoints(node)) gauge.set(each.labels, each.streams);
+  });
+  pulledCounter(
+    registry,
+    read,
+    'routy_streams_total',
+    'Streams opened.',
+    labels,
+    (counter, node) => {
+      for (const each of endpoints(node)) counter.inc(each.labels, each.opened);
+    },
+  );
+  pulledCounter(
+    registry,
+    read,
+    'routy_streams_refused_total',
+    'Streams refused.',
+    labels,
+    (counter, node) => {
+      for (const each of endpoints(node)) counter.inc(each.labels, each.refused);
+    },
+  );
+  pulledCounter(
+    registry,
+    read,
+    'routy_stream_bytes_total',
+    'Stream payload of the current sessions.',
+    ['direction', 'peer'],
+    (counter, node) => {
+      for (const { name, session } of node.peers) {
+        if (session === null) continue;
+        const peer = name ?? 'unknown';
+        counter.inc({ direction: 'sent', peer }, session.bytesSent);
+        counter.inc({ direction: 'received', peer }, session.bytesReceived);
+      }
+    },
+  );
+  pulled(registry, read, 'routy_buffer_bytes', 'Bytes held in buffers.', [], (gauge, node) => {
+    gauge.set(node.buffers.usedBytes);
+  });
+  pulled(
+    registry,
+    read,
+    'routy_buffer_budget_bytes',
+    'Most bytes buffers may hold.',
+    [],
+    (gauge, node) => {
+      gauge.set(node.buffers.budgetBytes);
+    },
+  );
+}
+
+interface Counters {
+  readonly dials: Counter;
+  readonly refusals: Counter;
+  readonly restarts: Counter;
+}
+
+function addCounters(registry: Registry): Counters {
+  const counter = (name: string, help: string, labelNames: string[]): Counter =>
+    new Counter({ name, help, labelNames, registers: [registry] });
+  return {
+    dials: counter('routy_dial_attempts_total', 'Attempts to dial a peer, by outcome.', [
+      'outcome',
+    ]),
+    refusals: counter('routy_refusals_total', 'Lanes, sessions and streams refused.', ['reason']),
+    restarts: counter('routy_listener_restarts_total', 'Listeners opened again after an error.', [
+      'listener',
+    ]),
+  };
+}
+
+/** A gauge whose value is read at scrape time; labels of things that went away disappear. */
+function pulled(
+  registry: Registry,
+  read: Read,
+  name: string,
+  help: string,
+  labelNames: string[],
+  fill: (gauge: Gauge, node: NodeStatus) => void,
+): void {
+  new Gauge({
+    name,
+    help,
+    labelNames,
+    registers: [registry],
+    collect() {
+      this.reset();
+      const node = read();
+      if (node !== undefined) fill(this, node);
+    },
+  });
+}
+
+/** The same for a figure the node itself counts. */
+function pulledCounter(
+  registry: Registry,
+  read: Read,
+  name: string,
+  help: string,
+  labelNames: string[],
+  fill: (counter: Counter, node: NodeStatus) => void,
+): void {
+  new Counter({
+    name,
+    help,
+    labelNames,
+    registers: [registry],
+    collect() {
+      this.reset();
+      const node = read();
+      if (node !== undefined) fill(this, node);
+    },
+  });
+}
+
+function perPeer(
+  registry: Registry,
+  read: Read,
+  name: string,
+  help: string,
+  value: (peer: PeerStatus) => number | undefined,
+): void {
+  pulled(registry, read, name, help, ['peer'], (gauge, node) => {
+    for (const peer of node.peers) {
+      const figure = value(peer);
+      if (figure !== undefined) gauge.set({ peer: peer.name ?? 'unknown' }, figure);
+    }
+  });
+}
+
+function seconds(ms: number | null | undefined): number | undefined {
+  return ms === null || ms === undefined ? undefined : ms / 1000;
+}
+
+interface Endpoint {
+  readonly labels: { readonly kind: 'service' | 'forward'; readonly name: string };
+  readonly streams: number;
+  readonly opened: number;
+  readonly refused: number;
+}
+
+function endpoints(node: NodeStatus): Endpoint[] {
+  const services = node.services.map((service): Endpoint => {
+    return { ...service, labels: { kind: 'service', name: service.name } };
+  });
+  const forwards = node.forwards.map((forward): Endpoint => {
+    return { ...forward, labels: { kind: 'forward', name: `${forward.listen} ${forward.to}` } };
+  });
+  return [...services, ...forwards];
+}

@@ -1,0 +1,73 @@
+/** A value that came again and again, and how often since it was last reported. */
+export interface Repeated<T> {
+  readonly value: T;
+  readonly count: number;
+}
+
+interface Entry<T> {
+  value: T;
+  count: number;
+  sinceMs: number;
+}
+
+/**
+ * Keeps a failure that repeats from filling the log: the first is reported at once, the following
+ * ones are counted and reported together once an interval. A failure that stayed away for a whole
+ * interval is forgotten, so its next coming is a first again. Pure: time is an argument.
+ */
+export class RepeatLimiter<T> {
+  readonly #intervalMs: number;
+  readonly #keysMax: number;
+  readonly #entries = new Map<string, Entry<T>>();
+
+  /** `keysMax` bounds memory: beyond it the failure that began longest ago is forgotten. */
+  constructor(intervalMs: number, keysMax: number) {
+    this.#intervalMs = intervalMs;
+    this.#keysMax = keysMax;
+  }
+
+  /** True when this one is to be reported now, false when it was only counted. */
+  note(nowMs: number, key: string, value: T): boolean {
+    const entry = this.#entries.get(key);
+    if (entry !== undefined) {
+      entry.count += 1;
+      entry.value = value;
+      return false;
+    }
+    if (this.#entries.size >= this.#keysMax) this.#forgetOldest();
+    this.#entries.set(key, { value, count: 0, sinceMs: nowMs });
+    return true;
+  }
+
+  /** What repeated during an interval that has ended; called from time to time. */
+  due(nowMs: number): Repeated<T>[] {
+    const repeated: Repeated<T>[] = [];
+    for (const [key, entry] of this.#entries) {
+      if (nowMs - entry.sinceMs < this.#intervalMs) continue;
+      if (entry.count === 0) {
+        this.#entries.delete(key);
+        continue;
+      }
+      repeated.push({ value: entry.value, count: entry.count });
+      entry.count = 0;
+      entry.sinceMs = nowMs;
+    }
+    return repeated;
+  }
+
+  /** Everything counted and not yet reported; forgets all. */
+  flush(): Repeated<T>[] {
+    const rest = [...this.#entries.values()].filter((entry) => entry.count > 0);
+    this.#entries.clear();
+    return rest.map(({ value, count }) => ({ value, count }));
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  #forgetOldest(): void {
+    const oldest = this.#entries.keys().next();
+    if (oldest.done !== true) this.#entries.delete(oldest.value);
+  }
+}
