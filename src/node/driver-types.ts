@@ -39,6 +39,11 @@ export type StreamEndHandler = (end: StreamEnd) => void;
 /** Told to the opener of a stream. `onAccepted` comes at most once, `onEnd` exactly once, last. */
 export interface OpenHandlers {
   onAccepted(): void;
+  /**
+   * Refused before any byte of the socket was read. True: the opener takes the socket back, untouched
+   * and paused, to try elsewhere, and this stream has no `onEnd`. False, or no such method: `onEnd`.
+   */
+  onRefused?(code: StreamCode, reason: string): boolean;
   onEnd: StreamEndHandler;
 }
 
