@@ -1,0 +1,210 @@
+import type { Socket } from 'node:net';
+import { formatAddress } from '../base/address.ts';
+import type { RoutyError } from '../base/errors.ts';
+import type { ForwardConfig } from '../config/types.ts';
+import type { OpenHandlers, OpenRequest, StreamCode, StreamEnd } from './driver-types.ts';
+import { HoldQueue } from './hold.ts';
+import { LocalListener } from './listener.ts';
+import { Tally } from './results.ts';
+import type { LiveSession } from './sessions.ts';
+import { resetSocket } from './sockets.ts';
+import type { ForwardStatus } from './status.ts';
+
+/** What a forward asks of the node around it. */
+export interface ForwardHost {
+  candidates(site: string, service: string): LiveSession[];
+  whyUnreachable(site: string, service: string): string;
+  nowMs(): number;
+  retryDelayMs(attempt: number): number;
+  /** The forward's state is another one now. */
+  onState(forward: Forward): void;
+  onAcceptError(forward: Forward, error: RoutyError): void;
+  /** A client's connection came to nothing. */
+  onRefused(forward: Forward, code: StreamCode | 'unavailable', reason: string): void;
+}
+
+/**
+ * One forward: a local address and the connections that came in there. It listens while a live
+ * session offers its service, or always when it is configured to hold clients.
+ */
+export class Forward {
+  readonly config: ForwardConfig;
+  readonly tally = new Tally();
+  readonly host: ForwardHost;
+  readonly #listener: LocalListener;
+  readonly #held: HoldQueue | undefined;
+  readonly #streams = new Set<ForwardStream>();
+  #candidates: readonly LiveSession[] = [];
+  #open = false;
+
+  constructor(config: ForwardConfig, host: ForwardHost) {
+    this.config = config;
+    this.host = host;
+    this.#listener = new LocalListener(
+      config.listen,
+      {
+        onSocket: (socket) => this.#onSocket(socket),
+        onState: () => host.onState(this),
+        onAcceptError: (error) => host.onAcceptError(this, error),
+      },
+      host,
+    );
+    if (config.unavailable.kind === 'hold') {
+      this.#held = new HoldQueue(config.unavailable.ms, (socket) => this.#giveUp(socket));
+    }
+  }
+
+  /** `unix:/run/db.sock -> gray/postgres`. */
+  get name(): string {
+    return `${formatAddress(this.config.listen)} -> ${this.to}`;
+  }
+
+  get to(): string {
+    return `${this.config.to.site}/${this.config.to.service}`;
+  }
+
+  /** Begins to follow the sessions: listens when it can be served. */
+  start(): void {
+    this.#open = true;
+    this.update();
+  }
+
+  /** Takes note of which sessions offer the service now. */
+  update(): void {
+    if (!this.#open) return;
+    const { site, service } = this.config.to;
+    this.#candidates = this.host.candidates(site, service);
+    const served = this.#candidates.length > 0;
+    const { listening } = this.#listener;
+    if (served || this.#held !== undefined) this.#listener.open();
+    else this.#listener.close();
+    if (served) this.#held?.release((socket) => this.#forward(socket));
+    if (listening !== this.#listener.listening) this.host.onState(this);
+  }
+
+  /** Stops listening; held clients are reset, connections in progress go on. */
+  stop(): void {
+    this.#open = false;
+    this.#candidates = [];
+    this.#listener.close();
+    this.#held?.release(resetSocket);
+  }
+
+  /** Resets every connection of this forward and says how many there were. */
+  resetStreams(): number {
+    const count = this.#streams.size;
+    for (const stream of this.#streams) resetSocket(stream.socket);
+    return count;
+  }
+
+  get streams(): number {
+    return this.#streams.size;
+  }
+
+  status(): ForwardStatus {
+    const { tally } = this;
+    return {
+      listen: formatAddress(this.#listener.address),
+      to: this.to,
+      ...this.#state(),
+      streams: this.#streams.size,
+      opened: tally.opened,
+      refused: tally.refused,
+      last: tally.last,
+    };
+  }
+
+  #state(): Pick<ForwardStatus, 'state' | 'reason'> {
+    const { error, listening } = this.#listener;
+    const { site, service } = this.config.to;
+    if (error !== undefined) return { state: 'error', reason: error.message };
+    if (!this.#open) return { state: 'unavailable', reason: 'the node drains' };
+    if (this.#candidates.length === 0) {
+      const reason = this.host.whyUnreachable(site, service);
+      return { state: listening ? 'holding' : 'unavailable', reason };
+    }
+    return listening
+      ? { state: 'listening', reason: null }
+      : { state: 'unavailable', reason: 'about to listen' };
+  }
+
+  #onSocket(socket: Socket): void {
+    if (this.#candidates.length > 0) this.#forward(socket);
+    else if (this.#held?.add(socket) !== true) this.#giveUp(socket);
+  }
+
+  #forward(socket: Socket): void {
+    const stream = new ForwardStream(this, socket, this.#candidates);
+    this.#streams.add(stream);
+    stream.openAtNext();
+  }
+
+  #giveUp(socket: Socket): void {
+    const reason = this.host.whyUnreachable(this.config.to.site, this.config.to.service);
+    this.turnedAway('unavailable', reason, null);
+    resetSocket(socket);
+  }
+
+  turnedAway(code: StreamCode | 'unavailable', reason: string, peer: string | null): void {
+    this.tally.turnedAway(this.host.nowMs(), code, reason, peer);
+    this.host.onRefused(this, code, reason);
+  }
+
+  ended(stream: ForwardStream): void {
+    this.#streams.delete(stream);
+  }
+}
+
+/** One client's connection. A class and not closures: there is one for every connection. */
+class ForwardStream implements OpenHandlers {
+  readonly socket: Socket;
+  readonly #forward: Forward;
+  readonly #request: OpenRequest;
+  readonly #candidates: readonly LiveSession[];
+  #tried = 0;
+  #accepted = false;
+
+  constructor(forward: Forward, socket: Socket, candidates: readonly LiveSession[]) {
+    this.socket = socket;
+    this.#forward = forward;
+    this.#candidates = candidates;
+    this.#request = {
+      protocol: 'tcp',
+      service: forward.config.to.service,
+      source: endpoint(socket.remoteAddress, socket.remotePort),
+      destination: endpoint(socket.localAddress, socket.localPort),
+    };
+  }
+
+  openAtNext(): void {
+    const session = this.#candidates[this.#tried]!;
+    this.#tried += 1;
+    session.driver.open(this.#request, this.socket, this);
+  }
+
+  onAccepted(): void {
+    this.#accepted = true;
+    this.#forward.tally.connected(this.#forward.host.nowMs(), this.#peer);
+  }
+
+  /** No byte has passed: a session that drains is no reason to lose the client. */
+  onRefused(code: StreamCode): boolean {
+    if (code !== 'draining' || this.#tried >= this.#candidates.length) return false;
+    this.openAtNext();
+    return true;
+  }
+
+  onEnd(end: StreamEnd): void {
+    this.#forward.ended(this);
+    if (this.#accepted) return;
+    this.#forward.turnedAway(end.code ?? 'cancelled', end.reason, this.#peer);
+  }
+
+  get #peer(): string {
+    return this.#candidates[this.#tried - 1]!.name;
+  }
+}
+
+function endpoint(address: string | undefined, port: number | undefined): OpenRequest['source'] {
+  return address === undefined || port === undefined ? undefined : { address, port };
+}

@@ -1,0 +1,161 @@
+import { chmodSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import { type Address, formatAddress } from '../base/address.ts';
+import { RoutyError } from '../base/errors.ts';
+import { removeStaleSocket } from './sockets.ts';
+
+export interface ListenerHandlers {
+  /** A client connected; the socket is paused, half-open allowed, without Nagle's delay. */
+  onSocket(socket: Socket): void;
+  /** Listening began, ended or failed. */
+  onState(): void;
+  /** A connection could not be accepted (`EMFILE`, say); listening goes on. */
+  onAcceptError(error: RoutyError): void;
+}
+
+export interface ListenerOptions {
+  /** How long to wait after the given failed attempt, counted from 1, in ms. */
+  retryDelayMs(attempt: number): number;
+}
+
+const UNIX_SOCKET_MODE = 0o660;
+const BACKLOG = 1024;
+
+/**
+ * A local listening address that can be opened and closed any number of times. A failed attempt is
+ * shown in `error` and repeated until `close`: it never dies silently. A port chosen by the system
+ * (`:0`) is chosen once and kept.
+ */
+export class LocalListener {
+  readonly #handlers: ListenerHandlers;
+  readonly #options: ListenerOptions;
+  #address: Address;
+  #wanted = false;
+  #server: Server | undefined;
+  #listening = false;
+  #error: RoutyError | undefined;
+  #attempts = 0;
+  #retry: NodeJS.Timeout | undefined;
+
+  constructor(address: Address, handlers: ListenerHandlers, options: ListenerOptions) {
+    this.#address = address;
+    this.#handlers = handlers;
+    this.#options = options;
+  }
+
+  /** The address, with the actual port once the system has chosen it. */
+  get address(): Address {
+    return this.#address;
+  }
+
+  get listening(): boolean {
+    return this.#listening;
+  }
+
+  /** Why the last attempt failed; undefined while listening or closed. */
+  get error(): RoutyError | undefined {
+    return this.#error;
+  }
+
+  open(): void {
+    if (this.#wanted) return;
+    this.#wanted = true;
+    this.#attempts = 0;
+    this.#attempt(true);
+  }
+
+  /** Stops listening at once; accepted connections live on. */
+  close(): void {
+    if (!this.#wanted) return;
+    this.#wanted = false;
+    clearTimeout(this.#retry);
+    this.#error = undefined;
+    this.#dropServer();
+  }
+
+  #dropServer(): void {
+    const server = this.#server;
+    this.#server = undefined;
+    this.#listening = false;
+    // libuv removes the file of a unix socket with its handle.
+    server?.close();
+  }
+
+  #attempt(mayRemoveStale: boolean): void {
+    const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true });
+    this.#server = server;
+    server.on('connection', (socket) => this.#handlers.onSocket(socket));
+    server.on('listening', () => this.#onListening(server));
+    server.on('error', (error) => this.#onError(server, error, mayRemoveStale));
+    const address = this.#address;
+    if (address.kind === 'tcp') {
+      server.listen({ host: address.host, port: address.port, backlog: BACKLOG });
+      return;
+    }
+    server.listen({ path: address.path, backlog: BACKLOG });
+    // A path is bound within `listen`, so that nobody can connect before the mode is set.
+    if (server.listening) chmodSync(address.path, UNIX_SOCKET_MODE);
+  }
+
+  #onListening(server: Server): void {
+    if (server !== this.#server) {
+      server.close();
+      return;
+    }
+    const bound = server.address();
+    if (this.#address.kind === 'tcp' && bound !== null && typeof bound === 'object') {
+      this.#address = { ...this.#address, port: bound.port };
+    }
+    this.#listening = true;
+    this.#attempts = 0;
+    this.#error = undefined;
+    this.#handlers.onState();
+  }
+
+  #onError(server: Server, error: NodeJS.ErrnoException, mayRemoveStale: boolean): void {
+    if (server !== this.#server) return;
+    if (this.#listening) {
+      this.#handlers.onAcceptError(listenError(this.#address, error));
+      return;
+    }
+    if (this.#address.kind === 'unix' && error.code === 'EADDRINUSE' && mayRemoveStale) {
+      void this.#removeStaleThenAttempt(this.#address.path, server, error);
+      return;
+    }
+    this.#fail(error);
+  }
+
+  async #removeStaleThenAttempt(path: string, server: Server, error: Error): Promise<void> {
+    const removed = await removeStaleSocket(path);
+    if (server !== this.#server) return;
+    if (removed) this.#attempt(false);
+    else this.#fail(error);
+  }
+
+  #fail(error: NodeJS.ErrnoException): void {
+    this.#dropServer();
+    this.#attempts += 1;
+    this.#error = listenError(this.#address, error);
+    const delayMs = this.#options.retryDelayMs(this.#attempts);
+    this.#retry = setTimeout(() => this.#attempt(true), delayMs);
+    this.#handlers.onState();
+  }
+}
+
+const HINTS: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'Another process listens there: stop it or choose another address.',
+  EACCES: 'This user may not listen there: choose a port above 1023 or a writable directory.',
+  EADDRNOTAVAIL: 'No interface of this machine has that address.',
+  ENOENT: 'The directory of the socket does not exist: create it.',
+  EMFILE: 'The process has no file descriptors left: raise its limit (LimitNOFILE, ulimit -n).',
+  ENFILE: 'The machine has no file descriptors left.',
+};
+
+function listenError(address: Address, cause: NodeJS.ErrnoException): RoutyError {
+  const hint = HINTS[cause.code ?? ''];
+  return new RoutyError(
+    'listen-failed',
+    `cannot listen on ${formatAddress(address)}: ${cause.code ?? cause.message}`,
+    hint === undefined ? { cause } : { cause, hint },
+  );
+}

@@ -1,0 +1,36 @@
+import type { StreamCode } from './driver-types.ts';
+import type { LastResult } from './status.ts';
+
+/** Why a connection through a service or forward came to nothing. */
+export type RefusalCode = StreamCode | 'unavailable';
+
+/** What happened to the connections of one service or forward. Times are Unix ms. */
+export class Tally {
+  opened = 0;
+  refused = 0;
+  readonly refusedByCode = new Map<RefusalCode, number>();
+  #last: { atMs: number; ok: boolean; detail: string; peer: string | null } | undefined;
+
+  get last(): LastResult | null {
+    const last = this.#last;
+    return last === undefined ? null : { ...pick(last), at: new Date(last.atMs).toISOString() };
+  }
+
+  /** A connection reached the target at the other end. */
+  connected(nowMs: number, peer: string): void {
+    this.opened += 1;
+    this.#last = { atMs: nowMs, ok: true, detail: 'connected', peer };
+  }
+
+  /** A connection was turned away; `peer` is null when no node was involved. */
+  turnedAway(nowMs: number, code: RefusalCode, reason: string, peer: string | null): void {
+    this.refused += 1;
+    this.refusedByCode.set(code, (this.refusedByCode.get(code) ?? 0) + 1);
+    const detail = reason === '' ? code : `${code}: ${reason}`;
+    this.#last = { atMs: nowMs, ok: false, detail, peer };
+  }
+}
+
+function pick(last: { ok: boolean; detail: string; peer: string | null }): Omit<LastResult, 'at'> {
+  return { ok: last.ok, detail: last.detail, peer: last.peer };
+}

@@ -1,0 +1,214 @@
+import { connect, type Socket } from 'node:net';
+import { formatAddress } from '../base/address.ts';
+import type { Identity } from '../base/identity.ts';
+import type { ServiceConfig } from '../config/types.ts';
+import { mayOpen } from '../fabric/policy.ts';
+import type { IncomingStream, StreamCode } from './driver-types.ts';
+import { proxyHeader } from './proxy-protocol.ts';
+import { Tally } from './results.ts';
+import { nodeName } from './sessions.ts';
+import { resetSocket } from './sockets.ts';
+import type { ServiceStatus } from './status.ts';
+
+/** What services ask of the node around them. */
+export interface ServiceHost {
+  nowMs(): number;
+  /** A stream was turned away; `service` is undefined when there is none of that name. */
+  onRefused(refusal: ServiceRefusal): void;
+}
+
+export interface ServiceRefusal {
+  readonly service: string;
+  /** `site/node`. */
+  readonly peer: string;
+  readonly code: StreamCode;
+  readonly reason: string;
+}
+
+/** A stream from a peer, from its open on: first the target is dialled, then bytes flow. */
+interface ServiceStream {
+  readonly peer: Identity;
+  readonly socket: Socket;
+}
+
+/** One service this node offers, and the streams that peers opened to it. */
+export class Service {
+  readonly tally = new Tally();
+  readonly streams = new Set<ServiceStream>();
+  config: ServiceConfig;
+
+  constructor(config: ServiceConfig) {
+    this.config = config;
+  }
+
+  admits(peer: Identity): boolean {
+    return mayOpen(this.config.allow, peer);
+  }
+
+  /** Resets the streams of peers that may not open this service any more; all, when `everyone`. */
+  resetStreams(whose: 'everyone' | 'no-longer-allowed'): number {
+    let count = 0;
+    for (const { peer, socket } of this.streams) {
+      if (whose === 'no-longer-allowed' && this.admits(peer)) continue;
+      resetSocket(socket);
+      count += 1;
+    }
+    return count;
+  }
+
+  status(): ServiceStatus {
+    const { config, tally } = this;
+    return {
+      name: config.name,
+      target: formatAddress(config.target),
+      allow: config.allow,
+      streams: this.streams.size,
+      opened: tally.opened,
+      refused: tally.refused,
+      last: tally.last,
+    };
+  }
+}
+
+/** All services of this node: judges every incoming stream and joins it to its target. */
+export class Services {
+  readonly #byName = new Map<string, Service>();
+  readonly #host: ServiceHost;
+  #draining = false;
+
+  constructor(configs: Iterable<ServiceConfig>, host: ServiceHost) {
+    this.#host = host;
+    for (const config of configs) this.put(config);
+  }
+
+  /** Adds the service or changes it; its streams go on. */
+  put(config: ServiceConfig): void {
+    const known = this.#byName.get(config.name);
+    if (known === undefined) this.#byName.set(config.name, new Service(config));
+    else known.config = config;
+  }
+
+  /** Removes the service, resets its streams and says how many there were. */
+  remove(name: string): number {
+    const service = this.#byName.get(name);
+    this.#byName.delete(name);
+    return service?.resetStreams('everyone') ?? 0;
+  }
+
+  get(name: string): Service | undefined {
+    return this.#byName.get(name);
+  }
+
+  all(): Service[] {
+    return [...this.#byName.values()];
+  }
+
+  /** Names of the services the peer may open, sorted. */
+  offersFor(peer: Identity): string[] {
+    return this.all()
+      .filter((service) => service.admits(peer))
+      .map((service) => service.config.name)
+      .sort();
+  }
+
+  /** From now on every new stream is refused with `draining`. */
+  drain(): void {
+    this.#draining = true;
+  }
+
+  /** A peer wants a stream. The list of who may is looked at every time: it changes by reload. */
+  onStream(stream: IncomingStream, peer: Identity): void {
+    const { protocol, service: name } = stream.request;
+    const service = this.#byName.get(name);
+    if (protocol !== 'tcp') {
+      this.#refuse(stream, service, peer, 'unsupported-protocol', `no protocol ${protocol} here`);
+    } else if (service === undefined) {
+      this.#refuse(stream, service, peer, 'unknown-service', `no service ${name} here`);
+    } else if (!service.admits(peer)) {
+      const reason = `${nodeName(peer)} is not in allow of service ${name}`;
+      this.#refuse(stream, service, peer, 'not-allowed', reason);
+    } else if (this.#draining) {
+      this.#refuse(stream, service, peer, 'draining', 'this node drains');
+    } else {
+      this.#connect(stream, service, peer);
+    }
+  }
+
+  #connect(stream: IncomingStream, service: Service, peer: Identity): void {
+    const { config } = service;
+    const socket = connectTarget(config);
+    const entry: ServiceStream = { peer, socket };
+    service.streams.add(entry);
+
+    // Error, close, timeout, cancel and connect race: the first one decides.
+    let settled = false;
+    const settle = (): boolean => {
+      if (settled) return false;
+      settled = true;
+      clearTimeout(timer);
+      stream.onCancel = undefined;
+      return true;
+    };
+    const fail = (code: StreamCode, reason: string): void => {
+      if (!settle()) return;
+      service.streams.delete(entry);
+      socket.destroy();
+      this.#refuse(stream, service, peer, code, reason);
+    };
+    const timer = setTimeout(() => {
+      fail('target-timeout', `no answer from ${target(config)} in ${config.connectTimeoutMs} ms`);
+    }, config.connectTimeoutMs);
+    const onError = (error: NodeJS.ErrnoException): void => {
+      fail(codeOf(error), `${target(config)}: ${error.code ?? error.message}`);
+    };
+    // Also when this side ends it, as a reload does: without an error there is only the close.
+    const onClose = (): void => fail('cancelled', 'closed here while connecting');
+
+    stream.onCancel = () => {
+      settle();
+      service.streams.delete(entry);
+      socket.destroy();
+    };
+    socket.on('error', onError).on('close', onClose);
+    socket.once('connect', () => {
+      if (!settle()) return;
+      if (config.proxyProtocol !== undefined) socket.write(header(config.proxyProtocol, stream));
+      service.tally.connected(this.#host.nowMs(), nodeName(peer));
+      stream.accept(socket, () => service.streams.delete(entry));
+      socket.removeListener('error', onError).removeListener('close', onClose);
+    });
+  }
+
+  #refuse(
+    stream: IncomingStream,
+    service: Service | undefined,
+    peer: Identity,
+    code: StreamCode,
+    reason: string,
+  ): void {
+    const name = nodeName(peer);
+    service?.tally.turnedAway(this.#host.nowMs(), code, reason, name);
+    this.#host.onRefused({ service: stream.request.service, peer: name, code, reason });
+    stream.refuse(code, reason);
+  }
+}
+
+function connectTarget({ target }: ServiceConfig): Socket {
+  return target.kind === 'unix'
+    ? connect({ path: target.path, allowHalfOpen: true })
+    : connect({ host: target.host, port: target.port, allowHalfOpen: true, noDelay: true });
+}
+
+function header(version: 'v1' | 'v2', { request }: IncomingStream): Uint8Array {
+  return proxyHeader(version, request.source, request.destination);
+}
+
+function target(config: ServiceConfig): string {
+  return `target ${formatAddress(config.target)}`;
+}
+
+function codeOf(error: NodeJS.ErrnoException): StreamCode {
+  if (error.code === 'ECONNREFUSED') return 'target-refused';
+  if (error.code === 'EMFILE' || error.code === 'ENFILE') return 'overload';
+  return error.code === 'ETIMEDOUT' ? 'target-timeout' : 'target-unreachable';
+}

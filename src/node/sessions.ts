@@ -1,0 +1,103 @@
+import type { Identity } from '../base/identity.ts';
+import { Directory, type ReachabilityChange } from '../fabric/directory.ts';
+import type { SessionDriverApi } from './driver-types.ts';
+import type { SessionStatus } from './status.ts';
+
+/** A session with an agreed HELLO, dialled or accepted. */
+export interface LiveSession {
+  readonly driver: SessionDriverApi;
+  readonly peer: Identity;
+  /** `site/node`. */
+  readonly name: string;
+  readonly remoteAddress: string;
+  readonly security: string;
+  /** Unix ms. */
+  readonly establishedAtMs: number;
+}
+
+export function nodeName(identity: Pick<Identity, 'site' | 'node'>): string {
+  return `${identity.site}/${identity.node}`;
+}
+
+/** The live sessions and what their peers offer to this node. */
+export class LiveSessions {
+  readonly #byId = new Map<string, LiveSession>();
+  readonly #directory = new Directory();
+  readonly #onOffers: (changed: readonly ReachabilityChange[]) => void;
+
+  /** `onOffers` is called after every change of who offers what, with what appeared or went. */
+  constructor(onOffers: (changed: readonly ReachabilityChange[]) => void) {
+    this.#onOffers = onOffers;
+  }
+
+  add(session: LiveSession): void {
+    const { sessionId } = session.driver;
+    this.#byId.set(sessionId, session);
+    const { site, node } = session.peer;
+    this.#onOffers(this.#directory.addSession({ sessionId, site, node }));
+  }
+
+  /** Nothing happens when a newer epoch of the session has taken its place. */
+  remove(session: LiveSession): void {
+    if (!this.#isCurrent(session)) return;
+    this.#byId.delete(session.driver.sessionId);
+    this.#onOffers(this.#directory.removeSession(session.driver.sessionId));
+  }
+
+  /** The peer's complete list, replacing the one before. */
+  offered(session: LiveSession, services: readonly string[]): void {
+    if (!this.#isCurrent(session)) return;
+    this.#onOffers(this.#directory.offer(session.driver.sessionId, services));
+  }
+
+  /** The peer takes no new streams; the open ones go on. */
+  draining(session: LiveSession): void {
+    if (!this.#isCurrent(session)) return;
+    this.#onOffers(this.#directory.removeSession(session.driver.sessionId));
+  }
+
+  /** Sessions that can carry a stream to the service, the longest established first. */
+  candidates(site: string, service: string): LiveSession[] {
+    return this.#directory
+      .sessionsFor(site, service)
+      .map((candidate) => this.#byId.get(candidate.sessionId))
+      .filter((session) => session !== undefined);
+  }
+
+  /** Why a service has no candidate, for people. */
+  whyUnreachable(site: string, service: string): string {
+    return this.#directory.hasSite(site)
+      ? `site ${site} offers no ${service} to this node`
+      : `no session to site ${site}`;
+  }
+
+  all(): LiveSession[] {
+    return [...this.#byId.values()];
+  }
+
+  /** Sessions to `site` or `site/node`. */
+  to(target: string): LiveSession[] {
+    return this.all().filter(({ peer, name }) => peer.site === target || name === target);
+  }
+
+  status(session: LiveSession): SessionStatus {
+    const stats = session.driver.stats();
+    return {
+      id: session.driver.sessionId,
+      epoch: session.driver.epoch,
+      remoteAddress: session.remoteAddress,
+      security: session.security,
+      rttMs: stats.rttMs ?? null,
+      clockOffsetMs: stats.clockOffsetMs ?? null,
+      streams: stats.streams,
+      bytesSent: stats.bytesSent,
+      bytesReceived: stats.bytesReceived,
+      bufferedBytes: stats.bufferedBytes,
+      offers: this.#directory.offersOf(session.driver.sessionId),
+    };
+  }
+
+  #isCurrent(session: LiveSession): boolean {
+    return this.#byId.get(session.driver.sessionId) === session;
+  }
+}
