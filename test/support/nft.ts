@@ -1,4 +1,4 @@
-import { type Namespace } from './namespaces.ts';
+import type { Namespace } from './namespaces.ts';
 import { runOk } from './process.ts';
 
 /** Loads nftables rules in a namespace. */

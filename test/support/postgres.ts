@@ -4,7 +4,7 @@ import pg from 'pg';
 import { inside, type Namespace } from './namespaces.ts';
 import { Daemon, runOk, until } from './process.ts';
 
-const BIN = process.env['POSTGRES_BIN'] ?? '/usr/lib/postgresql/15/bin';
+const BIN = process.env.POSTGRES_BIN ?? '/usr/lib/postgresql/15/bin';
 /** PostgreSQL refuses to run as root; Debian's package made this user. */
 const AS_POSTGRES = ['--reuid', 'postgres', '--regid', 'postgres', '--init-groups'];
 
