@@ -1,0 +1,51 @@
+/**
+ * A number of bytes that may be held, shared by many holders. A budget may stand under a parent:
+ * what is taken from it is taken from the parent too.
+ */
+export class Budget {
+  readonly limit: number;
+  readonly #parent: Budget | undefined;
+  #used = 0;
+
+  constructor(limit: number, parent?: Budget) {
+    this.limit = limit;
+    this.#parent = parent;
+  }
+
+  get used(): number {
+    return this.#used;
+  }
+
+  /** True when nothing more should be taken, here or above. */
+  get exhausted(): boolean {
+    return this.#used >= this.limit || (this.#parent?.exhausted ?? false);
+  }
+
+  /** True when less than half is used, here and above: time to be generous. */
+  get ample(): boolean {
+    return this.#used * 2 < this.limit && (this.#parent?.ample ?? true);
+  }
+
+  /** Takes `bytes` when they fit, here and above. */
+  tryTake(bytes: number): boolean {
+    if (!this.#fits(bytes)) return false;
+    this.take(bytes);
+    return true;
+  }
+
+  /** Takes `bytes` that are already held, even past the limit: the holder pauses by `exhausted`. */
+  take(bytes: number): void {
+    this.#used += bytes;
+    this.#parent?.take(bytes);
+  }
+
+  release(bytes: number): void {
+    this.#used -= bytes;
+    this.#parent?.release(bytes);
+  }
+
+  #fits(bytes: number): boolean {
+    if (this.#used + bytes > this.limit) return false;
+    return this.#parent === undefined || this.#parent.#fits(bytes);
+  }
+}

@@ -1,0 +1,67 @@
+import type { Stream } from './stream.ts';
+
+/** A stream with no more than this to send is interactive: it goes before bulk. */
+const INTERACTIVE_BYTES_MAX = 16 * 1024;
+
+/** Interactive turns after which a bulk stream gets one, so that nothing starves. */
+const INTERACTIVE_TURNS_MAX = 8;
+
+/** Streams that have something to send, in turn, interactive before bulk. */
+export class Scheduler {
+  readonly #interactive = new Fifo<Stream>();
+  readonly #bulk = new Fifo<Stream>();
+  #interactiveTurns = 0;
+
+  /** Puts a stream at the end of its queue; does nothing while it waits already. */
+  add(stream: Stream): void {
+    if (stream.scheduled) return;
+    stream.scheduled = true;
+    const queue = stream.send.unsentBytes <= INTERACTIVE_BYTES_MAX ? this.#interactive : this.#bulk;
+    queue.push(stream);
+  }
+
+  /** The stream whose turn it is, or undefined. */
+  next(): Stream | undefined {
+    const stream = this.#choose();
+    if (stream !== undefined) stream.scheduled = false;
+    return stream;
+  }
+
+  get empty(): boolean {
+    return this.#interactive.empty && this.#bulk.empty;
+  }
+
+  #choose(): Stream | undefined {
+    const bulkDue = this.#interactiveTurns >= INTERACTIVE_TURNS_MAX && !this.#bulk.empty;
+    if (bulkDue || this.#interactive.empty) {
+      this.#interactiveTurns = 0;
+      return this.#bulk.shift();
+    }
+    this.#interactiveTurns++;
+    return this.#interactive.shift();
+  }
+}
+
+/** A queue with constant-time removal at its head. */
+class Fifo<T> {
+  #items: T[] = [];
+  #head = 0;
+
+  get empty(): boolean {
+    return this.#head === this.#items.length;
+  }
+
+  push(item: T): void {
+    this.#items.push(item);
+  }
+
+  shift(): T | undefined {
+    if (this.empty) return undefined;
+    const item = this.#items[this.#head++];
+    if (this.empty || (this.#head >= 64 && this.#head * 2 >= this.#items.length)) {
+      this.#items = this.#items.slice(this.#head);
+      this.#head = 0;
+    }
+    return item;
+  }
+}

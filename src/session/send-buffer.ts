@@ -1,0 +1,99 @@
+/**
+ * The bytes of one direction of a stream from the first unacknowledged one on. It is the send
+ * queue and the replay buffer in one: `acked <= sent <= written`, all absolute byte offsets.
+ * Chunks are kept as they came and handed out as views.
+ */
+export class SendBuffer {
+  #chunks: Uint8Array[] = [];
+  /** Index of the first chunk that still holds an unacknowledged byte. */
+  #head = 0;
+  /** Offset of that chunk's first byte. */
+  #headOffset = 0;
+  /** Index of the chunk that holds the byte at `sent`. */
+  #cursor = 0;
+  /** Bytes of that chunk already sent. */
+  #cursorSkip = 0;
+  #acked = 0;
+  #sent = 0;
+  #written = 0;
+
+  /** Bytes the peer has delivered. */
+  get acked(): number {
+    return this.#acked;
+  }
+
+  /** Bytes handed out by `take`. */
+  get sent(): number {
+    return this.#sent;
+  }
+
+  /** Bytes ever put in. */
+  get written(): number {
+    return this.#written;
+  }
+
+  get unsentBytes(): number {
+    return this.#written - this.#sent;
+  }
+
+  /** Bytes held for sending or replay. */
+  get heldBytes(): number {
+    return this.#written - this.#acked;
+  }
+
+  push(chunk: Uint8Array): void {
+    if (chunk.length === 0) return;
+    this.#chunks.push(chunk);
+    this.#written += chunk.length;
+  }
+
+  /** Appends exactly `length` unsent bytes to `out` as views. `length` is at most `unsentBytes`. */
+  take(length: number, out: Uint8Array[]): void {
+    let left = length;
+    while (left > 0) {
+      const chunk = this.#chunks[this.#cursor]!;
+      const available = chunk.length - this.#cursorSkip;
+      if (available <= left) {
+        out.push(this.#cursorSkip === 0 ? chunk : chunk.subarray(this.#cursorSkip));
+        this.#cursor++;
+        this.#cursorSkip = 0;
+        left -= available;
+      } else {
+        out.push(chunk.subarray(this.#cursorSkip, this.#cursorSkip + left));
+        this.#cursorSkip += left;
+        left = 0;
+      }
+    }
+    this.#sent += length;
+  }
+
+  /** Forgets everything below `offset`, which lies within `acked..sent`. Returns bytes freed. */
+  ack(offset: number): number {
+    const freed = offset - this.#acked;
+    this.#acked = offset;
+    while (this.#head < this.#chunks.length) {
+      const length = this.#chunks[this.#head]!.length;
+      if (this.#headOffset + length > offset) break;
+      // Cleared at once: the array is compacted late, the chunk's memory must not wait for it.
+      this.#chunks[this.#head] = EMPTY;
+      this.#headOffset += length;
+      this.#head++;
+    }
+    this.#compact();
+    return freed;
+  }
+
+  #compact(): void {
+    if (this.#head === this.#chunks.length) {
+      if (this.#head > 0) this.#chunks = [];
+    } else if (this.#head >= 32 && this.#head * 2 >= this.#chunks.length) {
+      this.#chunks = this.#chunks.slice(this.#head);
+    } else {
+      return;
+    }
+    this.#cursor -= this.#head;
+    this.#head = 0;
+  }
+}
+
+const EMPTY = new Uint8Array(0);
