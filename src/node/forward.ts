@@ -101,6 +101,11 @@ export class Forward {
     return this.#streams.size;
   }
 
+  /** What to do about a listener that failed. */
+  get hint(): string | undefined {
+    return this.#listener.error?.hint;
+  }
+
   status(): ForwardStatus {
     const { tally } = this;
     return {

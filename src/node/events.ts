@@ -1,0 +1,195 @@
+import type { RoutyError } from '../base/errors.ts';
+import type { Log } from '../observe/log.ts';
+import type { Metrics } from '../observe/metrics.ts';
+import type { LaneCode, SessionEnd } from './driver-types.ts';
+import type { Forward } from './forward.ts';
+import type { RefusalCode } from './results.ts';
+import type { ServiceRefusal } from './service.ts';
+import type { LiveSession } from './sessions.ts';
+
+/**
+ * What the node tells its operator: one line for each thing somebody would act on, nothing for a
+ * single connection at `info`. Failures that repeat go through `Log.failure`, which counts them.
+ */
+export class NodeEvents {
+  readonly #log: Log;
+  readonly #metrics: Metrics;
+
+  constructor(log: Log, metrics: Metrics) {
+    this.#log = log;
+    this.#metrics = metrics;
+  }
+
+  started(fields: { site: string; node: string; listening: string | null; peers: number }): void {
+    const where =
+      fields.listening === null ? 'dials only' : `listening for lanes on ${fields.listening}`;
+    this.#log.info('node-up', `node ${fields.site}/${fields.node} is up, ${where}`, fields);
+  }
+
+  draining(streams: number, drainMs: number): void {
+    this.#log.info('drain', `draining: ${streams} streams may go on for ${drainMs} ms`, {
+      streams,
+      drainMs,
+    });
+  }
+
+  stopped(streamsReset: number): void {
+    this.#log.info('node-down', `node stopped, ${streamsReset} streams were still open`, {
+      streamsReset,
+    });
+  }
+
+  sessionUp(session: LiveSession, direction: 'dialled' | 'accepted'): void {
+    if (direction === 'dialled') this.#metrics.dialAttempt('established');
+    this.#log.info('session-up', `session with ${session.name} is up`, {
+      peer: session.name,
+      direction,
+      remoteAddress: session.remoteAddress,
+      sessionId: session.driver.sessionId,
+      epoch: session.driver.epoch,
+      security: session.security,
+    });
+  }
+
+  sessionDown(session: LiveSession, end: SessionEnd, upMs: number): void {
+    const { rttMs } = session.driver.stats();
+    const write = ORDERLY.has(end.code) ? this.#log.info : this.#log.warn;
+    write('session-down', `session with ${session.name} is down: ${endText(end)}`, {
+      peer: session.name,
+      code: end.code,
+      reason: end.reason,
+      hint: laneHint(end.code),
+      remote: end.remote,
+      rttMs,
+      upMs,
+    });
+  }
+
+  /** A dialled lane or session came to nothing before it was up. */
+  dialFailed(failure: DialFailure): void {
+    const { peer, addresses, code, reason, hint, attempts, delayMs } = failure;
+    this.#metrics.dialAttempt(code);
+    this.#log.failure('dial-failed', `no session with ${peer ?? addresses}: ${reason}`, {
+      ...(peer === null ? {} : { peer }),
+      addresses,
+      code,
+      reason,
+      hint: hint ?? undefined,
+      attempts,
+      delayMs,
+    });
+  }
+
+  /** A lane that another node dialled was turned away, by either end. */
+  laneRefused(refusal: {
+    peer?: string;
+    remoteAddress: string;
+    code: string;
+    reason: string;
+    hint?: string | undefined;
+  }): void {
+    this.#metrics.refusal(refusal.code);
+    // Without its port, which is another one each time and would make every refusal a new one.
+    const { peer, code, reason, hint } = refusal;
+    const host = refusal.remoteAddress.replace(/:\d+$/, '');
+    this.#log.failure('lane-refused', `lane from ${peer ?? host} refused: ${reason}`, {
+      peer,
+      host,
+      code,
+      reason,
+      hint,
+    });
+  }
+
+  streamRefused({ service, peer, code, reason }: ServiceRefusal): void {
+    this.#metrics.refusal(code);
+    const message = `stream of ${peer} to service ${service} refused: ${reason}`;
+    this.#log.failure('stream-refused', message, { peer, service, code, reason });
+  }
+
+  forwardRefused(forward: Forward, code: RefusalCode, reason: string): void {
+    this.#metrics.refusal(code);
+    const message = `connection through ${forward.name} failed: ${reason === '' ? code : reason}`;
+    this.#log.failure('forward-refused', message, { forward: forward.name, code, reason });
+  }
+
+  forwardState(forward: Forward): void {
+    const { listen, to, state, reason } = forward.status();
+    const fields = { listen, to, state };
+    if (state === 'error') {
+      this.#metrics.listenerRestart(listen);
+      this.#log.failure('forward-error', `forward to ${to}: ${reason}`, {
+        ...fields,
+        reason: reason ?? undefined,
+        hint: forward.hint,
+      });
+      return;
+    }
+    const message =
+      state === 'listening'
+        ? `forward ${listen} leads to ${to}`
+        : `forward ${listen} to ${to} is ${state}: ${reason}`;
+    this.#log.info(`forward-${state}`, message, { ...fields, reason: reason ?? undefined });
+  }
+
+  acceptFailed(forward: Forward, error: RoutyError): void {
+    this.#metrics.refusal('accept-failed');
+    this.#log.failure('accept-failed', `forward ${forward.name} could not accept a connection`, {
+      forward: forward.name,
+      code: error.code,
+      reason: error.message,
+      hint: error.hint,
+    });
+  }
+
+  /** The address where other nodes dial this one. */
+  lanesListening(address: string): void {
+    this.#log.info('lanes-listening', `listening for lanes on ${address}`, { address });
+  }
+
+  lanesError(address: string, error: RoutyError): void {
+    this.#metrics.listenerRestart(address);
+    this.#log.failure('lanes-error', error.message, {
+      address,
+      code: error.code,
+      hint: error.hint,
+    });
+  }
+}
+
+export interface DialFailure {
+  /** `site/node`, or null while nobody ever answered. */
+  readonly peer: string | null;
+  /** As configured, joined by commas. */
+  readonly addresses: string;
+  readonly code: string;
+  readonly reason: string;
+  readonly hint: string | null;
+  readonly attempts: number;
+  readonly delayMs: number;
+}
+
+const ORDERLY: ReadonlySet<LaneCode> = new Set(['normal', 'shutdown', 'taken-over']);
+
+/** `settings-mismatch at the other end: heartbeat_interval: here 5s, at red/red1 3s`. */
+export function endText(end: SessionEnd): string {
+  const where = end.remote ? ', said the other end' : '';
+  return end.reason === '' ? `${end.code}${where}` : `${end.reason} (${end.code}${where})`;
+}
+
+/** What to do about a session that ended with this code; undefined when it mends itself. */
+export function laneHint(code: string): string | undefined {
+  return LANE_HINTS[code];
+}
+
+const LANE_HINTS: Readonly<Record<string, string>> = {
+  'settings-mismatch':
+    'Make [fabric] in routy.toml equal on both nodes and restart the changed one.',
+  'version-mismatch': 'Install versions of Routy that have a protocol version in common.',
+  'identity-mismatch': 'The address leads to another node than expected: check [[peer]] address.',
+  'not-authorized': 'The other node does not admit this one: look at the log there.',
+  'stale-epoch': 'Another process runs with the certificate of this node: stop one of the two.',
+  overload: 'The other node is at its limits: look at its log and at [limits].',
+  'heartbeat-timeout': 'The path between the nodes lost everything for a while: check the network.',
+  'protocol-error': 'One of the two nodes is defective: report this with both logs.',
+};
