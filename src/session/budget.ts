@@ -21,9 +21,10 @@ export class Budget {
     return this.#used >= this.limit || (this.#parent?.exhausted ?? false);
   }
 
-  /** True when less than half is used, here and above: time to be generous. */
-  get ample(): boolean {
-    return this.#used * 2 < this.limit && (this.#parent?.ample ?? true);
+  /** True when less than `share` (0..1) of it is used, here and above. */
+  usedLessThan(share: number): boolean {
+    if (this.#used >= this.limit * share) return false;
+    return this.#parent?.usedLessThan(share) ?? true;
   }
 
   /** Takes `bytes` when they fit, here and above. */

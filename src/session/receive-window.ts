@@ -2,10 +2,14 @@ import { ProtocolError } from '../wire/protocol-error.ts';
 import type { Budget } from './budget.ts';
 
 /** Bytes every stream may receive from its start; sent in HELLO, so early data needs no answer. */
-export const WINDOW_BYTES_MIN = 16 * 1024;
+export const WINDOW_BYTES_MIN = 8 * 1024;
 
-/** What a stream is granted at its start while memory is ample. */
-export const WINDOW_BYTES_START = 64 * 1024;
+/** What a stream is granted when it is opened or accepted, while memory is ample. */
+const WINDOW_BYTES_START = 64 * 1024;
+
+/** Shares of the pool up to which streams start wide, and up to which they grow. */
+const START_WIDE_SHARE = 1 / 4;
+const GROWTH_SHARE = 1 / 2;
 
 /** Half a window consumed faster than this is always a reason to grow: timers are no finer. */
 const GROWTH_INTERVAL_MS_MIN = 0.5;
@@ -89,10 +93,10 @@ export class ReceiveWindow {
     this.#grantedAtMs = nowMs;
   }
 
-  /** Makes the window at least `bytes` when the pool has room. */
-  widen(bytes: number): void {
-    const target = Math.min(bytes, this.#windowMax);
-    if (target > this.#window && this.#pool.tryTake(target - this.#window)) this.#window = target;
+  /** Widens the window of a stream at its start while the pool is hardly used. */
+  start(nowMs: number): void {
+    if (this.#pool.usedLessThan(START_WIDE_SHARE)) this.#widen(WINDOW_BYTES_START);
+    this.grant(nowMs);
   }
 
   /** Gives the window's bytes back to the pool. */
@@ -103,7 +107,13 @@ export class ReceiveWindow {
 
   #grow(nowMs: number, rttMs: number | undefined): void {
     const fastMs = Math.max(2 * (rttMs ?? 0), GROWTH_INTERVAL_MS_MIN);
-    // Growth leaves half of the pool to streams that are yet to open.
-    if (nowMs - this.#grantedAtMs < fastMs && this.#pool.ample) this.widen(2 * this.#window);
+    // Growth leaves the rest of the pool to streams that are yet to open.
+    const fast = nowMs - this.#grantedAtMs < fastMs;
+    if (fast && this.#pool.usedLessThan(GROWTH_SHARE)) this.#widen(2 * this.#window);
+  }
+
+  #widen(bytes: number): void {
+    const target = Math.min(bytes, this.#windowMax);
+    if (target > this.#window && this.#pool.tryTake(target - this.#window)) this.#window = target;
   }
 }

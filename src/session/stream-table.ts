@@ -14,7 +14,7 @@ import { Budget } from './budget.ts';
 import type { EventQueue } from './events.ts';
 import type { Heartbeat } from './heartbeat.ts';
 import type { SessionOptions } from './options.ts';
-import { ReceiveWindow, WINDOW_BYTES_MIN, WINDOW_BYTES_START } from './receive-window.ts';
+import { ReceiveWindow, WINDOW_BYTES_MIN } from './receive-window.ts';
 import { Scheduler } from './scheduler.ts';
 import { Stream } from './stream.ts';
 
@@ -114,8 +114,7 @@ export class StreamTable {
     }
     const id = this.#nextLocalId;
     this.#nextLocalId += 2;
-    if (this.#receivePool.ample) receive.widen(WINDOW_BYTES_START);
-    receive.grant(nowMs);
+    receive.start(nowMs);
     this.#streams.set(id, new Stream(id, 'opening', receive, this.#peerInitialWindow));
     this.totals.opened++;
     this.#writer.json(FrameType.OPEN, id, receive.limit, request);
@@ -126,8 +125,7 @@ export class StreamTable {
     const stream = this.#streams.get(id);
     if (stream === undefined || stream.phase !== 'incoming') return;
     stream.phase = 'open';
-    if (this.#receivePool.ample) stream.receive.widen(WINDOW_BYTES_START);
-    stream.receive.grant(nowMs);
+    stream.receive.start(nowMs);
     this.#writer.json(FrameType.ACCEPT, id, stream.receive.limit, {
       version: STREAM_VERSIONS[0],
       capabilities: [],
