@@ -1,0 +1,204 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { test } from 'node:test';
+import type { Address } from '../../src/base/address.ts';
+import type { ServiceConfig } from '../../src/config/types.ts';
+import type { IncomingStream, OpenRequest, StreamEndHandler } from '../../src/node/driver-types.ts';
+import { type ServiceRefusal, Services } from '../../src/node/service.ts';
+import { dial, serve, until } from './node-support.ts';
+
+const peer = { fabric: 'f', site: 'gray', node: 'gray1' };
+
+class FakeStream implements IncomingStream {
+  readonly request: OpenRequest;
+  onCancel: (() => void) | undefined;
+  socket: Socket | undefined;
+  onEnd: StreamEndHandler | undefined;
+  answers: string[] = [];
+
+  constructor(service: string, request: Partial<OpenRequest> = {}) {
+    const unknown = { source: undefined, destination: undefined };
+    this.request = { protocol: 'tcp', service, ...unknown, ...request };
+  }
+
+  accept(socket: Socket, onEnd: StreamEndHandler): void {
+    this.answers.push('accepted');
+    this.socket = socket;
+    this.onEnd = onEnd;
+    socket.on('error', () => undefined);
+    socket.on('close', () => {
+      onEnd({ ok: true, code: undefined, reason: '', bytesIn: 0, bytesOut: 0 });
+    });
+  }
+
+  refuse(code: string, reason: string): void {
+    this.answers.push(`${code}: ${reason}`);
+  }
+}
+
+function service(target: Address, more: Partial<ServiceConfig> = {}): ServiceConfig {
+  const defaults = { name: 'db', allow: ['gray'], proxyProtocol: undefined };
+  return { ...defaults, target, connectTimeoutMs: 5000, ...more };
+}
+
+function start(config: ServiceConfig) {
+  const refusals: ServiceRefusal[] = [];
+  const services = new Services([config], {
+    nowMs: () => Date.now(),
+    onRefused: (refusal) => refusals.push(refusal),
+  });
+  const open = async (stream: FakeStream): Promise<FakeStream> => {
+    services.onStream(stream, peer);
+    await until('the stream is answered', () => stream.answers.length > 0);
+    return stream;
+  };
+  return { services, refusals, open };
+}
+
+test('an allowed stream reaches the target', async () => {
+  const received: string[] = [];
+  const target = await serve((socket) => socket.on('data', (data) => received.push(String(data))));
+  const { services, open } = start(service(target.address));
+  assert.deepEqual(services.offersFor(peer), ['db']);
+  const stream = await open(new FakeStream('db'));
+  assert.deepEqual(stream.answers, ['accepted']);
+  stream.socket!.write('hello');
+  await until('the target has it', () => received.join('') === 'hello');
+  const [status] = services.all().map((each) => each.status());
+  assert.deepEqual([status?.streams, status?.opened, status?.refused], [1, 1, 0]);
+  assert.equal(status?.last?.detail, 'connected');
+  assert.equal(status.last.peer, 'gray/gray1');
+  stream.socket!.destroy();
+  await until('the stream is gone', () => services.get('db')!.streams.size === 0);
+  await target.close();
+});
+
+test('each reason to refuse has its code', async () => {
+  const target = await serve(() => undefined);
+  const { services, refusals, open } = start(service(target.address));
+  const answers = async (stream: FakeStream) => (await open(stream)).answers;
+
+  assert.deepEqual(await answers(new FakeStream('nope')), [
+    'unknown-service: no service nope here',
+  ]);
+  assert.deepEqual(await answers(new FakeStream('db', { protocol: 'udp' })), [
+    'unsupported-protocol: no protocol udp here',
+  ]);
+  services.put(service(target.address, { allow: ['red', 'gray/gray2'] }));
+  assert.deepEqual(await answers(new FakeStream('db')), [
+    'not-allowed: gray/gray1 is not in allow of service db',
+  ]);
+  assert.deepEqual(services.offersFor(peer), []);
+
+  await target.close();
+  services.put(service(target.address));
+  assert.deepEqual(await answers(new FakeStream('db')), [
+    `target-refused: target 127.0.0.1:${target.port}: ECONNREFUSED`,
+  ]);
+  services.put(service({ kind: 'unix', path: '/nonexistent/db.sock' }));
+  assert.deepEqual(await answers(new FakeStream('db')), [
+    'target-unreachable: target unix:/nonexistent/db.sock: ENOENT',
+  ]);
+  services.drain();
+  assert.deepEqual(await answers(new FakeStream('db')), ['draining: this node drains']);
+  assert.deepEqual(
+    refusals.map((refusal) => refusal.code),
+    [
+      'unknown-service',
+      'unsupported-protocol',
+      'not-allowed',
+      'target-refused',
+      'target-unreachable',
+      'draining',
+    ],
+  );
+  assert.equal(services.get('db')!.tally.refusedByCode.get('not-allowed'), 1);
+});
+
+const SLEEPER = `
+  const server = require('node:net').createServer();
+  server.listen({ host: '127.0.0.1', port: 0, backlog: 1 }, () => {
+    process.stdout.write(String(server.address().port));
+  });
+`;
+
+/** A listener whose process is stopped and whose backlog is full: further connects get no answer. */
+async function deafListener(): Promise<{ address: Address; close(): void }> {
+  const child = spawn(process.execPath, ['-e', SLEEPER], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [port] = await once(child.stdout, 'data');
+  child.kill('SIGSTOP');
+  const address: Address = { kind: 'tcp', host: '127.0.0.1', port: Number(port) };
+  const fillers = Array.from({ length: 8 }, () => dial(address).on('error', () => undefined));
+  await until('the backlog is full', () => fillers.some((socket) => !socket.connecting));
+  return {
+    address,
+    close: () => {
+      for (const socket of fillers) socket.destroy();
+      child.kill('SIGKILL');
+    },
+  };
+}
+
+test('a target that does not answer is given up in time', async () => {
+  const target = await deafListener();
+  const { services, open } = start(service(target.address, { connectTimeoutMs: 50 }));
+  const stream = await open(new FakeStream('db'));
+  assert.equal(stream.answers.length, 1);
+  assert.match(stream.answers[0]!, /^target-timeout: no answer from target 127.* in 50 ms$/);
+  assert.equal(services.get('db')!.streams.size, 0);
+  target.close();
+});
+
+test('a peer that gives up ends the connect', async () => {
+  const target = await serve(() => undefined);
+  const { services } = start(service(target.address));
+  const stream = new FakeStream('db');
+  services.onStream(stream, peer);
+  assert.equal(services.get('db')!.streams.size, 1);
+  stream.onCancel!();
+  assert.equal(services.get('db')!.streams.size, 0);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(stream.answers, []);
+  await target.close();
+});
+
+test('the PROXY header comes before everything else', async () => {
+  const received: Buffer[] = [];
+  const target = await serve((socket) => socket.on('data', (data: Buffer) => received.push(data)));
+  const { open } = start(service(target.address, { proxyProtocol: 'v1' }));
+  const stream = await open(
+    new FakeStream('db', {
+      source: { address: '10.0.0.1', port: 1234 },
+      destination: { address: '10.0.0.2', port: 5432 },
+    }),
+  );
+  stream.socket!.write('hello');
+  const expected = 'PROXY TCP4 10.0.0.1 10.0.0.2 1234 5432\r\nhello';
+  await until('it is there', () => Buffer.concat(received).length >= expected.length);
+  assert.equal(Buffer.concat(received).toString(), expected);
+  stream.socket!.destroy();
+  await target.close();
+});
+
+test('removing a service or a peer from allow resets streams, other changes do not', async () => {
+  const target = await serve(() => undefined);
+  const { services, open } = start(service(target.address));
+  const first = await open(new FakeStream('db'));
+  services.put(service(target.address, { connectTimeoutMs: 1, allow: ['gray', 'red'] }));
+  const db = services.get('db')!;
+  assert.equal(db.resetStreams('no-longer-allowed'), 0);
+  services.put(service(target.address, { allow: ['red'] }));
+  assert.equal(db.resetStreams('no-longer-allowed'), 1);
+  await until('the stream is gone', () => db.streams.size === 0);
+  assert.equal(first.socket!.destroyed, true);
+
+  services.put(service(target.address));
+  const second = new FakeStream('db');
+  services.onStream(second, peer);
+  assert.equal(services.remove('db'), 1);
+  await until('the stream is answered', () => second.answers.length > 0);
+  assert.deepEqual(second.answers, ['cancelled: closed here while connecting']);
+  await target.close();
+});
