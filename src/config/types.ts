@@ -40,7 +40,9 @@ export interface ServiceConfig {
 export interface ForwardConfig {
   readonly listen: Address;
   readonly to: { readonly site: string; readonly service: string };
-  readonly unavailable: { readonly kind: 'refuse' } | { readonly kind: 'hold'; readonly ms: number };
+  readonly unavailable:
+    | { readonly kind: 'refuse' }
+    | { readonly kind: 'hold'; readonly ms: number };
 }
 
 /** Settings that must be equal on every node; compared at every handshake. */

@@ -1,0 +1,169 @@
+import { formatAddress } from '../base/address.ts';
+import { formatDuration, formatSize } from '../base/units.ts';
+import type { KeyPath, TomlDocument } from './document.ts';
+import type { Draft } from './draft.ts';
+import { valueAt } from './explain.ts';
+import { readName } from './fields.ts';
+import { addressesCollide, listeningAddresses } from './listening.ts';
+import type { ConfigProblem } from './problems.ts';
+import { tableName } from './shape.ts';
+
+type Rule = (document: TomlDocument, draft: Draft) => ConfigProblem[];
+
+/** What the schema cannot say because it takes several keys together. Looks at the file alone. */
+export function crossCheck(document: TomlDocument, draft: Draft): ConfigProblem[] {
+  return RULES.flatMap((rule) => rule(document, draft));
+}
+
+const serviceNames: Rule = (document) => {
+  const services = valueAt(document.value, ['service']);
+  if (typeof services !== 'object' || services === null || Array.isArray(services)) return [];
+  return Object.keys(services).flatMap((name) => {
+    const checked = readName(name);
+    if (!('error' in checked)) return [];
+    return [document.atKey(['service', name], { message: `service name ${checked.error}` })];
+  });
+};
+
+const peerAddresses: Rule = (document) => {
+  const peers = valueAt(document.value, ['peer']);
+  if (!Array.isArray(peers)) return [];
+  return peers.flatMap((peer, index) => {
+    const has = (key: string) => valueAt(peer, [key]) !== undefined;
+    if (has('address') && has('addresses')) {
+      const message = '[[peer]] has both "address" and "addresses"';
+      const hint = 'keep one: address = "host:port", or addresses = ["host:port", ...]';
+      return [document.atKey(['peer', index, 'addresses'], { message, hint })];
+    }
+    if (has('address') || has('addresses')) return [];
+    const hint = 'add address = "gray.example:7443"';
+    return [
+      document.atKey(['peer', index], { message: 'missing key "address" in [[peer]]', hint }),
+    ];
+  });
+};
+
+const duplicateListening: Rule = (document, draft) => {
+  const problems: ConfigProblem[] = [];
+  const taken: ReturnType<typeof listeningAddresses> = [];
+  for (const entry of listeningAddresses(draft)) {
+    const other = taken.find((earlier) => addressesCollide(earlier.address, entry.address));
+    taken.push(entry);
+    if (other === undefined) continue;
+    const here = formatAddress(entry.address);
+    const there = formatAddress(other.address);
+    const where = `${tableName(other.path.slice(0, -1))} on line ${document.lineOf(other.path)}`;
+    const why =
+      here === there ? `is already taken by ${where}` : `collides with ${there} of ${where}`;
+    const hint =
+      entry.address.kind === 'unix' ? 'choose another path' : 'choose another port for one of them';
+    problems.push(document.atValue(entry.path, { message: `${here} ${why}`, hint }));
+  }
+  return problems;
+};
+
+const duplicatePeers: Rule = (document, draft) => {
+  const problems: ConfigProblem[] = [];
+  const seen = new Set<string>();
+  for (const { path, value } of draft.peers) {
+    for (const [index, address] of value.addresses.entries()) {
+      const text = formatAddress(address);
+      const key = `${text} ${value.via ?? ''}`;
+      if (seen.has(key)) {
+        const message = `peer address ${text} is given twice`;
+        problems.push(document.atValue(addressPath(document, path, index), { message }));
+      }
+      seen.add(key);
+    }
+  }
+  return problems;
+};
+
+function addressPath(document: TomlDocument, peer: KeyPath, index: number): KeyPath {
+  const single = [...peer, 'address'];
+  return valueAt(document.value, single) === undefined ? [...peer, 'addresses', index] : single;
+}
+
+const dialsItself: Rule = (document, draft) => {
+  const own = draft.listen?.address;
+  if (own === undefined) return [];
+  return draft.peers.flatMap(({ path, value }) => {
+    const index = value.addresses.findIndex((one) => formatAddress(one) === formatAddress(own));
+    if (index < 0) return [];
+    const message = `this node would dial itself: ${formatAddress(own)} is its own [listen] address`;
+    const hint = 'a [[peer]] is another node';
+    return [document.atValue(addressPath(document, path, index), { message, hint })];
+  });
+};
+
+const forwardToOwnSite: Rule = (document, draft) =>
+  draft.forwards
+    .filter(({ value }) => value.to.site === draft.node?.site)
+    .map(({ path, value }) =>
+      document.atValue([...path, 'to'], {
+        message: `forward to ${value.to.site}/${value.to.service}, but this node stands in site "${value.to.site}" itself`,
+        hint: 'a forward leads to another site; connect to a service of the own site directly',
+      }),
+    );
+
+const forwardToItself: Rule = (document, draft) =>
+  draft.services.flatMap(({ path, value }) => {
+    const forward = draft.forwards.find(
+      (entry) => formatAddress(entry.value.listen) === formatAddress(value.target),
+    );
+    if (forward === undefined || (value.target.kind === 'tcp' && value.target.port === 0))
+      return [];
+    const message = `target ${formatAddress(value.target)} is the [[forward]] on line ${document.lineOf(forward.path)}`;
+    const hint = 'give the address of the service itself, not of the way to the other site';
+    return [document.atValue([...path, 'target'], { message, hint, severity: 'warning' })];
+  });
+
+const allowEntries: Rule = (document, draft) =>
+  draft.services.flatMap(({ path, value }) =>
+    value.allow.flatMap((entry, index) => {
+      if (draft.node === undefined || entry.split('/')[0] !== draft.node.site) return [];
+      const message = `allow of service "${value.name}" names this node's own site "${draft.node.site}"`;
+      const hint = 'allow names other sites: who reaches the service through Routy';
+      return [document.atValue([...path, 'allow', index], { message, hint })];
+    }),
+  );
+
+const bufferSizes: Rule = (document, draft) => {
+  if (draft.limits === undefined) return [];
+  const { streamWindow, sessionBuffer, processBuffer } = draft.limits;
+  const problems: ConfigProblem[] = [];
+  if (streamWindow > sessionBuffer) {
+    const message = `stream_window ${formatSize(streamWindow)} is larger than session_buffer ${formatSize(sessionBuffer)}`;
+    problems.push(document.atKey(['limits', 'stream_window'], { message }));
+  }
+  if (sessionBuffer > processBuffer) {
+    const message = `session_buffer ${formatSize(sessionBuffer)} is larger than process_buffer ${formatSize(processBuffer)} and can never be used up`;
+    const problem = { message, severity: 'warning' } as const;
+    problems.push(document.atKey(['limits', 'session_buffer'], problem));
+  }
+  return problems;
+};
+
+const heartbeatTimes: Rule = (document, draft) => {
+  if (draft.fabric === undefined) return [];
+  const { heartbeatIntervalMs, heartbeatMisses, resumeTimeMs } = draft.fabric;
+  const deadAfterMs = heartbeatIntervalMs * heartbeatMisses;
+  if (resumeTimeMs === 0 || deadAfterMs <= resumeTimeMs) return [];
+  const message = `a dead lane is noticed after heartbeat_interval x heartbeat_misses = ${formatDuration(deadAfterMs)}, later than resume_time ${formatDuration(resumeTimeMs)}`;
+  const hint = 'the other end may have given the session up by then; raise resume_time';
+  const problem = { message, hint, severity: 'warning' } as const;
+  return [document.atKey(['fabric', 'resume_time'], problem)];
+};
+
+const RULES: readonly Rule[] = [
+  serviceNames,
+  peerAddresses,
+  duplicateListening,
+  duplicatePeers,
+  dialsItself,
+  forwardToOwnSite,
+  forwardToItself,
+  allowEntries,
+  bufferSizes,
+  heartbeatTimes,
+];

@@ -1,0 +1,289 @@
+import * as z from 'zod';
+import { isName } from '../base/identity.ts';
+import { parseTcpAddress } from '../base/address.ts';
+import { parseDuration } from '../base/units.ts';
+import {
+  address,
+  choice,
+  choiceWithDefault,
+  count,
+  duration,
+  name,
+  readName,
+  size,
+  tcpAddress,
+  text,
+} from './fields.ts';
+
+export const nodeSchema = z.strictObject({
+  name: name({
+    class: 'visible',
+    description: "This node's name, unique in its site. Must be the one in its certificate.",
+    example: 'red1',
+  }),
+  site: name({
+    class: 'visible',
+    description: 'The site this node stands in. Must be the one in its certificate.',
+    example: 'red',
+  }),
+  state: text(
+    {
+      class: 'local',
+      description: 'Directory of keys, certificates and the admin socket; mode 0700.',
+      expects: 'an absolute path such as "/var/lib/routy"',
+      example: '"/var/lib/routy"',
+      default: '"/var/lib/routy"',
+      pattern: '^/',
+    },
+    (path) =>
+      path.startsWith('/')
+        ? { value: path }
+        : { error: `"${path}" is not an absolute path such as "/var/lib/routy"` },
+  ).prefault('/var/lib/routy'),
+  drain_timeout: duration({
+    class: 'local',
+    description: 'How long a stopping node lets its streams finish before it resets them.',
+    min: '0s',
+    max: '24h',
+    initial: '3s',
+  }),
+});
+
+export const listenSchema = z.strictObject({
+  address: tcpAddress({
+    class: 'visible',
+    description: 'Where other nodes dial this one. Leave the table out on a node that only dials.',
+    example: '0.0.0.0:7443',
+    dialled: false,
+  }),
+});
+
+const peerAddress = {
+  class: 'visible',
+  example: 'gray.example:7443',
+  dialled: true,
+} as const;
+
+export const peerSchema = z.strictObject({
+  address: tcpAddress({ ...peerAddress, description: 'Where the peer listens.' }).optional(),
+  addresses: z
+    .array(
+      tcpAddress({ ...peerAddress, description: 'Several addresses of one peer, tried in order.' }),
+    )
+    .min(1)
+    .optional(),
+  via: text(
+    {
+      class: 'local',
+      description: 'Proxy to dial through: HTTP CONNECT or SOCKS5.',
+      expects: 'a proxy such as "http://proxy.example:3128" or "socks5://proxy.example:1080"',
+      example: '"http://proxy.example:3128"',
+      pattern: '^(http|socks5)://',
+    },
+    readProxy,
+  ).optional(),
+});
+
+export const serviceSchema = z.strictObject({
+  target: address({
+    class: 'local',
+    description: 'Where the service itself listens.',
+    example: '127.0.0.1:5432',
+    dialled: true,
+  }),
+  allow: z
+    .array(
+      text(
+        {
+          class: 'visible',
+          description:
+            'Sites ("gray") or nodes ("gray/gray1") that may open it. Nobody by default.',
+          expects: 'a site such as "gray" or a node such as "gray/gray1"',
+          example: '["gray"]',
+          default: '[]',
+        },
+        readAllowEntry,
+      ),
+    )
+    .default([]),
+  proxy_protocol: choice({
+    class: 'local',
+    description: 'Tell the target where the client came from by a PROXY protocol header.',
+    values: ['v1', 'v2'],
+  }).optional(),
+  connect_timeout: duration({
+    class: 'local',
+    description: 'How long a connection to the target may take.',
+    min: '10ms',
+    max: '10m',
+    initial: '5s',
+  }),
+});
+
+export const forwardSchema = z.strictObject({
+  listen: address({
+    class: 'local',
+    description: 'Local address that leads to the service.',
+    example: '127.0.0.1:6432',
+    dialled: false,
+  }),
+  to: text(
+    {
+      class: 'visible',
+      description: 'The service, as SITE/SERVICE.',
+      expects: 'a service such as "gray/postgres"',
+      example: '"gray/postgres"',
+      pattern: '^[a-z0-9-]+/[a-z0-9-]+$',
+    },
+    readServiceName,
+  ),
+  unavailable: text(
+    {
+      class: 'local',
+      description:
+        'While no node offers the service: "refuse" (the port does not listen) or "hold 10s" (a connection waits that long).',
+      expects: '"refuse" or "hold 10s"',
+      example: '"refuse"',
+      default: '"refuse"',
+      pattern: '^(refuse|hold \\d+(ms|s|m|h))$',
+    },
+    readUnavailable,
+  ).prefault('refuse'),
+});
+
+export const fabricSchema = z.strictObject({
+  heartbeat_interval: duration({
+    class: 'shared',
+    description: 'Pause between two heartbeats on a lane.',
+    min: '100ms',
+    max: '10m',
+    initial: '5s',
+  }),
+  heartbeat_misses: count({
+    class: 'shared',
+    description: 'Heartbeats in a row that may be missing before a lane counts as dead.',
+    min: 1,
+    max: 100,
+    initial: 3,
+  }),
+  resume_time: duration({
+    class: 'shared',
+    description: 'How long a session without a lane keeps its streams.',
+    min: '0s',
+    max: '24h',
+    initial: '60s',
+  }),
+});
+
+export const limitsSchema = z.strictObject({
+  stream_window: size({
+    class: 'local',
+    description: 'Most bytes one stream may have under way to this node.',
+    min: '64KiB',
+    max: '1GiB',
+    initial: '4MiB',
+  }),
+  session_buffer: size({
+    class: 'local',
+    description: 'Most bytes buffered by one session, both ways together.',
+    min: '1MiB',
+    max: '1024GiB',
+    initial: '256MiB',
+  }),
+  process_buffer: size({
+    class: 'local',
+    description: 'Most bytes buffered by the whole node.',
+    min: '1MiB',
+    max: '1024GiB',
+    initial: '256MiB',
+  }),
+  streams: count({
+    class: 'local',
+    description: 'Most streams open at once in one session.',
+    min: 1,
+    max: 1_000_000,
+    initial: 16_384,
+  }),
+});
+
+export const adminSchema = z.strictObject({
+  metrics_listen: tcpAddress({
+    class: 'local',
+    description: 'Serves /metrics (Prometheus) and /healthz over plain HTTP. Off by default.',
+    example: '127.0.0.1:9443',
+    dialled: false,
+  }).optional(),
+});
+
+export const logSchema = z.strictObject({
+  level: choiceWithDefault({
+    class: 'local',
+    description: 'How much is logged.',
+    values: ['error', 'warn', 'info', 'debug', 'trace'],
+    initial: 'info',
+  }),
+  format: choiceWithDefault({
+    class: 'local',
+    description: '"auto" is "pretty" on a terminal and "json" elsewhere.',
+    values: ['auto', 'json', 'pretty'],
+    initial: 'auto',
+  }),
+});
+
+/** The whole of `routy.toml`. The output has units read, but is not yet a `Config`. */
+export const configSchema = z.strictObject({
+  node: nodeSchema,
+  listen: listenSchema.optional(),
+  peer: z.array(peerSchema).default([]),
+  service: z.record(z.string(), serviceSchema).default({}),
+  forward: z.array(forwardSchema).default([]),
+  fabric: fabricSchema.prefault({}),
+  limits: limitsSchema.prefault({}),
+  admin: adminSchema.prefault({}),
+  log: logSchema.prefault({}),
+});
+
+/** `http://[user:pass@]host:port` or `socks5://[user:pass@]host:port`, unchanged. */
+function readProxy(value: string): { value: string } | { error: string } {
+  const match = /^(http|socks5):\/\/(?:[^@/\s]+@)?([^@/\s]+)\/?$/.exec(value);
+  if (match !== null && parseTcpAddress(match[2]!) !== undefined) return { value };
+  // The text may hold a password, so the message does not repeat it.
+  return { error: 'expected a proxy such as "http://proxy.example:3128" or "socks5://host:1080"' };
+}
+
+function readAllowEntry(entry: string): { value: string } | { error: string } {
+  if (entry === '*') return { error: '"*" is not possible: allow names each site or node' };
+  const parts = entry.split('/');
+  if (parts.length <= 2 && parts.every(isName)) return { value: entry };
+  return {
+    error: `"${entry}" is neither a site such as "gray" nor a node such as "gray/gray1"`,
+  };
+}
+
+function readServiceName(
+  value: string,
+): { value: { site: string; service: string } } | { error: string } {
+  const parts = value.split('/');
+  if (parts.length !== 2) {
+    return { error: `"${value}" is not SITE/SERVICE; expected a service such as "gray/postgres"` };
+  }
+  for (const part of parts) {
+    const checked = readName(part);
+    if ('error' in checked) return checked;
+  }
+  return { value: { site: parts[0]!, service: parts[1]! } };
+}
+
+type Unavailable = { kind: 'refuse' } | { kind: 'hold'; ms: number };
+
+function readUnavailable(value: string): { value: Unavailable } | { error: string } {
+  if (value === 'refuse') return { value: { kind: 'refuse' } };
+  const time = /^hold\s+(\S.*)$/.exec(value)?.[1];
+  if (time === undefined) return { error: `expected "refuse" or "hold 10s", got "${value}"` };
+  const parsed = parseDuration(time);
+  if ('error' in parsed) return parsed;
+  if (parsed.value < 1 || parsed.value > 3_600_000) {
+    return { error: `"${value}" is out of range: hold 1ms to 60m` };
+  }
+  return { value: { kind: 'hold', ms: parsed.value } };
+}
