@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { startTcpTools } from '../support/tcp-tools.ts';
+import { type RunningPair, startPair } from './pair.ts';
+import { systemTest } from './world.ts';
+
+const FORWARD_PORT = 9000;
+const ROUNDS = 7;
+const MEASURE_MS = 700;
+const SLOW_BYTES_PER_SECOND = 100_000;
+const SESSION_BUFFER_BYTES = 16 * 1024 * 1024;
+
+/**
+ * The machine's speed changes by the second, so what is compared is measured in turn: the rate of
+ * a fast reader alone, then beside a slow one, round after round.
+ */
+systemTest('a slow reader pauses only its own stream', { timeoutMs: 120_000 }, async (world) => {
+  const red = startTcpTools(world.network.red, world.directory, 'tools-red');
+  world.defer(red.stop);
+  const gray = startTcpTools(world.network.gray, world.directory, 'tools-gray');
+  world.defer(gray.stop);
+  const port = await red.call('serve', { mode: 'source' });
+  const pair = await startPair(world, {
+    red: { services: { source: `127.0.0.1:${port}` } },
+    gray: { forwards: { [`127.0.0.1:${FORWARD_PORT}`]: 'red/source' } },
+    settings: { limits: { session_buffer: '"16MiB"', process_buffer: '"16MiB"' } },
+  });
+  const watch = watchBuffers(pair);
+  world.defer(async () => watch.stop());
+
+  const where = { host: '127.0.0.1', port: FORWARD_PORT };
+  const fast = await gray.call('openReader', where);
+  const rate = (): Promise<number> => gray.call('readerRate', { handle: fast, ms: MEASURE_MS });
+  const ratios: number[] = [];
+  let slowBytes = 0;
+  await rate();
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const before = await rate();
+    const slow = await gray.call('openReader', { ...where, bytesPerSecond: SLOW_BYTES_PER_SECOND });
+    // Its window fills in this time, which is not measured: it is the first burst of a new stream.
+    await gray.call('readerRate', { handle: slow, ms: MEASURE_MS });
+    const beside = await rate();
+    slowBytes += await gray.call('readerBytes', { handle: slow });
+    await gray.call('closeReader', { handle: slow });
+    await gray.call('readerRate', { handle: fast, ms: 100 });
+    const after = await rate();
+    ratios.push(beside / ((before + after) / 2));
+  }
+  watch.stop();
+  const median = ratios.toSorted((left, right) => left - right)[Math.floor(ROUNDS / 2)]!;
+  world.note(`rate beside a slow reader: ${ratios.map((ratio) => ratio.toFixed(2)).join(' ')}`);
+  world.note(`most bytes buffered: ${watch.highest.red} in red, ${watch.highest.gray} in gray`);
+  assert.ok(slowBytes > 0, 'the slow reader got nothing');
+  assert.ok(median >= 0.9, `beside a slow reader the rate fell to ${median.toFixed(2)}`);
+  assert.ok(watch.samples > 20, 'the buffers were not watched');
+  for (const side of ['red', 'gray'] as const) {
+    assert.ok(watch.highest[side] > 0, `${side} never reported a buffered byte`);
+    assert.ok(watch.highest[side] <= SESSION_BUFFER_BYTES, `${side} went over its budget`);
+  }
+});
+
+/** Looks at the buffers of both nodes until stopped. */
+function watchBuffers(pair: RunningPair): {
+  readonly highest: { red: number; gray: number };
+  samples: number;
+  stop(): void;
+} {
+  const watch = { highest: { red: 0, gray: 0 }, samples: 0, stop: () => clearInterval(timer) };
+  const look = async (side: 'red' | 'gray'): Promise<void> => {
+    const { buffers } = await pair[side].status();
+    assert.equal(buffers.budgetBytes, SESSION_BUFFER_BYTES);
+    watch.highest[side] = Math.max(watch.highest[side], buffers.usedBytes);
+    watch.samples += 1;
+  };
+  const timer = setInterval(() => {
+    void look('red');
+    void look('gray');
+  }, 100);
+  return watch;
+}
