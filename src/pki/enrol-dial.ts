@@ -1,0 +1,98 @@
+import { connect as connectTcp, isIP, type Socket } from 'node:net';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { formatHostPort, type TcpAddress } from '../base/address.ts';
+import { errorText, RoutyError } from '../base/errors.ts';
+import { ENROL_ALPN } from './enrol-protocol.ts';
+
+/** Opens a TCP connection; handed in to dial through a proxy. It must settle within the time. */
+export type DialTcp = (address: TcpAddress, timeoutMs: number) => Promise<Socket>;
+
+/**
+ * Dials and finishes a TLS 1.3 handshake for enrolment. **Who answered is not known yet**: the
+ * caller checks the pin before it sends anything.
+ *
+ * @throws RoutyError `enrol-unreachable`, `enrol-timeout`, `enrol-not-routy`
+ */
+export async function dialEnrolment(
+  address: TcpAddress,
+  options: { readonly stepMs: number; readonly dialTcp?: DialTcp | undefined },
+): Promise<TLSSocket> {
+  const name = formatHostPort(address.host, address.port);
+  const { stepMs } = options;
+  let tcp: Socket;
+  try {
+    tcp = await (options.dialTcp ?? dialDirectly)(address, stepMs);
+  } catch (error) {
+    if (error instanceof RoutyError) throw error;
+    throw new RoutyError('enrol-unreachable', `cannot connect to ${name}: ${errorText(error)}`, {
+      hint: 'check the address, that routy is up there, and that the firewall lets this machine dial it',
+      cause: error,
+    });
+  }
+  const socket = await handshake(tcp, address, stepMs);
+  if (socket.alpnProtocol === ENROL_ALPN) return socket;
+  socket.destroy();
+  throw notRouty(name, 'it does not speak routy-enrol/1');
+}
+
+function dialDirectly(address: TcpAddress, timeoutMs: number): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connectTcp({ host: address.host, port: address.port });
+    const fail = (error: Error): void => {
+      clearTimeout(timer);
+      socket.destroy();
+      reject(error);
+    };
+    const timer = setTimeout(() => fail(timedOut(address, timeoutMs)), timeoutMs);
+    socket.once('error', fail);
+    socket.once('connect', () => {
+      clearTimeout(timer);
+      socket.off('error', fail);
+      resolve(socket);
+    });
+  });
+}
+
+function handshake(tcp: Socket, address: TcpAddress, timeoutMs: number): Promise<TLSSocket> {
+  return new Promise((resolve, reject) => {
+    const socket = connectTls({
+      socket: tcp,
+      minVersion: 'TLSv1.3',
+      ALPNProtocols: [ENROL_ALPN],
+      // No root to check against yet: the caller compares the pin.
+      rejectUnauthorized: false,
+      ...(isIP(address.host) === 0 ? { servername: address.host } : {}),
+    });
+    const fail = (error: RoutyError): void => {
+      clearTimeout(timer);
+      socket.off('close', onClose);
+      socket.destroy();
+      tcp.destroy();
+      reject(error);
+    };
+    const name = formatHostPort(address.host, address.port);
+    const onClose = (): void => fail(notRouty(name, 'it closed the connection'));
+    const timer = setTimeout(() => fail(timedOut(address, timeoutMs)), timeoutMs);
+    // Stays for the life of the socket: an error without a listener would end the process.
+    socket.on('error', (error) => fail(notRouty(name, error.message)));
+    socket.once('close', onClose);
+    socket.once('secureConnect', () => {
+      clearTimeout(timer);
+      socket.off('close', onClose);
+      resolve(socket);
+    });
+  });
+}
+
+function timedOut(address: TcpAddress, timeoutMs: number): RoutyError {
+  const name = formatHostPort(address.host, address.port);
+  return new RoutyError('enrol-timeout', `${name} did not answer within ${timeoutMs} ms`, {
+    hint: 'check the address, and that the firewall lets this machine dial it',
+  });
+}
+
+function notRouty(name: string, why: string): RoutyError {
+  return new RoutyError('enrol-not-routy', `${name} did not accept enrolment: ${why}`, {
+    hint: 'check that the address is the one routy listens on there, and that routy is up',
+  });
+}
