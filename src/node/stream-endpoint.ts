@@ -1,0 +1,201 @@
+import type { Socket } from 'node:net';
+import { errorText } from '../base/errors.ts';
+import type { StreamCode } from '../wire/codes.ts';
+import type { StreamEndHandler } from './driver-types.ts';
+import { resetSocket } from './sockets.ts';
+
+/** What an endpoint asks of its session. */
+export interface EndpointHost {
+  /** False: the socket must pause until {@link StreamEndpoint.writable}. */
+  write(stream: number, chunk: Uint8Array): boolean;
+  end(stream: number): void;
+  reset(stream: number, code: StreamCode, reason: string): void;
+  delivered(stream: number, bytes: number): void;
+  finDelivered(stream: number): void;
+  /** The endpoint wants {@link StreamEndpoint.flush} once this round's bytes are all in. */
+  corked(endpoint: StreamEndpoint): void;
+}
+
+/** How listeners find the endpoint of the socket they are called on, without a closure each. */
+const ENDPOINT = Symbol('endpoint');
+
+type EndpointSocket = Socket & { [ENDPOINT]?: StreamEndpoint };
+
+/**
+ * One stream's socket: moves bytes, half-closes and resets between it and the session. It lives
+ * from the opening of the stream on; bytes that come before the socket wait here.
+ */
+export class StreamEndpoint {
+  readonly id: number;
+  readonly #host: EndpointHost;
+  #socket: EndpointSocket | undefined;
+  #onEnd: StreamEndHandler | undefined;
+  #early: Uint8Array[] = [];
+  #finReceived = false;
+  #over = false;
+  #isCorked = false;
+  #error: Error | undefined;
+  #bytesOut = 0;
+  /** Bytes given to the socket, and how many of them the session knows to be written. */
+  #bytesIn = 0;
+  #bytesReported = 0;
+  /** One for all chunks: progress made later than the write is reported here. */
+  readonly #onWritten = () => this.reportDelivered();
+
+  constructor(id: number, host: EndpointHost) {
+    this.id = id;
+    this.#host = host;
+  }
+
+  /** True while no byte and no half-close of the socket was taken. */
+  get untouched(): boolean {
+    return this.#bytesOut === 0 && !(this.#socket?.readableEnded ?? false);
+  }
+
+  /** Joins the socket to the stream and starts reading it. */
+  attach(socket: Socket, onEnd: StreamEndHandler): void {
+    const endpointSocket = socket as EndpointSocket;
+    endpointSocket[ENDPOINT] = this;
+    this.#socket = endpointSocket;
+    this.#onEnd = onEnd;
+    socket.on('data', onSocketData);
+    socket.on('end', onSocketEnd);
+    socket.on('error', onSocketError);
+    socket.on('close', onSocketClose);
+    socket.on('finish', onSocketFinish);
+    for (const bytes of this.#early) this.data(bytes);
+    this.#early = [];
+    if (this.#finReceived) this.fin();
+    socket.resume();
+  }
+
+  /** Parts from the socket without touching it; nothing may have been read from it. */
+  detach(): void {
+    const socket = this.#socket!;
+    this.#over = true;
+    this.#socket = undefined;
+    socket.pause();
+    delete socket[ENDPOINT];
+    socket.off('data', onSocketData);
+    socket.off('end', onSocketEnd);
+    socket.off('error', onSocketError);
+    socket.off('close', onSocketClose);
+    socket.off('finish', onSocketFinish);
+  }
+
+  /** Bytes of the peer for the socket. */
+  data(bytes: Uint8Array): void {
+    const socket = this.#socket;
+    if (socket === undefined) {
+      this.#early.push(bytes);
+      return;
+    }
+    if (!this.#isCorked) {
+      this.#isCorked = true;
+      socket.cork();
+      this.#host.corked(this);
+    }
+    this.#bytesIn += bytes.length;
+    socket.write(bytes, this.#onWritten);
+  }
+
+  /** Writes what came in this round as one gathered write. */
+  flush(): void {
+    this.#isCorked = false;
+    this.#socket?.uncork();
+    this.reportDelivered();
+  }
+
+  /** The peer half-closed. */
+  fin(): void {
+    this.#finReceived = true;
+    this.#socket?.end();
+  }
+
+  /** The session takes bytes again. */
+  writable(): void {
+    this.#socket?.resume();
+  }
+
+  /** The stream ended cleanly both ways; the socket closes by itself. */
+  finished(): void {
+    this.#finish(true, undefined, 'closed by both sides');
+  }
+
+  /** The stream was reset, by the peer or because the session ended. */
+  reset(code: StreamCode, reason: string): void {
+    if (this.#over) return;
+    this.#finish(false, code, reason);
+    if (this.#socket !== undefined) resetSocket(this.#socket);
+  }
+
+  /** Tells the session what the operating system has taken since the last time. */
+  reportDelivered(): void {
+    const socket = this.#socket;
+    if (this.#over || socket === undefined || socket.destroyed) return;
+    const bytes = this.#bytesIn - socket.writableLength - this.#bytesReported;
+    if (bytes === 0) return;
+    this.#bytesReported += bytes;
+    this.#host.delivered(this.id, bytes);
+  }
+
+  socketData(chunk: Uint8Array): void {
+    if (this.#over) return;
+    this.#bytesOut += chunk.length;
+    if (!this.#host.write(this.id, chunk)) this.#socket!.pause();
+  }
+
+  socketEnd(): void {
+    if (!this.#over) this.#host.end(this.id);
+  }
+
+  socketFinish(): void {
+    if (this.#over) return;
+    this.reportDelivered();
+    if (this.#finReceived) this.#host.finDelivered(this.id);
+  }
+
+  socketError(error: Error): void {
+    this.#error = error;
+  }
+
+  socketClose(): void {
+    if (this.#over) return;
+    // A clean end of both directions closes the socket before the peer has confirmed the last of it.
+    if (this.#error === undefined && this.#endedCleanly()) return;
+    const reason = this.#error === undefined ? 'connection closed' : errorText(this.#error);
+    this.#host.reset(this.id, 'connection-reset', reason);
+    this.#finish(false, 'connection-reset', reason);
+  }
+
+  #endedCleanly(): boolean {
+    return this.#socket!.readableEnded && this.#socket!.writableFinished;
+  }
+
+  #finish(ok: boolean, code: StreamCode | undefined, reason: string): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#early = [];
+    this.#onEnd?.({ ok, code, reason, bytesIn: this.#bytesIn, bytesOut: this.#bytesOut });
+  }
+}
+
+function onSocketData(this: EndpointSocket, chunk: Uint8Array): void {
+  this[ENDPOINT]!.socketData(chunk);
+}
+
+function onSocketEnd(this: EndpointSocket): void {
+  this[ENDPOINT]!.socketEnd();
+}
+
+function onSocketError(this: EndpointSocket, error: Error): void {
+  this[ENDPOINT]!.socketError(error);
+}
+
+function onSocketClose(this: EndpointSocket): void {
+  this[ENDPOINT]!.socketClose();
+}
+
+function onSocketFinish(this: EndpointSocket): void {
+  this[ENDPOINT]!.socketFinish();
+}
