@@ -1,7 +1,7 @@
-import { randomBytes, X509Certificate } from 'node:crypto';
+import { randomBytes, type X509Certificate } from 'node:crypto';
 import { RoutyError } from '../base/errors.ts';
 import { type Identity, identityUri } from '../base/identity.ts';
-import { parseCertificates, requireInDate, notAfterMs } from './certificate.ts';
+import { notAfterMs, parseCertificates, requireInDate } from './certificate.ts';
 import { DAY_MS, MINUTE_MS } from './clock.ts';
 import { appendJournal, nameHolder, readJournal, standingEntries } from './journal.ts';
 import { generateKeyPem, publicKeyDer } from './key.ts';

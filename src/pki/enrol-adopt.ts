@@ -6,10 +6,10 @@ import { type AdoptionText, parseAdoptionText } from './adoption-text.ts';
 import { type Ca, type IssuedCertificate, issueCertificate, openCa } from './ca.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { verifyCsr } from './csr.ts';
+import { EnrolChannel } from './enrol-channel.ts';
 import { type DialTcp, dialEnrolment } from './enrol-dial.ts';
 import {
   asRefusal,
-  EnrolChannel,
   openProved,
   PeerRefusal,
   type Proving,

@@ -7,10 +7,10 @@ import { RoutyError } from '../base/errors.ts';
 import { formatAdoptionText } from './adoption-text.ts';
 import { type Clock, DAY_MS, systemClock } from './clock.ts';
 import { createCsr } from './csr.ts';
+import { EnrolChannel } from './enrol-channel.ts';
 import {
   asRefusal,
   ENROL_ALPN,
-  EnrolChannel,
   type EnrolmentLog,
   openProved,
   optionalTextField,

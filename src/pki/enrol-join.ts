@@ -6,10 +6,10 @@ import { type IssuedCertificate, issueCertificate, openCa } from './ca.ts';
 import { certificateIdentity, isIssuedBy, requireInDate } from './certificate.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { createCsr, verifyCsr } from './csr.ts';
+import { EnrolChannel } from './enrol-channel.ts';
 import { type DialTcp, dialEnrolment } from './enrol-dial.ts';
 import {
   asRefusal,
-  EnrolChannel,
   type EnrolmentLog,
   PeerRefusal,
   remoteOf,
