@@ -188,14 +188,14 @@ export function joinLineIn(output: string): string {
   return match[0];
 }
 
-/** Appends tables to a configuration file, of which it has none yet. */
-export function appendToml(
+/** Sets keys in tables of a configuration file, and adds the tables it has not. */
+export function setToml(
   home: Home,
   tables: Readonly<Record<string, Record<string, string>>>,
 ): void {
   const present = readFileSync(home.config, 'utf8');
   for (const [name, keys] of Object.entries(tables)) {
-    if (new RegExp(`^\\[${name}\\]`, 'm').test(present)) {
+    if (present.split('\n').includes(`[${name}]`)) {
       writeFileSync(home.config, insertKeys(readFileSync(home.config, 'utf8'), name, keys));
     } else {
       appendFileSync(home.config, `\n[${name}]\n${keyLines(keys)}`);

@@ -1,11 +1,4 @@
-import {
-  appendToml,
-  type Home,
-  joinLineIn,
-  makeHome,
-  RoutyNode,
-  routyOk,
-} from '../support/routy.ts';
+import { setToml, type Home, joinLineIn, makeHome, RoutyNode, routyOk } from '../support/routy.ts';
 import type { World } from './world.ts';
 
 /** What one node offers and reaches. */
@@ -16,13 +9,17 @@ export interface Side {
   readonly forwards?: Readonly<Record<string, string>>;
 }
 
+/** Keys by table; values as they stand in the file, strings with their quotes. */
+type Tables = Readonly<Record<string, Record<string, string>>>;
+
 export interface PairOptions {
   readonly red: Side;
   readonly gray: Side;
   /** Tables for both configuration files. */
-  readonly settings?: Readonly<Record<string, Record<string, string>>>;
-  /** Tables for red's file only, over the ones for both. */
-  readonly redSettings?: Readonly<Record<string, Record<string, string>>>;
+  readonly settings?: Tables;
+  /** Tables for one file only, over the ones for both. */
+  readonly redSettings?: Tables;
+  readonly graySettings?: Tables;
 }
 
 /** A fabric of two nodes, enrolled and not yet started: gray listens, red dials. */
@@ -43,7 +40,7 @@ export async function enrolPair(world: World, options: PairOptions): Promise<Pai
     ...['--advertise', `${network.gray.ipv4}:${ROUTY_PORT}`, '--invite', 'red'],
     ...sideArgs(options.gray, 'red'),
   ]);
-  if (options.settings !== undefined) appendToml(gray, options.settings);
+  setToml(gray, { ...options.settings, ...options.graySettings });
   const grayNode = new RoutyNode(gray);
   try {
     await grayNode.untilStatus('listening', (status) => status.listening?.error === null);
@@ -53,8 +50,7 @@ export async function enrolPair(world: World, options: PairOptions): Promise<Pai
   } finally {
     await grayNode.stop();
   }
-  if (options.settings !== undefined) appendToml(red, options.settings);
-  if (options.redSettings !== undefined) appendToml(red, options.redSettings);
+  setToml(red, { ...options.settings, ...options.redSettings });
   return { red, gray };
 }
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { startTcpTools } from '../support/tcp-tools.ts';
 import { type RunningPair, startPair } from './pair.ts';
 import { systemTest } from './world.ts';
@@ -25,7 +26,7 @@ systemTest('a slow reader pauses only its own stream', { timeoutMs: 120_000 }, a
     settings: { limits: { session_buffer: '"16MiB"', process_buffer: '"16MiB"' } },
   });
   const watch = watchBuffers(pair);
-  world.defer(async () => watch.stop());
+  world.defer(() => watch.stop());
 
   const where = { host: '127.0.0.1', port: FORWARD_PORT };
   const fast = await gray.call('openReader', where);
@@ -45,7 +46,7 @@ systemTest('a slow reader pauses only its own stream', { timeoutMs: 120_000 }, a
     const after = await rate();
     ratios.push(beside / ((before + after) / 2));
   }
-  watch.stop();
+  await watch.stop();
   const median = ratios.toSorted((left, right) => left - right)[Math.floor(ROUNDS / 2)]!;
   world.note(`rate beside a slow reader: ${ratios.map((ratio) => ratio.toFixed(2)).join(' ')}`);
   world.note(`most bytes buffered: ${watch.highest.red} in red, ${watch.highest.gray} in gray`);
@@ -58,22 +59,39 @@ systemTest('a slow reader pauses only its own stream', { timeoutMs: 120_000 }, a
   }
 });
 
-/** Looks at the buffers of both nodes until stopped. */
-function watchBuffers(pair: RunningPair): {
+interface Watch {
   readonly highest: { red: number; gray: number };
   samples: number;
-  stop(): void;
-} {
-  const watch = { highest: { red: 0, gray: 0 }, samples: 0, stop: () => clearInterval(timer) };
+  /** Rejects when a look failed. */
+  stop(): Promise<void>;
+}
+
+/** Looks at the buffers of both nodes until stopped. */
+function watchBuffers(pair: RunningPair): Watch {
+  const highest = { red: 0, gray: 0 };
+  let stopped = false;
   const look = async (side: 'red' | 'gray'): Promise<void> => {
     const { buffers } = await pair[side].status();
     assert.equal(buffers.budgetBytes, SESSION_BUFFER_BYTES);
-    watch.highest[side] = Math.max(watch.highest[side], buffers.usedBytes);
+    highest[side] = Math.max(highest[side], buffers.usedBytes);
     watch.samples += 1;
   };
-  const timer = setInterval(() => {
-    void look('red');
-    void look('gray');
-  }, 100);
+  const lookOn = async (): Promise<void> => {
+    while (!stopped) {
+      await Promise.all([look('red'), look('gray')]);
+      await sleep(100);
+    }
+  };
+  const ended = lookOn();
+  // Reported by `stop`; until then nobody waits for it.
+  ended.catch(() => {});
+  const watch: Watch = {
+    highest,
+    samples: 0,
+    stop: () => {
+      stopped = true;
+      return ended;
+    },
+  };
   return watch;
 }

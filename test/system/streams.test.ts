@@ -108,7 +108,7 @@ async function checkResets({ clients, servers, ports }: Direction): Promise<void
     const now = await servers.call('serverFigures', { port: ports.echo });
     return now.accepted === before.accepted + 1 && now.open === 0 ? now : undefined;
   });
-  assert.equal(after.outcomes['ECONNRESET'], (before.outcomes['ECONNRESET'] ?? 0) + 1);
+  assert.equal(after.outcomes.ECONNRESET, (before.outcomes.ECONNRESET ?? 0) + 1);
 }
 
 const REFUSED_PROBES = 20;

@@ -1,0 +1,91 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Identity } from '../../src/base/identity.ts';
+import { sharedSettings } from '../../src/fabric/settings.ts';
+import { issueCertificate, openCa } from '../../src/pki/ca.ts';
+import { generateKeyPem, publicKeyDer } from '../../src/pki/key.ts';
+import { FrameWriter } from '../../src/wire/frame-writer.ts';
+import { FrameType } from '../../src/wire/layout.ts';
+
+/** A key and certificate in files, for a client that is no Routy. */
+export interface Papers {
+  readonly identity: Identity;
+  readonly keyFile: string;
+  readonly certFile: string;
+}
+
+/**
+ * Has the CA of a state directory sign a certificate. `madeAgoMs` and `lifetimeMs` set its dates:
+ * valid from now for an hour when they are left out.
+ */
+export async function issuePapers(
+  stateDir: string,
+  directory: string,
+  names: { site: string; node: string },
+  dates: { madeAgoMs?: number; lifetimeMs?: number } = {},
+): Promise<Papers> {
+  const nowMs = Date.now();
+  const keyPem = generateKeyPem();
+  const issued = await issueCertificate(await openCa(stateDir, nowMs), {
+    ...names,
+    spki: publicKeyDer(keyPem),
+    replace: false,
+    nowMs: nowMs - (dates.madeAgoMs ?? 0),
+    lifetimeMs: dates.lifetimeMs ?? 3_600_000,
+  });
+  const place = join(directory, `papers-${names.node}`);
+  mkdirSync(place);
+  const papers = {
+    identity: issued.identity,
+    keyFile: join(place, 'node.key'),
+    certFile: join(place, 'node.crt'),
+  };
+  writeFileSync(papers.keyFile, keyPem, { mode: 0o600 });
+  writeFileSync(papers.certFile, issued.chainPem);
+  return papers;
+}
+
+/** A correct HELLO of a node with the default settings, and what `more` writes after it, in hex. */
+export function framesHex(identity: Identity, more?: (frames: FrameWriter) => void): string {
+  const frames = new FrameWriter();
+  frames.json(FrameType.HELLO, 0, 0, {
+    versions: [1],
+    capabilities: [],
+    ...identity,
+    software: 'intruder/1',
+    instance: randomBytes(16).toString('hex'),
+    session: { id: randomBytes(16).toString('hex'), epoch: 1 },
+    settings: sharedSettings({
+      heartbeatIntervalMs: 5_000,
+      heartbeatMisses: 3,
+      resumeTimeMs: 60_000,
+    }),
+    initialWindow: 16 * 1024,
+    clockUs: Date.now() * 1000,
+  });
+  more?.(frames);
+  const pieces: Uint8Array[] = [];
+  frames.drainTo(pieces);
+  return Buffer.concat(pieces).toString('hex');
+}
+
+/** OPEN of a `tcp` stream to a service of the other node. */
+export function openService(frames: FrameWriter, service: string): void {
+  const versions = [1];
+  frames.json(FrameType.OPEN, 1, 64 * 1024, {
+    protocol: 'tcp',
+    versions,
+    capabilities: [],
+    service,
+  });
+}
+
+/** The 24 bytes of a frame header that announces more payload than any frame may have, in hex. */
+export function oversizedHeaderHex(): string {
+  const header = Buffer.alloc(24);
+  header.writeUInt8(FrameType.DATA, 0);
+  header.writeUInt32BE(0xffff_ffff, 4);
+  header.writeBigUInt64BE(1n, 8);
+  return header.toString('hex');
+}
