@@ -1,0 +1,47 @@
+import { RoutyError } from '../base/errors.ts';
+
+export interface StepOptions {
+  readonly ms: number;
+  /** The caller's own limit or wish to stop. */
+  readonly signal?: AbortSignal | undefined;
+  /** Made when the time is up: it says what was being waited for. */
+  onTimeout(): RoutyError;
+}
+
+/**
+ * Runs one step under a deadline. `run` gets a signal and must settle soon after it fires; the
+ * result is then rejected with the RoutyError of whatever fired first.
+ */
+export async function step<T>(
+  options: StepOptions,
+  run: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const { ms, signal, onTimeout } = options;
+  const controller = new AbortController();
+  const follow = () => controller.abort(abortReason(signal!));
+  if (signal?.aborted) throw abortReason(signal);
+  signal?.addEventListener('abort', follow, { once: true });
+  const timer = setTimeout(() => controller.abort(onTimeout()), ms);
+  try {
+    return await run(controller.signal);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', follow);
+  }
+}
+
+/** `promise`, unless `signal` fires first; for work that itself cannot be stopped. */
+export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(abortReason(signal));
+    if (signal.aborted) return stop();
+    signal.addEventListener('abort', stop, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+  });
+}
+
+/** Why a signal fired, as a RoutyError; `dial-aborted` when the caller gave no RoutyError. */
+export function abortReason(signal: AbortSignal): RoutyError {
+  if (signal.reason instanceof RoutyError) return signal.reason;
+  return new RoutyError('dial-aborted', 'dialling was stopped', { cause: signal.reason });
+}

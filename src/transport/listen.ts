@@ -1,0 +1,318 @@
+import type { Socket } from 'node:net';
+import { createServer as createTlsServer, type Server, type TLSSocket } from 'node:tls';
+import type { TcpAddress } from '../base/address.ts';
+import type { RoutyError } from '../base/errors.ts';
+import { type HandshakeFault, handshakeFault, tlsErrorText } from './failures.ts';
+import type { Lane, TlsCredentials } from './lane.ts';
+import { ListeningSocket, type ReopenDelays } from './listening-socket.ts';
+import { judgePeer } from './peer-identity.ts';
+import { ALPN_ENROL, ALPN_LANE, secureContext, TLS_PROFILE } from './tls-context.ts';
+import { endpoint, plainAddress, TlsLane } from './tls-lane.ts';
+
+/** Why a connection did not become a lane; stable, for metrics. */
+export type RefusalCode =
+  | 'peer-not-verified'
+  | 'handshake-timeout'
+  | 'overload'
+  | 'credentials-invalid'
+  | HandshakeFault;
+
+export interface Refusal {
+  /** `host:port` it came from. */
+  readonly remoteAddress: string;
+  readonly code: RefusalCode;
+  /** One line for the log. */
+  readonly reason: string;
+}
+
+export interface ListenHandlers {
+  /** A lane whose peer is a verified node of this fabric. */
+  onLane(lane: Lane): void;
+  onRefused(refusal: Refusal): void;
+  /**
+   * A newcomer without certificate (ALPN `routy-enrol/1`); the socket and every deadline are the
+   * handler's from here on. It counts as half-open until it is closed.
+   */
+  onEnrol(socket: TLSSocket, remoteAddress: string): void;
+  /** The listener died; it is opened again by itself. */
+  onError(error: RoutyError): void;
+  /** The listener is open again after `onError`. */
+  onReopened?(): void;
+}
+
+export interface ListenLimits {
+  /** Most connections without a finished handshake. */
+  readonly halfOpen: number;
+  /** The same, from one remote address. */
+  readonly halfOpenPerAddress: number;
+}
+
+export const LISTEN_LIMITS: ListenLimits = { halfOpen: 256, halfOpenPerAddress: 64 };
+
+/** From accepted to verified, however slowly the bytes come, in ms. */
+export const HANDSHAKE_MS = 10_000;
+
+export interface ListenOptions {
+  readonly address: TcpAddress;
+  /** Asked at every connection: new credentials hold from the next handshake on. */
+  credentials(): TlsCredentials;
+  readonly handlers: ListenHandlers;
+  readonly timeouts?: { readonly handshakeMs?: number } | undefined;
+  readonly limits?: Partial<ListenLimits> | undefined;
+  readonly reopenDelays?: ReopenDelays | undefined;
+}
+
+export interface LaneListener {
+  /** With the port that was given for port 0. */
+  readonly address: TcpAddress;
+  /** Why it is not listening right now. */
+  readonly error: RoutyError | undefined;
+  /** Connections without a finished handshake. */
+  readonly halfOpen: number;
+  /** Stops listening and drops unfinished handshakes; lanes handed out live on. */
+  close(): Promise<void>;
+}
+
+/**
+ * Listens for lanes and enrolments on one port, told apart by ALPN.
+ *
+ * @throws RoutyError `listen-…` (see `ListeningSocket.open`), `credentials-invalid`
+ */
+export async function listenLanes(options: ListenOptions): Promise<LaneListener> {
+  const desk = new Reception(options);
+  const listening = new ListeningSocket({
+    address: options.address,
+    delays: options.reopenDelays,
+    onConnection: (socket) => desk.receive(socket),
+    onError: (error) => options.handlers.onError(error),
+    onReopened: () => options.handlers.onReopened?.(),
+  });
+  await listening.open();
+  return {
+    get address() {
+      return listening.address;
+    },
+    get error() {
+      return listening.error;
+    },
+    get halfOpen() {
+      return desk.halfOpen;
+    },
+    close: async () => {
+      listening.close();
+      desk.close();
+    },
+  };
+}
+
+/** A connection on its way through the handshake. */
+interface Arrival {
+  readonly raw: Socket;
+  /** `host:port`. */
+  readonly from: string;
+  readonly host: string;
+  readonly timer: NodeJS.Timeout;
+  /** A verdict was given: later events are not news. */
+  settled: boolean;
+  /** It no longer counts as half-open. */
+  released: boolean;
+}
+
+/** Takes accepted connections through TLS to a verdict, within deadline and limits. */
+class Reception {
+  readonly #options: ListenOptions;
+  readonly #limits: ListenLimits;
+  readonly #handshakeMs: number;
+  readonly #tls: Server;
+  readonly #arrivals = new Map<string, Arrival>();
+  readonly #perHost = new Map<string, number>();
+  #credentials: TlsCredentials;
+  #halfOpen = 0;
+
+  constructor(options: ListenOptions) {
+    this.#options = options;
+    this.#limits = { ...LISTEN_LIMITS, ...options.limits };
+    this.#handshakeMs = options.timeouts?.handshakeMs ?? HANDSHAKE_MS;
+    this.#credentials = options.credentials();
+    // Fails with a clear message now, not at the first connection.
+    secureContext(this.#credentials);
+    // Never listens itself: connections are put in by `receive`.
+    this.#tls = createTlsServer({
+      ...contextOptions(this.#credentials),
+      ALPNProtocols: [ALPN_LANE, ALPN_ENROL],
+      requestCert: true,
+      // A newcomer has no certificate, and a refusal needs its reason: `#handleSecure` decides.
+      rejectUnauthorized: false,
+      // Node's own deadline restarts at every byte; ours does not.
+      handshakeTimeout: 2 * this.#handshakeMs,
+    });
+    this.#tls.on('secureConnection', (socket: TLSSocket) => this.#handleSecure(socket));
+    this.#tls.on('tlsClientError', (error: Error, socket: TLSSocket) =>
+      this.#handleTlsError(error, socket),
+    );
+  }
+
+  get halfOpen(): number {
+    return this.#halfOpen;
+  }
+
+  receive(raw: Socket): void {
+    if (raw.remoteAddress === undefined) {
+      // Reset before it was accepted: there is nobody to talk to or to name.
+      raw.destroy();
+      return;
+    }
+    const from = endpoint(raw.remoteAddress, raw.remotePort);
+    const host = plainAddress(raw.remoteAddress);
+    const overload = this.#overload(host);
+    if (overload !== undefined) {
+      raw.resetAndDestroy();
+      this.#options.handlers.onRefused({ remoteAddress: from, code: 'overload', reason: overload });
+      return;
+    }
+    const timer = setTimeout(() => this.#handleTimeout(arrival), this.#handshakeMs);
+    const arrival: Arrival = { raw, from, host, timer, settled: false, released: false };
+    this.#admit(arrival);
+    if (this.#renew(arrival)) this.#tls.emit('connection', raw);
+  }
+
+  close(): void {
+    for (const arrival of this.#arrivals.values()) {
+      if (arrival.settled) continue;
+      this.#settle(arrival);
+      arrival.raw.destroy();
+    }
+  }
+
+  #overload(host: string): string | undefined {
+    const { halfOpen, halfOpenPerAddress } = this.#limits;
+    if (this.#halfOpen >= halfOpen) return `${halfOpen} handshakes are already under way`;
+    if ((this.#perHost.get(host) ?? 0) < halfOpenPerAddress) return undefined;
+    return `${halfOpenPerAddress} handshakes from ${host} are already under way`;
+  }
+
+  #admit(arrival: Arrival): void {
+    const { raw, host } = arrival;
+    const key = connectionKey(raw);
+    this.#arrivals.set(key, arrival);
+    this.#halfOpen += 1;
+    this.#perHost.set(host, (this.#perHost.get(host) ?? 0) + 1);
+    raw.once('close', () => {
+      // The pair of addresses may have been taken by a new connection already.
+      if (this.#arrivals.get(key) === arrival) this.#arrivals.delete(key);
+      this.#release(arrival);
+      this.#refuse(arrival, 'closed', this.#hangUpText(arrival));
+    });
+  }
+
+  /** Puts new credentials in force; false when they cannot be used and the arrival was refused. */
+  #renew(arrival: Arrival): boolean {
+    const credentials = this.#options.credentials();
+    if (credentials === this.#credentials) return true;
+    try {
+      secureContext(credentials);
+      this.#tls.setSecureContext(contextOptions(credentials));
+      this.#credentials = credentials;
+      return true;
+    } catch (error) {
+      this.#refuse(arrival, 'credentials-invalid', (error as RoutyError).message);
+      return false;
+    }
+  }
+
+  /** TLS is established; nothing of what the peer sent has been read, and nothing will be unless it passes. */
+  #handleSecure(socket: TLSSocket): void {
+    // Stays: until the next owner listens, an error must not be nobody's.
+    socket.on('error', () => undefined);
+    const arrival = this.#arrivals.get(connectionKey(socket));
+    if (arrival === undefined || arrival.settled) {
+      socket.destroy();
+      return;
+    }
+    if (socket.alpnProtocol === ALPN_ENROL) {
+      this.#settle(arrival);
+      this.#options.handlers.onEnrol(socket, arrival.from);
+      return;
+    }
+    if (socket.alpnProtocol !== ALPN_LANE) {
+      this.#refuse(arrival, 'alpn', faultText('alpn', ''));
+      return;
+    }
+    const verdict = judgePeer(socket, this.#credentials.identity.fabric);
+    if (!verdict.ok) {
+      this.#refuse(arrival, 'peer-not-verified', verdict.reason);
+      return;
+    }
+    this.#settle(arrival);
+    this.#release(arrival);
+    const lane = new TlsLane(socket, { peer: verdict.identity, direction: 'accepted' });
+    this.#options.handlers.onLane(lane);
+  }
+
+  #handleTlsError(error: Error, socket: TLSSocket): void {
+    const arrival = this.#arrivals.get(connectionKey(socket));
+    // Without an address the connection is gone already, and its `close` reports it.
+    if (arrival === undefined) return;
+    const fault = handshakeFault(error);
+    const text =
+      fault === 'closed' ? this.#hangUpText(arrival) : faultText(fault, tlsErrorText(error));
+    this.#refuse(arrival, fault, text);
+  }
+
+  #handleTimeout(arrival: Arrival): void {
+    const text = `no TLS handshake within ${this.#handshakeMs} ms (${arrival.raw.bytesRead} bytes came)`;
+    this.#refuse(arrival, 'handshake-timeout', text);
+  }
+
+  #hangUpText(arrival: Arrival): string {
+    return `hung up during the TLS handshake (${arrival.raw.bytesRead} bytes came)`;
+  }
+
+  #refuse(arrival: Arrival, code: RefusalCode, reason: string): void {
+    if (arrival.settled) return;
+    this.#settle(arrival);
+    arrival.raw.destroy();
+    this.#options.handlers.onRefused({ remoteAddress: arrival.from, code, reason });
+  }
+
+  #settle(arrival: Arrival): void {
+    arrival.settled = true;
+    clearTimeout(arrival.timer);
+  }
+
+  #release(arrival: Arrival): void {
+    if (arrival.released) return;
+    arrival.released = true;
+    this.#halfOpen -= 1;
+    const left = this.#perHost.get(arrival.host)! - 1;
+    if (left === 0) this.#perHost.delete(arrival.host);
+    else this.#perHost.set(arrival.host, left);
+  }
+}
+
+function contextOptions(credentials: TlsCredentials) {
+  return {
+    ...TLS_PROFILE,
+    key: credentials.keyPem,
+    cert: credentials.certChainPem,
+    ca: credentials.caPem,
+  };
+}
+
+/** The same for a connection and for the TLS socket over it. */
+function connectionKey(socket: Socket): string {
+  return `${socket.remoteAddress}|${socket.remotePort}|${socket.localAddress}`;
+}
+
+function faultText(fault: HandshakeFault, detail: string): string {
+  switch (fault) {
+    case 'not-tls':
+      return `not TLS (${detail})`;
+    case 'tls-version':
+      return 'the client does not offer TLS 1.3';
+    case 'alpn':
+      return `the client offers neither ${ALPN_LANE} nor ${ALPN_ENROL}`;
+    default:
+      return `TLS handshake failed: ${detail}`;
+  }
+}

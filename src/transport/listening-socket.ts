@@ -1,0 +1,165 @@
+import { createServer, type Server, type Socket } from 'node:net';
+import { formatHostPort, type TcpAddress } from '../base/address.ts';
+import { errorText, RoutyError } from '../base/errors.ts';
+import { KEEP_ALIVE_MS } from './connect.ts';
+import { systemCode } from './failures.ts';
+
+/** Before a listener that died is opened again, in ms: doubled from the first to the last. */
+export interface ReopenDelays {
+  readonly baseMs: number;
+  readonly capMs: number;
+}
+
+export const REOPEN_DELAYS: ReopenDelays = { baseMs: 100, capMs: 5000 };
+
+export interface ListeningSocketOptions {
+  readonly address: TcpAddress;
+  readonly delays?: ReopenDelays | undefined;
+  onConnection(socket: Socket): void;
+  /** The listener died or could not be opened again; it goes on trying. */
+  onError(error: RoutyError): void;
+  /** The listener is open again after `onError`. */
+  onReopened(): void;
+  /** For tests. */
+  readonly createServer?: typeof createServer;
+}
+
+/**
+ * A TCP listener that never dies silently: when accepting fails (out of descriptors, the interface
+ * went away) it reports, closes and opens again with growing delays until `close` is called.
+ * Connections already accepted are not touched.
+ */
+export class ListeningSocket {
+  readonly #options: ListeningSocketOptions;
+  /** Port 0 becomes the port that was given, so that it stays the same when reopened. */
+  #address: TcpAddress;
+  #server: Server | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #failures = 0;
+  #closed = false;
+  #error: RoutyError | undefined;
+
+  constructor(options: ListeningSocketOptions) {
+    this.#options = options;
+    this.#address = options.address;
+  }
+
+  get address(): TcpAddress {
+    return this.#address;
+  }
+
+  /** Why it is not listening right now. */
+  get error(): RoutyError | undefined {
+    return this.#error;
+  }
+
+  /**
+   * @throws RoutyError `listen-in-use`, `listen-denied`, `listen-no-address`, `listen-exhausted`,
+   *   `listen-failed`
+   */
+  open(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const server = (this.#options.createServer ?? createServer)({
+        noDelay: true,
+        keepAlive: true,
+        keepAliveInitialDelay: KEEP_ALIVE_MS,
+      });
+      const refuse = (error: Error) => reject(listenFailure(this.#address, error));
+      server.once('error', refuse);
+      server.listen({ host: this.#address.host, port: this.#address.port }, () => {
+        server.off('error', refuse);
+        if (this.#closed) {
+          server.close();
+          return resolve();
+        }
+        this.#watch(server);
+        resolve();
+      });
+    });
+  }
+
+  /** Stops listening; resolves at once, connections live on. */
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    this.#server?.close();
+    this.#server = undefined;
+  }
+
+  #watch(server: Server): void {
+    this.#server = server;
+    const bound = server.address();
+    if (bound !== null && typeof bound === 'object') {
+      this.#address = { ...this.#address, port: bound.port };
+    }
+    server.on('connection', (socket: Socket) => {
+      this.#failures = 0;
+      this.#options.onConnection(socket);
+    });
+    // An error of accept leaves the server in doubt: it may never accept again, or fail in a loop.
+    server.on('error', (error) => this.#handleDeath(server, error));
+    server.once('close', () => this.#handleDeath(server, new Error('it was closed')));
+  }
+
+  #handleDeath(server: Server, error: Error): void {
+    if (this.#closed || this.#server !== server) return;
+    this.#server = undefined;
+    server.close();
+    this.#reopenLater(listenFailure(this.#address, error));
+  }
+
+  #reopenLater(error: RoutyError): void {
+    const { baseMs, capMs } = this.#options.delays ?? REOPEN_DELAYS;
+    const delayMs = Math.min(capMs, baseMs * 2 ** Math.min(this.#failures, 20));
+    this.#failures += 1;
+    this.#error = error;
+    this.#timer = setTimeout(() => this.#reopen(), delayMs);
+    this.#options.onError(error);
+  }
+
+  #reopen(): void {
+    this.open().then(
+      () => {
+        if (this.#closed) return;
+        this.#error = undefined;
+        this.#options.onReopened();
+      },
+      (error: RoutyError) => {
+        if (!this.#closed) this.#reopenLater(error);
+      },
+    );
+  }
+}
+
+function listenFailure(address: TcpAddress, error: unknown): RoutyError {
+  const at = formatHostPort(address.host, address.port);
+  const text = `cannot listen on ${at}: ${errorText(error)}`;
+  switch (systemCode(error)) {
+    case 'EADDRINUSE':
+      return new RoutyError('listen-in-use', text, {
+        hint: `another process has that port; find it with: ss -ltnp 'sport = :${address.port}'`,
+        cause: error,
+      });
+    case 'EACCES':
+      return new RoutyError('listen-denied', text, {
+        hint: 'ports below 1024 need CAP_NET_BIND_SERVICE; choose a higher one',
+        cause: error,
+      });
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+      return new RoutyError('listen-no-address', text, {
+        hint: 'no interface of this machine has that address; 0.0.0.0 or [::] stand for all',
+        cause: error,
+      });
+    case 'EMFILE':
+    case 'ENFILE':
+    case 'ENOBUFS':
+    case 'ENOMEM':
+      return new RoutyError('listen-exhausted', text, {
+        hint: 'this machine is out of file descriptors or memory; raise LimitNOFILE',
+        cause: error,
+      });
+    default:
+      return new RoutyError('listen-failed', text, { cause: error });
+  }
+}
