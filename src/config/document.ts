@@ -76,7 +76,10 @@ export type ProblemText = Pick<ConfigProblem, 'message' | 'hint'> &
 /** Reads TOML 1.0; a syntax error comes back as the one problem. */
 export function readDocument(text: string): TomlDocument | ConfigProblem {
   try {
-    return new TomlDocument(text, parseTOML(text, { tomlVersion: '1.0.0' }));
+    // Some editors begin a file with a byte order mark, which TOML does not know; a blank keeps
+    // every offset as it is.
+    const source = text.startsWith('\uFEFF') ? ` ${text.slice(1)}` : text;
+    return new TomlDocument(text, parseTOML(source, { tomlVersion: '1.0.0' }));
   } catch (error) {
     // The parser has a place for every error of the text; anything else is a defect.
     if (error instanceof ParseError) return syntaxProblem(text, error.index, error.message);

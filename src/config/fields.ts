@@ -39,6 +39,8 @@ type Common = Pick<SettingMeta, 'class' | 'description'>;
 type Read<T> = { readonly value: T } | { readonly error: string };
 
 const NAME_RULE = '1 to 63 of a-z, 0-9 and "-", not beginning or ending with "-"';
+/** `sun_path` of Linux without its final zero, unix(7). */
+const SOCKET_PATH_MAX = 107;
 const NAME_PATTERN = '[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?';
 
 /** Duration field in milliseconds, within [min, max]; with a default when `initial` is given. */
@@ -116,6 +118,9 @@ export function tcpAddress(common: Common & { example: string; dialled: boolean 
 export function address(common: Common & { example: string; dialled: boolean }) {
   const read = (text: string): Read<Address> => {
     if (!text.startsWith('unix:')) return readTcp(text, common.dialled, common.example);
+    if (new TextEncoder().encode(text.slice('unix:'.length)).length > SOCKET_PATH_MAX) {
+      return { error: `"${text}": a socket path has at most ${SOCKET_PATH_MAX} bytes` };
+    }
     const parsed = parseAddress(text);
     if (parsed !== undefined) return { value: parsed };
     return { error: `"${text}" is not an absolute socket path; expected "unix:/run/app.sock"` };

@@ -36,9 +36,7 @@ export function parseConfig(text: string, fileName = 'routy.toml'): Config {
 }
 
 /** Finds everything wrong with a text; never throws for what the text holds. */
-export function inspectConfig(input: string): Inspection {
-  // Editors on other systems begin a file with a byte order mark, which TOML does not know.
-  const text = input.startsWith('\uFEFF') ? input.slice(1) : input;
+export function inspectConfig(text: string): Inspection {
   const document = readDocument(text);
   if (!(document instanceof TomlDocument)) {
     return { text, document: undefined, draft: undefined, config: undefined, problems: [document] };
