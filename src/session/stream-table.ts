@@ -10,22 +10,18 @@ import {
   parseReset,
 } from '../wire/payload.ts';
 import { ProtocolError } from '../wire/protocol-error.ts';
+import { AckList } from './ack-list.ts';
 import { Budget } from './budget.ts';
 import type { EventQueue } from './events.ts';
 import type { Heartbeat } from './heartbeat.ts';
 import type { SessionOptions } from './options.ts';
+import { PausedWriters } from './paused-writers.ts';
 import { ReceiveWindow, WINDOW_BYTES_MIN } from './receive-window.ts';
 import { Scheduler } from './scheduler.ts';
 import { Stream } from './stream.ts';
 
 /** Payload bytes a stream sends in one turn. */
 const TURN_BYTES_MAX = 64 * 1024;
-
-/** How long an acknowledgement that grants no needed credit may wait for company. */
-const ACK_DELAY_MS = 50;
-
-/** How often writers paused for the sake of a budget are looked at again. */
-const STARVED_RETRY_MS = 20;
 
 const STREAM_VERSIONS: readonly number[] = [1];
 
@@ -51,11 +47,8 @@ export class StreamTable {
   readonly #receivePool: Budget;
   readonly #streams = new Map<number, Stream>();
   readonly #scheduler = new Scheduler();
-  /** Streams whose writer waits for a budget, not for credit. */
-  readonly #starved = new Set<Stream>();
-  #acks: Stream[] = [];
-  #ackAtMs: number | undefined;
-  #starvedRetryAtMs: number | undefined;
+  readonly #paused: PausedWriters;
+  readonly #acks = new AckList();
   #nextLocalId: number;
   /** Highest id the peer has opened; its ids rise by two. */
   #lastRemoteId: number;
@@ -76,6 +69,7 @@ export class StreamTable {
     this.#heartbeat = heartbeat;
     this.#sendPool = new Budget(options.sessionBuffer / 2, options.pools.send);
     this.#receivePool = new Budget(options.sessionBuffer / 2, options.pools.receive);
+    this.#paused = new PausedWriters(this.#sendPool, events);
     const dialler = options.role === 'dialler';
     this.#nextLocalId = dialler ? 1 : 2;
     this.#lastRemoteId = dialler ? 0 : -1;
@@ -91,8 +85,10 @@ export class StreamTable {
   }
 
   get deadlineMs(): number | undefined {
-    if (this.#ackAtMs === undefined) return this.#starvedRetryAtMs;
-    return Math.min(this.#ackAtMs, this.#starvedRetryAtMs ?? this.#ackAtMs);
+    const ackAtMs = this.#acks.deadlineMs;
+    const retryAtMs = this.#paused.deadlineMs;
+    if (ackAtMs === undefined || retryAtMs === undefined) return ackAtMs ?? retryAtMs;
+    return Math.min(ackAtMs, retryAtMs);
   }
 
   get hasToSend(): boolean {
@@ -140,10 +136,7 @@ export class StreamTable {
     stream.send.push(chunk);
     this.#sendPool.take(chunk.length);
     this.#schedule(stream);
-    if (this.#mayWrite(stream)) return true;
-    stream.writerPaused = true;
-    if (this.#sendPool.exhausted) this.#starve(nowMs, stream);
-    return false;
+    return this.#paused.mayGoOn(nowMs, stream);
   }
 
   /** Half-closes this side's direction once everything written was sent. */
@@ -169,10 +162,8 @@ export class StreamTable {
     this.#undelivered -= bytes;
     if (stream.receive.deliver(nowMs, bytes, this.#heartbeat.rttMinMs)) {
       if (stream.phase === 'open') this.#credit(nowMs, stream);
-    } else if (!stream.ackListed) {
-      stream.ackListed = true;
-      this.#acks.push(stream);
-      this.#ackAtMs ??= nowMs + ACK_DELAY_MS;
+    } else {
+      this.#acks.add(nowMs, stream);
     }
   }
 
@@ -207,10 +198,11 @@ export class StreamTable {
   }
 
   handleTimeout(nowMs: number): void {
-    if (this.#ackAtMs !== undefined && nowMs >= this.#ackAtMs) this.#flushAcks(nowMs);
-    if (this.#starvedRetryAtMs !== undefined && nowMs >= this.#starvedRetryAtMs) {
-      this.#feedStarved(nowMs);
+    for (const stream of this.#acks.takeDue(nowMs)) {
+      const live = this.#streams.get(stream.id) === stream;
+      if (live && stream.phase === 'open' && stream.receive.ackDue) this.#credit(nowMs, stream);
     }
+    this.#paused.handleTimeout(nowMs);
   }
 
   handleData(id: number, offset: number, bytes: Uint8Array): void {
@@ -231,7 +223,7 @@ export class StreamTable {
         this.#handleOpen(nowMs, header, payload);
         break;
       case FrameType.ACCEPT:
-        this.#handleAccept(header, payload);
+        this.#handleAccept(nowMs, header, payload);
         break;
       case FrameType.FIN:
         this.#handleFin(header);
@@ -250,8 +242,7 @@ export class StreamTable {
       this.#remove(stream);
       this.#events.push({ kind: 'reset', stream: stream.id, code, reason });
     }
-    this.#ackAtMs = undefined;
-    this.#starvedRetryAtMs = undefined;
+    this.#acks.clear();
   }
 
   #handleOpen(nowMs: number, header: FrameHeader, payload: Uint8Array): void {
@@ -279,7 +270,7 @@ export class StreamTable {
     }
   }
 
-  #handleAccept(header: FrameHeader, payload: Uint8Array): void {
+  #handleAccept(nowMs: number, header: FrameHeader, payload: Uint8Array): void {
     const stream = this.#expect(header.stream, FrameType.ACCEPT);
     if (stream === undefined) return;
     const accept = parseAccept(payload);
@@ -288,7 +279,7 @@ export class StreamTable {
     }
     stream.phase = 'open';
     this.#events.push({ kind: 'accepted', stream: stream.id });
-    this.#raiseCredit(stream, header.offset);
+    this.#raiseCredit(nowMs, stream, header.offset);
   }
 
   #handleFin(header: FrameHeader): void {
@@ -331,11 +322,11 @@ export class StreamTable {
       }
       stream.finAcked = true;
     }
-    this.#raiseCredit(stream, header.offset);
+    this.#raiseCredit(nowMs, stream, header.offset);
     this.#settle(stream);
   }
 
-  #raiseCredit(stream: Stream, limit: number): void {
+  #raiseCredit(nowMs: number, stream: Stream, limit: number): void {
     if (limit < stream.creditLimit) {
       throw new ProtocolError(
         'credit-regressed',
@@ -344,7 +335,7 @@ export class StreamTable {
     }
     stream.creditLimit = limit;
     this.#schedule(stream);
-    this.#wakeWriter(stream);
+    this.#paused.credited(nowMs, stream);
   }
 
   /** The stream a frame is for; undefined when it closed already, which is no fault of the peer. */
@@ -377,46 +368,10 @@ export class StreamTable {
     if (stream.hasToSend) this.#scheduler.add(stream);
   }
 
-  #mayWrite(stream: Stream): boolean {
-    return stream.send.written < stream.creditLimit && !this.#sendPool.exhausted;
-  }
-
-  #wakeWriter(stream: Stream): void {
-    if (!stream.writerPaused || !this.#mayWrite(stream)) return;
-    stream.writerPaused = false;
-    this.#starved.delete(stream);
-    this.#events.push({ kind: 'writable', stream: stream.id });
-  }
-
-  #starve(nowMs: number, stream: Stream): void {
-    this.#starved.add(stream);
-    this.#starvedRetryAtMs ??= nowMs + STARVED_RETRY_MS;
-  }
-
-  #feedStarved(nowMs: number): void {
-    for (const stream of [...this.#starved]) {
-      if (this.#sendPool.exhausted) break;
-      this.#starved.delete(stream);
-      this.#wakeWriter(stream);
-    }
-    this.#starvedRetryAtMs = this.#starved.size > 0 ? nowMs + STARVED_RETRY_MS : undefined;
-  }
-
   #credit(nowMs: number, stream: Stream): void {
     stream.receive.grant(nowMs);
     const flags = stream.finDelivered ? FLAG_FIN_DELIVERED : 0;
     this.#writer.credit(stream.id, stream.receive.limit, stream.receive.delivered, flags);
-  }
-
-  #flushAcks(nowMs: number): void {
-    const due = this.#acks;
-    this.#acks = [];
-    this.#ackAtMs = undefined;
-    for (const stream of due) {
-      stream.ackListed = false;
-      const live = this.#streams.get(stream.id) === stream;
-      if (live && stream.phase === 'open' && stream.receive.ackDue) this.#credit(nowMs, stream);
-    }
   }
 
   #settle(stream: Stream): void {
@@ -427,7 +382,7 @@ export class StreamTable {
 
   #remove(stream: Stream): void {
     this.#streams.delete(stream.id);
-    this.#starved.delete(stream);
+    this.#paused.forget(stream);
     this.#undelivered -= stream.undeliveredBytes;
     this.#sendPool.release(stream.send.heldBytes);
     stream.receive.close();

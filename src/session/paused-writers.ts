@@ -1,0 +1,71 @@
+import type { Budget } from './budget.ts';
+import type { EventQueue } from './events.ts';
+import type { Stream } from './stream.ts';
+
+/** How often writers paused for the sake of a budget are looked at again. */
+const RETRY_MS = 20;
+
+/**
+ * Which writers have to pause, and who tells them to go on. A writer waits for credit, or for a
+ * budget: credit comes with a frame of the peer, room in a budget may come from anywhere, another
+ * session included, and is looked for by a timer.
+ */
+export class PausedWriters {
+  readonly #pool: Budget;
+  readonly #events: EventQueue;
+  /** Streams whose writer has credit and waits for the budget. */
+  readonly #starved = new Set<Stream>();
+  #retryAtMs: number | undefined;
+
+  constructor(pool: Budget, events: EventQueue) {
+    this.#pool = pool;
+    this.#events = events;
+  }
+
+  get deadlineMs(): number | undefined {
+    return this.#retryAtMs;
+  }
+
+  /** After a write: true when the writer may go on; else it gets a `writable` event. */
+  mayGoOn(nowMs: number, stream: Stream): boolean {
+    if (hasCredit(stream) && !this.#pool.exhausted) return true;
+    stream.writerPaused = true;
+    if (hasCredit(stream)) this.#starve(nowMs, stream);
+    return false;
+  }
+
+  /** The stream has new credit. */
+  credited(nowMs: number, stream: Stream): void {
+    if (!stream.writerPaused || !hasCredit(stream)) return;
+    if (this.#pool.exhausted) this.#starve(nowMs, stream);
+    else this.#wake(stream);
+  }
+
+  forget(stream: Stream): void {
+    this.#starved.delete(stream);
+    if (this.#starved.size === 0) this.#retryAtMs = undefined;
+  }
+
+  handleTimeout(nowMs: number): void {
+    if (this.#retryAtMs === undefined || nowMs < this.#retryAtMs) return;
+    if (!this.#pool.exhausted) {
+      for (const stream of this.#starved) this.#wake(stream);
+    }
+    this.#retryAtMs = this.#starved.size > 0 ? nowMs + RETRY_MS : undefined;
+  }
+
+  #starve(nowMs: number, stream: Stream): void {
+    this.#starved.add(stream);
+    this.#retryAtMs ??= nowMs + RETRY_MS;
+  }
+
+  #wake(stream: Stream): void {
+    stream.writerPaused = false;
+    this.forget(stream);
+    this.#events.push({ kind: 'writable', stream: stream.id });
+  }
+}
+
+function hasCredit(stream: Stream): boolean {
+  return stream.send.written < stream.creditLimit;
+}
