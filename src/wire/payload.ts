@@ -47,6 +47,8 @@ export interface AcceptPayload {
 }
 
 const HEX32 = /^[0-9a-f]{32}$/;
+/** Texts of the peer reach logs and terminals, where control characters do harm. */
+const CONTROL = /\p{Cc}/u;
 const INITIAL_WINDOW_MAX = 1024 * 1024;
 
 export function parseHello(payload: Uint8Array): Hello {
@@ -140,8 +142,8 @@ function asObject(value: unknown, what: string): Record<string, unknown> {
 }
 
 function text(value: unknown, what: string, lengthMax: number): string {
-  if (typeof value !== 'string' || value.length > lengthMax) {
-    throw bad(what, `is not a text of at most ${lengthMax} characters`);
+  if (typeof value !== 'string' || value.length > lengthMax || CONTROL.test(value)) {
+    throw bad(what, `is not a text of at most ${lengthMax} characters, none of them a control`);
   }
   return value;
 }
@@ -176,7 +178,9 @@ function textList(value: unknown, what: string): string[] {
 function textRecord(value: unknown, what: string): Record<string, string> {
   const entries = Object.entries(asObject(value, what));
   if (entries.length > 64) throw bad(what, 'has more than 64 members');
-  return Object.fromEntries(entries.map(([key, item]) => [key, text(item, what, 256)]));
+  return Object.fromEntries(
+    entries.map(([key, item]) => [text(key, what, 64), text(item, what, 256)]),
+  );
 }
 
 function endpoint(value: unknown, what: string): Endpoint | undefined {

@@ -26,5 +26,4 @@ export type ProtocolErrorCode =
   | 'stream-state'
   | 'credit-exceeded'
   | 'credit-regressed'
-  | 'final-size'
-  | 'flood';
+  | 'final-size';
