@@ -74,13 +74,18 @@ function settingDifferences(options: SessionOptions, hello: Hello): string[] {
   const names = new Set([...Object.keys(options.settings), ...Object.keys(hello.settings)]);
   const differences: string[] = [];
   for (const name of [...names].sort()) {
-    const here = options.settings[name] ?? 'not set';
-    const there = hello.settings[name] ?? 'not set';
+    const here = ownValue(options.settings, name);
+    const there = ownValue(hello.settings, name);
     if (here !== there) {
       differences.push(`${name}: ${here} here, ${there} at ${hello.site}/${hello.node}`);
     }
   }
   return differences;
+}
+
+/** What the record itself says: the peer's names may be `constructor` or worse. */
+function ownValue(settings: Readonly<Record<string, string>>, name: string): string {
+  return Object.hasOwn(settings, name) ? settings[name]! : 'not set';
 }
 
 function sameSession(options: SessionOptions, hello: Hello): boolean {

@@ -83,6 +83,18 @@ export class SendBuffer {
     return freed;
   }
 
+  /**
+   * Forgets everything; nothing is to be sent any more. Returns bytes freed. A stream that is gone
+   * may wait in a queue until its turn, its bytes must not.
+   */
+  drop(): number {
+    const freed = this.heldBytes;
+    this.#chunks = [];
+    this.#acked = this.#written;
+    this.#sent = this.#written;
+    return freed;
+  }
+
   #compact(): void {
     if (this.#head === this.#chunks.length) {
       if (this.#head > 0) this.#chunks = [];

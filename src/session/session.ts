@@ -214,8 +214,12 @@ export class Session {
     if (this.#phase === 'established') this.#writer.json(FrameType.OFFERS, 0, 0, services);
   }
 
-  /** Sends a PING; its `pong` event carries the sequence number returned here. */
+  /**
+   * Sends a PING; its `pong` event carries the sequence number returned here. Without an
+   * established session nothing is sent and the number is 0, which no event carries.
+   */
   ping(nowMs: number): number {
+    if (this.#phase !== 'established') return 0;
     const sequence = this.#heartbeat.ping(nowMs);
     this.#writer.ping(sequence, this.#wallUs(nowMs));
     return sequence;

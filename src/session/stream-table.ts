@@ -126,6 +126,8 @@ export class StreamTable {
       version: STREAM_VERSIONS[0],
       capabilities: [],
     });
+    // ACCEPT grants credit but acknowledges nothing of the data that came before it.
+    if (stream.receive.delivered > 0 || stream.finDelivered) this.#credit(nowMs, stream);
     this.#schedule(stream);
   }
 
@@ -172,7 +174,7 @@ export class StreamTable {
     const stream = this.#streams.get(id);
     if (stream?.finalSize === undefined || stream.finDelivered) return;
     stream.finDelivered = true;
-    this.#credit(nowMs, stream);
+    if (stream.phase === 'open') this.#credit(nowMs, stream);
     this.#settle(stream);
   }
 
@@ -298,6 +300,14 @@ export class StreamTable {
   #handleReset(header: FrameHeader, payload: Uint8Array): void {
     const stream = this.#expect(header.stream, FrameType.RESET);
     if (stream === undefined) return;
+    const { received, limit } = stream.receive;
+    const size = header.offset;
+    if (size < received || size > limit || size !== (stream.finalSize ?? size)) {
+      throw new ProtocolError(
+        'final-size',
+        `RESET at ${size} on stream ${stream.id}, received ${received}, credit ends at ${limit}`,
+      );
+    }
     this.#remove(stream);
     this.#events.push({ kind: 'reset', stream: stream.id, ...parseReset(payload) });
   }
@@ -384,7 +394,7 @@ export class StreamTable {
     this.#streams.delete(stream.id);
     this.#paused.forget(stream);
     this.#undelivered -= stream.undeliveredBytes;
-    this.#sendPool.release(stream.send.heldBytes);
+    this.#sendPool.release(stream.send.drop());
     stream.receive.close();
   }
 }
