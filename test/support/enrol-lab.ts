@@ -1,0 +1,199 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { connect as connectTls, createServer, type TLSSocket } from 'node:tls';
+import type { TcpAddress } from '../../src/base/address.ts';
+import { RoutyError } from '../../src/base/errors.ts';
+import { loadCredentials } from '../../src/pki/credentials.ts';
+import { serveEnrolment } from '../../src/pki/enrol-join.ts';
+import { ENROL_ALPN, type EnrolmentEvent } from '../../src/pki/enrol-protocol.ts';
+import { initFabric } from '../../src/pki/init.ts';
+
+/** Long before the tests' deadline, and long enough for a busy machine. */
+export const LAB_STEP_MS = 5_000;
+/** The deadline in tests where it is meant to run out. */
+export const SHORT_STEP_MS = 150;
+
+/** A directory that is removed when the test ends. */
+export async function temporaryDirectory(t: TestContext): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), 'routy-pki-'));
+  t.after(() => rm(path, { recursive: true, force: true }));
+  return path;
+}
+
+/** The error of a promise that must reject with this code. */
+export async function rejection(promise: Promise<unknown>, code: string): Promise<RoutyError> {
+  try {
+    await promise;
+  } catch (error) {
+    assert.ok(error instanceof RoutyError, `not a RoutyError: ${String(error)}`);
+    assert.equal(error.code, code, `${error.code}: ${error.message}`);
+    return error;
+  }
+  assert.fail(`should have failed with ${code}`);
+}
+
+/** Events in order; `next` waits for the one after those taken so far. */
+export class EventLog {
+  readonly all: EnrolmentEvent[] = [];
+  #taken = 0;
+  #wake: (() => void) | undefined;
+  readonly log = (event: EnrolmentEvent): void => {
+    this.all.push(event);
+    this.#wake?.();
+  };
+
+  async next(): Promise<EnrolmentEvent> {
+    while (this.all.length <= this.#taken) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    return this.all[this.#taken++]!;
+  }
+
+  /** The next event, which must be our refusal with this code. */
+  async refusal(code: string): Promise<void> {
+    const event = await this.next();
+    assert.equal(event.kind, 'refused');
+    assert.equal(event.code, code, event.reason);
+    assert.notEqual(event.reason, '');
+    assert.match(event.remote, /:\d+$/);
+  }
+}
+
+export interface EnrolmentServer {
+  readonly address: TcpAddress;
+  readonly events: EventLog;
+}
+
+interface ServerOptions {
+  readonly stepMs?: number;
+  readonly now?: () => number;
+}
+
+/** A listener that does what a node does with ALPN `routy-enrol/1`. */
+export async function startEnrolmentServer(
+  t: TestContext,
+  stateDir: string,
+  options: ServerOptions = {},
+): Promise<EnrolmentServer> {
+  const { certChainPem, keyPem } = await loadCredentials(stateDir);
+  return startTlsServer(t, certChainPem, keyPem, stateDir, options);
+}
+
+export async function startTlsServer(
+  t: TestContext,
+  cert: string,
+  key: string,
+  stateDir: string,
+  options: ServerOptions = {},
+): Promise<EnrolmentServer> {
+  const events = new EventLog();
+  const sockets = new Set<Socket>();
+  const server = createServer({ cert, key, minVersion: 'TLSv1.3', ALPNProtocols: [ENROL_ALPN] });
+  const serving: Promise<void>[] = [];
+  server.on('connection', (socket: Socket) => sockets.add(socket));
+  server.on('secureConnection', (socket) => {
+    const { log } = events;
+    serving.push(serveEnrolment(socket, { stateDir, log, stepMs: LAB_STEP_MS, ...options }));
+  });
+  server.on('tlsClientError', () => undefined);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(async () => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+    // A rejection here is one that would have ended the node.
+    await Promise.all(serving);
+  });
+  const { port } = server.address() as AddressInfo;
+  return { address: { kind: 'tcp', host: '127.0.0.1', port }, events };
+}
+
+export interface Fabric extends EnrolmentServer {
+  readonly stateDir: string;
+}
+
+/** A fabric `lab` whose CA's node `gray/gray1` serves enrolment. */
+export async function startFabric(
+  t: TestContext,
+  directory: string,
+  options: ServerOptions = {},
+): Promise<Fabric> {
+  const stateDir = join(directory, 'ca-node');
+  await initFabric({ stateDir, fabric: 'lab', site: 'gray', node: 'gray1' });
+  return { stateDir, ...(await startEnrolmentServer(t, stateDir, options)) };
+}
+
+/** A client that has finished the TLS handshake of enrolment, and does what the test wants. */
+export async function connectStranger(t: TestContext, address: TcpAddress): Promise<TLSSocket> {
+  const socket = connectTls({
+    host: address.host,
+    port: address.port,
+    ALPNProtocols: [ENROL_ALPN],
+    rejectUnauthorized: false,
+  });
+  t.after(() => socket.destroy());
+  await once(socket, 'secureConnect');
+  socket.on('error', () => undefined);
+  return socket;
+}
+
+export async function connectPlain(t: TestContext, address: TcpAddress): Promise<Socket> {
+  const socket = connect(address.port, address.host);
+  t.after(() => socket.destroy());
+  await once(socket, 'connect');
+  socket.on('error', () => undefined);
+  return socket;
+}
+
+/** A message as it goes over the wire: u32 big endian length, JSON. */
+export function encodeMessage(message: unknown): Buffer {
+  const body = Buffer.from(typeof message === 'string' ? message : JSON.stringify(message));
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(body.length);
+  return Buffer.concat([length, body]);
+}
+
+/** Everything that comes until the other side ends, as messages. */
+export async function readMessages(socket: TLSSocket): Promise<Record<string, unknown>[]> {
+  const chunks: Buffer[] = [];
+  socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+  await once(socket, 'close');
+  const bytes = Buffer.concat(chunks);
+  const messages: Record<string, unknown>[] = [];
+  for (let at = 0; at + 4 <= bytes.length; ) {
+    const end = at + 4 + bytes.readUInt32BE(at);
+    messages.push(JSON.parse(bytes.toString('utf8', at + 4, end)));
+    at = end;
+  }
+  return messages;
+}
+
+/** An address of this machine where nothing listens. */
+export async function refusingAddress(): Promise<TcpAddress> {
+  const server = createTcpServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return { kind: 'tcp', host: '127.0.0.1', port };
+}
+
+/** A listener that accepts and never says anything. */
+export async function silentAddress(t: TestContext): Promise<TcpAddress> {
+  const sockets: Socket[] = [];
+  const server = createTcpServer((socket) => sockets.push(socket)).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  return { kind: 'tcp', host: '127.0.0.1', port };
+}
