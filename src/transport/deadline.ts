@@ -5,12 +5,12 @@ export interface StepOptions {
   /** The caller's own limit or wish to stop. */
   readonly signal?: AbortSignal | undefined;
   /** Made when the time is up: it says what was being waited for. */
-  onTimeout(): RoutyError;
+  readonly onTimeout: () => RoutyError;
 }
 
 /**
- * Runs one step under a deadline. `run` gets a signal and must settle soon after it fires; the
- * result is then rejected with the RoutyError of whatever fired first.
+ * Runs one step under a deadline. `run` gets a signal and must reject with its `abortReason` soon after
+ * it fires: that is the RoutyError of whatever fired first.
  */
 export async function step<T>(
   options: StepOptions,
@@ -19,7 +19,8 @@ export async function step<T>(
   const { ms, signal, onTimeout } = options;
   const controller = new AbortController();
   const follow = () => controller.abort(abortReason(signal!));
-  if (signal?.aborted) throw abortReason(signal);
+  // `run` is called even then: what it was given to own it has to dispose of.
+  if (signal?.aborted) follow();
   signal?.addEventListener('abort', follow, { once: true });
   const timer = setTimeout(() => controller.abort(onTimeout()), ms);
   try {

@@ -28,6 +28,9 @@ export const DIAL_TIMEOUTS: DialTimeouts = {
   totalMs: 10_000,
 };
 
+/** How long a peer that was not verified may take to hang up, in ms. */
+const FAREWELL_MS = 1000;
+
 export interface DialTcpOptions {
   readonly address: TcpAddress;
   /** `http://[user:pass@]host:port` or `socks5://[user:pass@]host:port`. */
@@ -55,10 +58,8 @@ export async function dialLane(options: DialOptions): Promise<Lane> {
   const { fabric } = options.credentials.identity;
   return inSteps(options, async (run) => {
     const socket = await reach(options, run);
-    return orDestroy(socket, () =>
-      run('TLS handshake', run.timeouts.tlsMs, (signal) =>
-        secure({ socket, address: options.address, context, fabric, signal }),
-      ),
+    return run('TLS handshake', run.timeouts.tlsMs, (signal) =>
+      secure({ socket, address: options.address, context, fabric, signal }),
     );
   });
 }
@@ -112,20 +113,9 @@ async function reach(options: DialTcpOptions, run: RunStep): Promise<Socket> {
     connectAny({ addresses, port: first.port, label, signal }),
   );
   if (proxy === undefined) return socket;
-  return orDestroy(socket, () =>
-    run(`waiting for ${label} to connect`, timeouts.proxyMs, (signal) =>
-      connectThrough(socket, proxy, options.address, signal),
-    ),
+  return run(`waiting for ${label} to connect`, timeouts.proxyMs, (signal) =>
+    connectThrough(socket, proxy, options.address, signal),
   );
-}
-
-async function orDestroy<T>(socket: Socket, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    socket.destroy();
-    throw error;
-  }
 }
 
 interface SecureOptions {
@@ -159,11 +149,19 @@ function secure({ socket, address, context, fabric, signal }: SecureOptions): Pr
       tls.destroy();
       reject(error);
     };
+    const refuse = (reason: string) => {
+      settle();
+      // Our certificate is still on its way out: the other end's log can then say why, too.
+      tls.end();
+      tls.resume();
+      setTimeout(() => tls.destroy(), FAREWELL_MS).unref();
+      reject(notVerified(label, reason));
+    };
     const handleClose = () => fail(handshakeError(label, 'closed', ''));
     tls.once('secureConnect', () => {
       if (tls.alpnProtocol !== ALPN_LANE) return fail(handshakeError(label, 'alpn', ''));
       const verdict = judgePeer(tls, fabric);
-      if (!verdict.ok) return fail(notVerified(label, verdict.reason));
+      if (!verdict.ok) return refuse(verdict.reason);
       settle();
       tls.off('error', handleError);
       resolve(new TlsLane(tls, { peer: verdict.identity, direction: 'dialled' }));

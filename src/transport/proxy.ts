@@ -66,8 +66,8 @@ function invalid(reason: string): RoutyError {
 
 /**
  * Asks the proxy at the other end of `socket` to connect to `target`, by name: the proxy resolves
- * it. Resolves with the socket, whose bytes go to the target from then on. When this fails the
- * socket is of no more use.
+ * it. Resolves with the socket, whose bytes go to the target from then on; it is destroyed when this
+ * fails.
  *
  * @throws RoutyError `dial-proxy-refused` with the proxy's answer, or what `signal` fired with
  */
@@ -90,6 +90,7 @@ export async function connectThrough(
     if (signal.aborted) throw abortReason(signal);
     return tunnel;
   } catch (error) {
+    socket.destroy();
     throw signal.aborted ? abortReason(signal) : error;
   } finally {
     signal.removeEventListener('abort', stop);
