@@ -183,9 +183,11 @@ function lineStartsOf(text: string): number[] {
 
 function syntaxProblem(text: string, index: number, parserMessage: string): ConfigProblem {
   // The parser stops where it understands that something is missing; people look where it should be.
-  const missing =
-    parserMessage.startsWith('Unspecified') || parserMessage.startsWith('Unterminated');
-  const at = missing ? text.slice(0, index).trimEnd().length : index;
+  const end = text.slice(0, index).trimEnd();
+  const noValue = end.endsWith('=') && text.slice(end.length, index).includes('\n');
+  const message = noValue ? 'Unspecified values are invalid' : parserMessage;
+  const missing = message.startsWith('Unspecified') || message.startsWith('Unterminated');
+  const at = missing ? end.length : index;
   const before = text.slice(0, at);
   const lineStart = before.lastIndexOf('\n') + 1;
   const lineText = text.slice(lineStart).split('\n', 1)[0]!;
@@ -195,7 +197,7 @@ function syntaxProblem(text: string, index: number, parserMessage: string): Conf
     column: at - lineStart + 1,
     length: 1,
     severity: 'error',
-    ...explainSyntax(parserMessage, lineText, at - lineStart),
+    ...explainSyntax(message, lineText, at - lineStart),
   };
 }
 

@@ -218,7 +218,7 @@ function addressError(text: string, example: string): string {
   if (/^[0-9a-fA-F:]+:[0-9a-fA-F:]*$/.test(text) && text.split(':').length > 2) {
     return `"${text}": an IPv6 address needs brackets, such as "[::1]:7443"`;
   }
-  const port = /^[^:]+:(\d+)$/.exec(text)?.[1];
+  const port = /^[^:\s]+:(\d+)$/.exec(text)?.[1];
   if (port !== undefined) return `"${text}": port ${port} is out of range: 1 to 65535`;
   if (!text.includes(':')) return `"${text}" has no port; ${expected}`;
   return `"${text}" is not an address; ${expected}`;

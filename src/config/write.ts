@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import {
   chownSync,
   closeSync,
+  fchmodSync,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -42,6 +43,8 @@ function replaceFile(path: string, text: string, before: Stats | undefined): voi
   const file = openSync(temporary, 'wx', mode);
   try {
     try {
+      // The mode given to open is cut down by the umask.
+      if (before !== undefined) fchmodSync(file, mode);
       writeSync(file, text);
       fsyncSync(file);
     } finally {

@@ -1,8 +1,9 @@
 /**
  * `network`: the peer could not be reached or the lane was lost; it may be back any moment.
- * `refusal`: somebody said no, or this machine is short of something; asking again soon is no use.
+ * `shortage`: this machine or the peer is short of something. `refusal`: somebody said no, or will
+ * never be able to say yes. The last two gain nothing from being asked again soon.
  */
-export type FailureClass = 'network' | 'refusal';
+export type FailureClass = 'network' | 'shortage' | 'refusal';
 
 /** Delay before the second retry at most, doubled from there to the cap. */
 export const BACKOFF_BASE_MS = 100;
@@ -13,7 +14,7 @@ export const BACKOFF_BASE_MS = 100;
  */
 export const NETWORK_CAP_MS = 800;
 
-/** Longest delay after a refusal or a lack of resources here or there. */
+/** Longest delay after a refusal or a shortage. */
 export const REFUSAL_CAP_MS = 10_000;
 
 export interface BackoffInput {
@@ -45,18 +46,29 @@ export function backoffCapMs(code: string | undefined): number {
 
 /** Which kind of failure a RoutyError code, lane code or system error code is. */
 export function classifyFailure(code: string | undefined): FailureClass {
-  return code !== undefined && NETWORK_CODES.has(code) ? 'network' : 'refusal';
+  if (code === undefined) return 'refusal';
+  if (NETWORK_CODES.has(code)) return 'network';
+  // What is listed nowhere is taken for a refusal: an unknown reason is no reason to hurry.
+  return SHORTAGE_CODES.has(code) ? 'shortage' : 'refusal';
 }
 
-// What is not listed is taken for a refusal: an unknown reason is no reason to dial every second.
 const NETWORK_CODES: ReadonlySet<string> = new Set([
-  'lane-lost',
-  'heartbeat-timeout',
-  'handshake-timeout',
   'dial-timeout',
-  'dial-failed',
   'dial-refused',
   'dial-unreachable',
+  'dial-resolve',
+  'dial-failed',
+  'dial-aborted',
+  // Hung up in the middle of the handshake: a peer or a path that is just coming up.
+  'tls-closed',
+  'lane-closed',
+  'lane-failed',
+  'lane-lost',
+  'lane-reset',
+  'lane-timeout',
+  'lane-unreachable',
+  'heartbeat-timeout',
+  'handshake-timeout',
   // A peer that goes down in order comes back soon: a restart.
   'shutdown',
   'normal',
@@ -71,4 +83,14 @@ const NETWORK_CODES: ReadonlySet<string> = new Set([
   'ENETDOWN',
   'ENOTFOUND',
   'EAI_AGAIN',
+]);
+
+const SHORTAGE_CODES: ReadonlySet<string> = new Set([
+  'dial-exhausted',
+  'overload',
+  'EMFILE',
+  'ENFILE',
+  'ENOBUFS',
+  'ENOMEM',
+  'EADDRNOTAVAIL',
 ]);

@@ -33,5 +33,15 @@ test('a broken network is asked again within a second, a refusal is given time',
     assert.equal(backoffCapMs(code), REFUSAL_CAP_MS, code);
   }
   assert.ok(NETWORK_CAP_MS < 1000);
+});
+
+test('a shortage is told from a refusal', () => {
+  for (const code of ['EMFILE', 'dial-exhausted', 'overload']) {
+    assert.equal(classifyFailure(code), 'shortage', code);
+  }
+  for (const code of ['not-authorized', 'peer-not-verified', 'tls-not-tls', 'unheard-of']) {
+    assert.equal(classifyFailure(code), 'refusal', code);
+  }
+  assert.equal(classifyFailure('lane-timeout'), 'network');
   assert.equal(classifyFailure(undefined), 'refusal');
 });
