@@ -1,11 +1,13 @@
 import type { RoutyError } from '../base/errors.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
+import type { EnrolmentEvent } from '../pki/enrol-protocol.ts';
 import type { LaneCode, SessionEnd } from './driver-types.ts';
 import type { Forward } from './forward.ts';
 import type { RefusalCode } from './results.ts';
 import type { ServiceRefusal } from './service.ts';
 import type { LiveSession } from './sessions.ts';
+import type { ReloadReport } from './status.ts';
 
 /**
  * What the node tells its operator: one line for each thing somebody would act on, nothing for a
@@ -30,6 +32,25 @@ export class NodeEvents {
     this.#log.info('drain', `draining: ${streams} streams may go on for ${drainMs} ms`, {
       streams,
       drainMs,
+    });
+  }
+
+  reloaded({ changes, restartRequired, streamsReset }: ReloadReport): void {
+    const what = changes.length === 0 ? 'nothing changed' : changes.join('; ');
+    const fields = { changes, restartRequired, streamsReset };
+    this.#log.info('reload', `configuration reloaded: ${what}`, fields);
+    if (restartRequired.length === 0) return;
+    const keys = restartRequired.join(', ');
+    this.#log.warn('restart-required', `changed in the file but not in force: ${keys}`, {
+      restartRequired,
+      hint: 'Restart the node to put them in force.',
+    });
+  }
+
+  reloadRefused(reason: string): void {
+    this.#log.error('reload-refused', `configuration not reloaded, nothing changed: ${reason}`, {
+      reason,
+      hint: 'routy check shows what is wrong with the file.',
     });
   }
 
@@ -89,9 +110,8 @@ export class NodeEvents {
     hint?: string | undefined;
   }): void {
     this.#metrics.refusal(refusal.code);
-    // Without its port, which is another one each time and would make every refusal a new one.
     const { peer, code, reason, hint } = refusal;
-    const host = refusal.remoteAddress.replace(/:\d+$/, '');
+    const host = withoutPort(refusal.remoteAddress);
     this.#log.failure('lane-refused', `lane from ${peer ?? host} refused: ${reason}`, {
       peer,
       host,
@@ -142,6 +162,21 @@ export class NodeEvents {
     });
   }
 
+  /** A newcomer was given a certificate, or not. */
+  enrolment(event: EnrolmentEvent): void {
+    if (event.kind === 'enrolled') {
+      const name = `${event.site}/${event.node}`;
+      const message = `${name} enrolled from ${event.remote}`;
+      this.#log.info('enrolled', message, { peer: name, serial: event.serial });
+      return;
+    }
+    const { code, reason, by } = event;
+    const host = withoutPort(event.remote);
+    this.#metrics.refusal(code);
+    const message = `enrolment from ${host} refused: ${reason}`;
+    this.#log.failure('enrolment-refused', message, { host, code, reason, by });
+  }
+
   /** The address where other nodes dial this one. */
   lanesListening(address: string): void {
     this.#log.info('lanes-listening', `listening for lanes on ${address}`, { address });
@@ -167,6 +202,11 @@ export interface DialFailure {
   readonly hint: string | null;
   readonly attempts: number;
   readonly delayMs: number;
+}
+
+/** The port of a dialler is another one each time and would make every failure a new one. */
+function withoutPort(hostPort: string): string {
+  return hostPort.replace(/:\d+$/, '');
 }
 
 const ORDERLY: ReadonlySet<LaneCode> = new Set(['normal', 'shutdown', 'taken-over']);

@@ -28,11 +28,11 @@ export interface ForwardHost {
  * session offers its service, or always when it is configured to hold clients.
  */
 export class Forward {
-  readonly config: ForwardConfig;
+  config: ForwardConfig;
   readonly tally = new Tally();
   readonly host: ForwardHost;
   readonly #listener: LocalListener;
-  readonly #held: HoldQueue | undefined;
+  #held: HoldQueue | undefined;
   readonly #streams = new Set<ForwardStream>();
   #candidates: readonly LiveSession[] = [];
   #open = false;
@@ -49,9 +49,7 @@ export class Forward {
       },
       host,
     );
-    if (config.unavailable.kind === 'hold') {
-      this.#held = new HoldQueue(config.unavailable.ms, (socket) => this.#giveUp(socket));
-    }
+    this.#held = this.#newQueue();
   }
 
   /** `unix:/run/db.sock -> gray/postgres`. */
@@ -67,6 +65,15 @@ export class Forward {
   start(): void {
     this.#open = true;
     this.update();
+  }
+
+  /** Another configuration of the same address; connections go on. */
+  reconfigure(config: ForwardConfig): void {
+    const before = this.#held;
+    this.config = config;
+    this.#held = this.#newQueue();
+    this.update();
+    before?.release((socket) => this.#onSocket(socket));
   }
 
   /** Takes note of which sessions offer the service now. */
@@ -131,6 +138,12 @@ export class Forward {
     return listening
       ? { state: 'listening', reason: null }
       : { state: 'unavailable', reason: 'about to listen' };
+  }
+
+  #newQueue(): HoldQueue | undefined {
+    const { unavailable } = this.config;
+    if (unavailable.kind !== 'hold') return undefined;
+    return new HoldQueue(unavailable.ms, (socket) => this.#giveUp(socket));
   }
 
   #onSocket(socket: Socket): void {

@@ -1,5 +1,5 @@
 import type { Identity } from '../base/identity.ts';
-import { Directory, type ReachabilityChange } from '../fabric/directory.ts';
+import { Directory } from '../fabric/directory.ts';
 import type { SessionDriverApi } from './driver-types.ts';
 import type { SessionStatus } from './status.ts';
 
@@ -23,37 +23,41 @@ export function nodeName(identity: Pick<Identity, 'site' | 'node'>): string {
 export class LiveSessions {
   readonly #byId = new Map<string, LiveSession>();
   readonly #directory = new Directory();
-  readonly #onOffers: (changed: readonly ReachabilityChange[]) => void;
+  readonly #onChange: () => void;
 
-  /** `onOffers` is called after every change of who offers what, with what appeared or went. */
-  constructor(onOffers: (changed: readonly ReachabilityChange[]) => void) {
-    this.#onOffers = onOffers;
+  /** `onChange` is called after every change of who offers what. */
+  constructor(onChange: () => void) {
+    this.#onChange = onChange;
   }
 
   add(session: LiveSession): void {
     const { sessionId } = session.driver;
     this.#byId.set(sessionId, session);
     const { site, node } = session.peer;
-    this.#onOffers(this.#directory.addSession({ sessionId, site, node }));
+    this.#directory.addSession({ sessionId, site, node });
+    this.#onChange();
   }
 
   /** Nothing happens when a newer epoch of the session has taken its place. */
   remove(session: LiveSession): void {
     if (!this.#isCurrent(session)) return;
     this.#byId.delete(session.driver.sessionId);
-    this.#onOffers(this.#directory.removeSession(session.driver.sessionId));
+    this.#directory.removeSession(session.driver.sessionId);
+    this.#onChange();
   }
 
   /** The peer's complete list, replacing the one before. */
   offered(session: LiveSession, services: readonly string[]): void {
     if (!this.#isCurrent(session)) return;
-    this.#onOffers(this.#directory.offer(session.driver.sessionId, services));
+    this.#directory.offer(session.driver.sessionId, services);
+    this.#onChange();
   }
 
   /** The peer takes no new streams; the open ones go on. */
   draining(session: LiveSession): void {
     if (!this.#isCurrent(session)) return;
-    this.#onOffers(this.#directory.removeSession(session.driver.sessionId));
+    this.#directory.removeSession(session.driver.sessionId);
+    this.#onChange();
   }
 
   /** Sessions that can carry a stream to the service, the longest established first. */

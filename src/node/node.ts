@@ -1,0 +1,290 @@
+import { randomBytes } from 'node:crypto';
+import { formatHostPort } from '../base/address.ts';
+import type { TlsCredentials } from '../base/credentials.ts';
+import { errorText, RoutyError } from '../base/errors.ts';
+import type { Config, LogLevel } from '../config/types.ts';
+import { nextDelayMs } from '../fabric/backoff.ts';
+import type { Log } from '../observe/log.ts';
+import type { Metrics } from '../observe/metrics.ts';
+import { serveEnrolment } from '../pki/enrol-join.ts';
+import { dialLane } from '../transport/dial.ts';
+import { type LaneListener, listenLanes } from '../transport/listen.ts';
+import { AcceptedSessions } from './accepted.ts';
+import { NodeEvents } from './events.ts';
+import type { ForwardHost } from './forward.ts';
+import { Forwards } from './forwards.ts';
+import { Peers } from './peers.ts';
+import { applyConfig } from './reload.ts';
+import { Services } from './service.ts';
+import { createPools, startSession } from './session-driver.ts';
+import { type SessionFactory, SessionHost } from './session-host.ts';
+import { LiveSessions } from './sessions.ts';
+import type { NodeStatus, PingReply, ReloadReport } from './status.ts';
+import { certificateExpiry, nodeStatus } from './status-report.ts';
+
+export interface NodeOptions {
+  readonly config: Config;
+  readonly credentials: TlsCredentials;
+  /** Of Routy, for peers and status: `0.1.0`. */
+  readonly version: string;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** Reads the configuration anew, for a reload; rejects with what is wrong with it. */
+  loadConfig(): Promise<Config>;
+  /** `startSession` unless a test has another. */
+  readonly sessions?: SessionFactory;
+  /** Unix ms; `Date.now` unless a test has another. */
+  readonly nowMs?: () => number;
+}
+
+/** A node that was started. */
+export interface RunningNode {
+  status(): NodeStatus;
+  /** Reads the file anew and applies it, or rejects with what is wrong and changes nothing. */
+  reload(): Promise<ReloadReport>;
+  /** `count` heartbeats, in order, to each node of `SITE` or to `SITE/NODE`. */
+  ping(target: string, count: number): Promise<PingReply[]>;
+  /** Takes no new streams; resolves when the open ones are done or the drain time is over. */
+  drain(): Promise<void>;
+  /** Drains, then ends every session with `shutdown`. */
+  stop(): Promise<void>;
+  /** Resolves when the node has stopped. */
+  readonly done: Promise<void>;
+  logLevel(): LogLevel;
+  setLogLevel(level: LogLevel): void;
+  metricsText(): Promise<string>;
+}
+
+/** How often a stopping node looks whether what it waits for has come, in ms. */
+const POLL_MS = 10;
+
+/** How long the last frames of a stopping node may take to leave the process, in ms. */
+const FLUSH_MS = 1000;
+
+/**
+ * Starts a node: listens for lanes, dials its peers, opens its forwards as their services come.
+ *
+ * @throws RoutyError `listen-…` when the address for lanes cannot be had, `credentials-invalid`
+ */
+export async function startNode(options: NodeOptions): Promise<RunningNode> {
+  const node = new RoutyNode(options);
+  await node.start();
+  return node;
+}
+
+class RoutyNode implements RunningNode {
+  readonly done: Promise<void>;
+  readonly #options: NodeOptions;
+  readonly #events: NodeEvents;
+  readonly #nowMs: () => number;
+  readonly #startedAtMs: number;
+  readonly #certificateExpiresAt: string;
+  readonly #services: Services;
+  readonly #live: LiveSessions;
+  readonly #forwards: Forwards;
+  readonly #host: SessionHost;
+  readonly #peers: Peers;
+  readonly #accepted: AcceptedSessions;
+  #config: Config;
+  #listener: LaneListener | undefined;
+  #drained: Promise<void> | undefined;
+  #stopping = false;
+  #reloading: Promise<unknown> = Promise.resolve();
+  #resolveDone!: () => void;
+
+  constructor(options: NodeOptions) {
+    const { config, credentials, log, metrics } = options;
+    this.#options = options;
+    this.#config = config;
+    this.#nowMs = options.nowMs ?? Date.now;
+    this.#startedAtMs = this.#nowMs();
+    this.#certificateExpiresAt = certificateExpiry(credentials);
+    this.#events = new NodeEvents(log, metrics);
+    this.#services = new Services(config.services.values(), {
+      nowMs: this.#nowMs,
+      onRefused: (refusal) => this.#events.streamRefused(refusal),
+    });
+    this.#live = new LiveSessions(() => this.#forwards.update());
+    this.#forwards = new Forwards(config.forwards, this.#forwardHost());
+    this.#host = new SessionHost({
+      commons: commonsOf(options),
+      live: this.#live,
+      services: this.#services,
+      events: this.#events,
+      nowMs: this.#nowMs,
+      factory: options.sessions ?? startSession,
+    });
+    this.#accepted = new AcceptedSessions(this.#host);
+    this.#peers = new Peers(config.peers, this.#host, (address, via, signal) =>
+      dialLane({ credentials, address, via, signal }),
+    );
+    this.done = new Promise((resolve) => {
+      this.#resolveDone = resolve;
+    });
+  }
+
+  async start(): Promise<void> {
+    const { config, metrics } = this.#options;
+    if (config.listen !== undefined) this.#listener = await this.#listen(config.listen.address);
+    metrics.bind(() => this.status());
+    this.#forwards.start();
+    this.#peers.start();
+    this.#events.started({
+      site: config.node.site,
+      node: config.node.name,
+      listening: this.status().listening?.address ?? null,
+      peers: this.#peers.size,
+    });
+  }
+
+  status(): NodeStatus {
+    return nodeStatus(this.#drained === undefined ? 'running' : 'draining', {
+      startedAtMs: this.#startedAtMs,
+      version: this.#options.version,
+      certificateExpiresAt: this.#certificateExpiresAt,
+      listener: this.#listener,
+      host: this.#host,
+      peers: this.#peers,
+      accepted: this.#accepted,
+      services: this.#services,
+      forwards: this.#forwards,
+    });
+  }
+
+  reload(): Promise<ReloadReport> {
+    // One after the other: each compares with what the one before has put in force.
+    const report = this.#reloading.then(() => this.#reload());
+    this.#reloading = report.catch(() => undefined);
+    return report;
+  }
+
+  async ping(target: string, count: number): Promise<PingReply[]> {
+    const byName = new Map(this.#live.to(target).map((session) => [session.name, session]));
+    if (byName.size === 0) {
+      throw new RoutyError('no-session', `no session to ${target}`, {
+        hint: 'routy status shows which peers are up, and why the others are not',
+      });
+    }
+    const replies: PingReply[] = [];
+    for (let sequence = 1; sequence <= count; sequence += 1) {
+      for (const [peer, { driver }] of byName) {
+        const { rttMs, clockOffsetMs } = await driver.ping();
+        replies.push({ peer, sequence, rttMs, clockOffsetMs });
+      }
+    }
+    return replies;
+  }
+
+  drain(): Promise<void> {
+    this.#drained ??= this.#drain();
+    return this.#drained;
+  }
+
+  async stop(): Promise<void> {
+    if (this.#stopping) return this.done;
+    this.#stopping = true;
+    this.#peers.stopDialling();
+    await this.#listener?.close();
+    await this.drain();
+    const streamsReset = this.#host.streams;
+    const lanes = this.#host.lanes();
+    this.#peers.close('the node stops');
+    this.#accepted.close('the node stops');
+    // The process may end when this is done: what the peers are told last must have left it.
+    await within(FLUSH_MS, () => lanes.every((lane) => lane.queuedBytes === 0));
+    this.#events.stopped(streamsReset);
+    this.#resolveDone();
+  }
+
+  logLevel(): LogLevel {
+    return this.#options.log.level();
+  }
+
+  setLogLevel(level: LogLevel): void {
+    this.#options.log.setLevel(level);
+  }
+
+  metricsText(): Promise<string> {
+    return this.#options.metrics.text();
+  }
+
+  async #drain(): Promise<void> {
+    const { drainMs } = this.#config.node;
+    const streams = this.#host.streams;
+    this.#events.draining(streams, drainMs);
+    this.#forwards.stop();
+    this.#services.drain();
+    this.#host.drain();
+    await within(drainMs, () => this.#host.streams === 0);
+  }
+
+  async #reload(): Promise<ReloadReport> {
+    let after: Config;
+    try {
+      after = await this.#options.loadConfig();
+    } catch (error) {
+      this.#events.reloadRefused(errorText(error));
+      throw error;
+    }
+    const { config, report } = applyConfig(this.#config, after, {
+      services: this.#services,
+      forwards: this.#forwards,
+      peers: this.#peers,
+      host: this.#host,
+      log: this.#options.log,
+    });
+    this.#config = config;
+    this.#events.reloaded(report);
+    return report;
+  }
+
+  async #listen(address: NonNullable<Config['listen']>['address']): Promise<LaneListener> {
+    const { config, credentials } = this.#options;
+    const name = formatHostPort(address.host, address.port);
+    const stateDir = config.node.state;
+    return listenLanes({
+      address,
+      credentials: () => credentials,
+      handlers: {
+        onLane: (lane) => this.#accepted.onLane(lane),
+        onRefused: (refusal) => this.#events.laneRefused(refusal),
+        onEnrol: (socket) => {
+          void serveEnrolment(socket, { stateDir, log: (event) => this.#events.enrolment(event) });
+        },
+        onError: (error) => this.#events.lanesError(name, error),
+        onReopened: () => this.#events.lanesListening(name),
+      },
+    });
+  }
+
+  #forwardHost(): ForwardHost {
+    return {
+      candidates: (site, service) => this.#live.candidates(site, service),
+      whyUnreachable: (site, service) => this.#live.whyUnreachable(site, service),
+      nowMs: this.#nowMs,
+      retryDelayMs: (attempt) => nextDelayMs({ attempt, random01: Math.random() }),
+      onState: (forward) => this.#events.forwardState(forward),
+      onAcceptError: (forward, error) => this.#events.acceptFailed(forward, error),
+      onRefused: (forward, code, reason) => this.#events.forwardRefused(forward, code, reason),
+    };
+  }
+}
+
+function commonsOf({ config, credentials, version }: NodeOptions): SessionHost['commons'] {
+  return {
+    self: credentials.identity,
+    instance: randomBytes(16).toString('hex'),
+    fabric: config.fabric,
+    limits: config.limits,
+    software: `routy/${version}`,
+    pools: createPools(config.limits),
+  };
+}
+
+/** Waits until the condition holds, at most so long. */
+async function within(timeoutMs: number, condition: () => boolean): Promise<void> {
+  const untilMs = performance.now() + timeoutMs;
+  while (!condition() && performance.now() < untilMs) {
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}

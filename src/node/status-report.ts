@@ -1,0 +1,58 @@
+import { X509Certificate } from 'node:crypto';
+import { formatHostPort } from '../base/address.ts';
+import type { TlsCredentials } from '../base/credentials.ts';
+import type { LaneListener } from '../transport/listen.ts';
+import type { AcceptedSessions } from './accepted.ts';
+import type { Forwards } from './forwards.ts';
+import type { Peers } from './peers.ts';
+import type { Services } from './service.ts';
+import type { SessionHost } from './session-host.ts';
+import type { NodeStatus } from './status.ts';
+
+/** Where the facts of a status stand. */
+export interface StatusSources {
+  readonly startedAtMs: number;
+  readonly version: string;
+  readonly certificateExpiresAt: string;
+  readonly listener: LaneListener | undefined;
+  readonly host: SessionHost;
+  readonly peers: Peers;
+  readonly accepted: AcceptedSessions;
+  readonly services: Services;
+  readonly forwards: Forwards;
+}
+
+export function nodeStatus(state: NodeStatus['state'], from: StatusSources): NodeStatus {
+  const { fabric, site, node } = from.host.commons.self;
+  return {
+    node,
+    site,
+    fabric,
+    version: from.version,
+    pid: process.pid,
+    startedAt: new Date(from.startedAtMs).toISOString(),
+    state,
+    certificateExpiresAt: from.certificateExpiresAt,
+    listening: listeningStatus(from.listener),
+    peers: [...from.peers.status(), ...from.accepted.status()],
+    services: from.services.all().map((service) => service.status()),
+    forwards: from.forwards.all().map((forward) => forward.status()),
+    buffers: bufferStatus(from.host),
+  };
+}
+
+/** When the node's certificate ends, ISO 8601. */
+export function certificateExpiry(credentials: TlsCredentials): string {
+  return new Date(new X509Certificate(credentials.certChainPem).validTo).toISOString();
+}
+
+function listeningStatus(listener: LaneListener | undefined): NodeStatus['listening'] {
+  if (listener === undefined) return null;
+  const { address, error } = listener;
+  return { address: formatHostPort(address.host, address.port), error: error?.message ?? null };
+}
+
+function bufferStatus({ commons }: SessionHost): NodeStatus['buffers'] {
+  const { send, receive } = commons.pools;
+  return { usedBytes: send.used + receive.used, budgetBytes: send.limit + receive.limit };
+}
