@@ -1,0 +1,58 @@
+import { existsSync } from 'node:fs';
+import type { TcpAddress } from '../base/address.ts';
+import { identityUri } from '../base/identity.ts';
+import { writeConfigFile } from '../config/write.ts';
+import { awaitAdoption } from '../pki/enrol-await.ts';
+import type { EnrolmentEvent } from '../pki/enrol-protocol.ts';
+import { fileExists, statePaths } from '../pki/state.ts';
+import { defaultNodeName, type NewNodeOptions, newConfigText, newStateDir } from './new-node.ts';
+import { type Output, usageError } from './output.ts';
+
+interface AwaitOptions extends NewNodeOptions {
+  readonly advertise?: TcpAddress;
+}
+
+/** Stands in for the site while it is not known; only the form of the file is checked with it. */
+const SITE_UNKNOWN = 'site-unknown';
+
+/**
+ * Waits until the CA's node has taken this one in, then writes its configuration. A node that was
+ * adopted before is left as it is, so that the same command line starts it again.
+ */
+export async function becomeAdopted(out: Output, options: AwaitOptions): Promise<void> {
+  const stateDir = newStateDir(options);
+  const adoptedBefore = await fileExists(statePaths(stateDir).nodeCert);
+  if (adoptedBefore && existsSync(options.config)) return;
+  const { listen } = options;
+  if (listen === undefined) {
+    throw usageError(
+      '--await-adoption needs --listen: the adopting node dials this one',
+      'add --listen ADDRESS, as in --listen 0.0.0.0:7443',
+    );
+  }
+  const node = options.node ?? defaultNodeName('node');
+  newConfigText(options, { site: SITE_UNKNOWN, node }, []);
+  const adoption = await awaitAdoption({
+    stateDir,
+    listen,
+    advertise: options.advertise,
+    node,
+    log: (event) => out.progress(eventText(event)),
+  });
+  out.facts(
+    { adopt: adoption.addressAndPin },
+    `Waiting to be adopted. On the node that has the CA:
+
+  routy adopt '${adoption.addressAndPin}' --site SITE
+`,
+  );
+  const { identity } = await adoption.adopted;
+  writeConfigFile(options.config, newConfigText(options, identity, []));
+  out.progress(`adopted: this node is ${identityUri(identity)}, configured in ${options.config}`);
+}
+
+function eventText(event: EnrolmentEvent): string {
+  if (event.kind === 'enrolled') return `adopted by ${event.remote}`;
+  const who = event.by === 'us' ? 'refused' : 'was refused by';
+  return `${who} ${event.remote}: ${event.reason} (${event.code}); still waiting`;
+}

@@ -1,0 +1,25 @@
+import type { TlsCredentials } from '../base/credentials.ts';
+import { RoutyError } from '../base/errors.ts';
+import { loadCredentials } from '../pki/credentials.ts';
+
+/**
+ * Who the node in this state directory is, when that is who its configuration says.
+ *
+ * @throws RoutyError `identity-differs`, and those of `loadCredentials`
+ */
+export async function ownCredentials(
+  state: string,
+  node: string,
+  site: string,
+): Promise<TlsCredentials> {
+  const credentials = await loadCredentials(state);
+  const { identity } = credentials;
+  if (identity.node === node && identity.site === site) return credentials;
+  throw new RoutyError(
+    'identity-differs',
+    `the certificate in ${state} is for ${identity.site}/${identity.node}, but [node] says ${site}/${node}`,
+    {
+      hint: `set site = "${identity.site}" and name = "${identity.node}" in [node], or correct state`,
+    },
+  );
+}

@@ -1,0 +1,101 @@
+import { type MetricsListener, startMetricsListener } from '../admin/metrics-listener.ts';
+import type { AdminServer } from '../admin/server.ts';
+import { openAdminSocket } from '../admin/server.ts';
+import { formatAddress } from '../base/address.ts';
+import type { TlsCredentials } from '../base/credentials.ts';
+import { errorText } from '../base/errors.ts';
+import { loadConfig } from '../config/load.ts';
+import type { Config } from '../config/types.ts';
+import { type RunningNode, startNode } from '../node/node.ts';
+import type { Log } from '../observe/log.ts';
+import { createMetrics } from '../observe/metrics.ts';
+import { adminSocketPath } from './context.ts';
+import { EXIT } from './output.ts';
+import { version } from './version.ts';
+
+interface RunOptions {
+  readonly config: Config;
+  readonly configPath: string;
+  readonly credentials: TlsCredentials;
+  readonly log: Log;
+}
+
+/** Runs a node with its admin socket until a signal or a failure ends it. */
+export async function runNode(options: RunOptions): Promise<void> {
+  const { config, configPath, log } = options;
+  dieLoudly(log);
+  const admin = await openAdminSocket(adminSocketPath(config.node.state));
+  try {
+    const node = await startNode({
+      ...options,
+      version: version(),
+      metrics: createMetrics(),
+      loadConfig: async () => loadConfig(configPath),
+    });
+    await serveUntilDone(node, admin, options);
+  } finally {
+    await admin.close();
+    log.close();
+  }
+}
+
+async function serveUntilDone(
+  node: RunningNode,
+  admin: AdminServer,
+  { config, log }: RunOptions,
+): Promise<void> {
+  const { metricsListen } = config.admin;
+  let metrics: MetricsListener | undefined;
+  const release = onSignals(node, log);
+  try {
+    admin.serve(node);
+    if (metricsListen !== undefined) {
+      metrics = await startMetricsListener(metricsListen, node);
+      const address = formatAddress(metrics.address);
+      log.info('metrics-listening', `metrics at http://${address}/metrics`, { address });
+    }
+    await node.done;
+  } finally {
+    release();
+    await node.stop();
+    await metrics?.close();
+  }
+}
+
+/** SIGHUP reloads; SIGTERM and SIGINT drain and stop, the second one at once. */
+function onSignals(node: RunningNode, log: Log): () => void {
+  let stopping = false;
+  const stop = (signal: NodeJS.Signals): void => {
+    if (stopping) {
+      log.warn('stop-now', `${signal} again: stopping without waiting for streams`);
+      log.close();
+      process.exit(EXIT.failed);
+    }
+    stopping = true;
+    log.info('stop', `${signal}: stopping`);
+    node.stop().catch((error: unknown) => {
+      log.error('stop-failed', errorText(error));
+    });
+  };
+  const reload = (): void => {
+    // The node writes to the log what came of it, whoever asked.
+    node.reload().catch(() => undefined);
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+  process.on('SIGHUP', reload);
+  return () => {
+    process.off('SIGHUP', reload);
+  };
+}
+
+/** A defect ends the node with a line that says so; what is left running would not be trusted. */
+function dieLoudly(log: Log): void {
+  process.on('uncaughtException', (error) => {
+    log.error('internal-error', `internal error: ${error.stack ?? error.message}`, {
+      hint: 'this is a defect of routy; report it with this line',
+    });
+    log.close();
+    process.exit(EXIT.failed);
+  });
+}
