@@ -1,0 +1,183 @@
+/** `npm run bench`: Routy beside ssh -R, a direct connection and other tunnels, in one run. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type IdleFigures, measureIdle } from './idle.ts';
+import { describeMachine } from './measure.ts';
+import { HELP, type Options, readOptions } from './options.ts';
+import { startScript, stopAll } from './processes.ts';
+import { report } from './report.ts';
+import { summarize } from './results.ts';
+import { createSamples } from './samples.ts';
+import { type Bench, ROUNDS } from './sections.ts';
+import { bore } from './tunnels/bore.ts';
+import { chisel } from './tunnels/chisel.ts';
+import { direct } from './tunnels/direct.ts';
+import { frp } from './tunnels/frp.ts';
+import { rathole } from './tunnels/rathole.ts';
+import { routy } from './tunnels/routy.ts';
+import { ssh } from './tunnels/ssh.ts';
+import type { Ports, Tunnel, TunnelKind } from './tunnels/tunnel.ts';
+
+const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
+const KINDS: readonly TunnelKind[] = [routy, ssh, direct, rathole, frp, chisel, bore];
+/** Peers that belong to every run: their absence is told. Others are only measured if found. */
+const EXPECTED: readonly TunnelKind[] = [routy, ssh, direct];
+/** In a quick run the others' idle streams would take too long. */
+const QUICK_IDLE_PEERS = ['routy'];
+const SCRIPT_TIMEOUT_MS = 15_000;
+
+const dir = mkdtempSync(join(tmpdir(), 'routy-bench-'));
+const startedAt = performance.now();
+
+process.exitCode = await main();
+
+async function main(): Promise<number> {
+  let options: Options | null;
+  try {
+    options = readOptions(process.argv.slice(2));
+  } catch (error) {
+    console.error(`${messageOf(error)}\n\n${HELP}`);
+    rmSync(dir, { recursive: true, force: true });
+    return EXIT.usage;
+  }
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.once(signal, () => void cleanUp().then(() => process.exit(EXIT.interrupted)));
+  try {
+    if (options === null) console.log(HELP);
+    return options === null ? EXIT.done : await run(options);
+  } finally {
+    await cleanUp();
+  }
+}
+
+async function cleanUp(): Promise<void> {
+  await stopAll();
+  rmSync(dir, { recursive: true, force: true });
+}
+
+async function run(options: Options): Promise<number> {
+  const machine = describeMachine();
+  const problems: string[] = [];
+  const problem = (text: string) => {
+    if (!problems.includes(text)) problems.push(text);
+    console.error(`! ${text}`);
+  };
+  const services = await startServices();
+  const kinds = KINDS.filter((kind) => present(kind, options, problem));
+  const { samples, rounds } = await measureRounds(options, kinds, services, problem);
+  const idle = options.sections.includes('idle')
+    ? await measureIdlePeers(options, kinds, services, problem)
+    : new Map<string, IdleFigures>();
+
+  const peers = kinds.map(({ name }) => name);
+  const notes = Object.fromEntries(kinds.map(({ name, note }) => [name, note]));
+  const { seconds } = options;
+  const results = summarize({
+    ...{ samples, peers, idle, machine, notes, problems, rounds, seconds },
+  });
+  console.log(report(results, peers));
+  console.log(`\ntook ${Math.round((performance.now() - startedAt) / 1000)} s`);
+  if (options.jsonFile !== null)
+    writeFileSync(options.jsonFile, `${JSON.stringify(results, null, 2)}\n`);
+  return problems.length === 0 ? EXIT.done : EXIT.failed;
+}
+
+function present(kind: TunnelKind, options: Options, problem: (text: string) => void): boolean {
+  if (!options.peers.includes(kind.name)) return false;
+  const missing = kind.missing();
+  if (missing !== null && EXPECTED.includes(kind)) problem(`${kind.name}: ${missing}`);
+  return missing === null;
+}
+
+async function startServices(): Promise<Ports> {
+  const ready = (path: string) => startScript(path).next<{ port: number }>(SCRIPT_TIMEOUT_MS);
+  const [bulk, echo] = await Promise.all([ready('./servers/bulk.ts'), ready('./servers/echo.ts')]);
+  return { bulk: bulk.port, echo: echo.port };
+}
+
+/** All peers up at once, and everything measured in rounds, so that noise meets all alike. */
+async function measureRounds(
+  options: Options,
+  kinds: readonly TunnelKind[],
+  services: Ports,
+  problem: (text: string) => void,
+) {
+  const bench: Bench = {
+    bulk: startScript('./load/bulk.ts'),
+    echo: startScript('./load/echo.ts'),
+    connections: startScript('./load/connections.ts'),
+    samples: createSamples(),
+    seconds: options.seconds,
+    failed: (peer, what, error) => problem(`${peer}: ${what}: ${messageOf(error)}`),
+  };
+  const sections = options.sections.filter((section) => section !== 'idle');
+  let rounds = 0;
+  const tunnels = sections.length === 0 ? [] : await startTunnels(kinds, services, problem);
+  let roundMs = 0;
+  while (rounds < options.rounds && tunnels.length > 0) {
+    const roundStart = performance.now();
+    if (rounds > 0 && roundStart - startedAt + roundMs > options.roundsBudgetMs) break;
+    for (const section of sections) await ROUNDS[section](bench, tunnels);
+    roundMs = performance.now() - roundStart;
+    rounds++;
+    console.error(`round ${rounds} of ${options.rounds}: ${Math.round(roundMs / 1000)} s`);
+  }
+  for (const tunnel of tunnels) await tunnel.stop();
+  return { samples: bench.samples, rounds };
+}
+
+async function startTunnels(
+  kinds: readonly TunnelKind[],
+  services: Ports,
+  problem: (text: string) => void,
+): Promise<Tunnel[]> {
+  const tunnels: Tunnel[] = [];
+  for (const kind of kinds) {
+    const tunnel = await startTunnel(kind, services, problem);
+    if (tunnel !== null) tunnels.push(tunnel);
+  }
+  return tunnels;
+}
+
+async function startTunnel(
+  kind: TunnelKind,
+  services: Ports,
+  problem: (text: string) => void,
+): Promise<Tunnel | null> {
+  const own = mkdtempSync(join(dir, `${kind.name}-`));
+  try {
+    return await kind.start(services, own);
+  } catch (error) {
+    problem(`${kind.name}: did not start: ${messageOf(error)}`);
+    return null;
+  }
+}
+
+/** One peer after the other, each freshly started, so that its memory is its own idle streams'. */
+async function measureIdlePeers(
+  options: Options,
+  kinds: readonly TunnelKind[],
+  services: Ports,
+  problem: (text: string) => void,
+): Promise<Map<string, IdleFigures>> {
+  const figures = new Map<string, IdleFigures>();
+  for (const kind of kinds) {
+    if (kind === direct || (options.quick && !QUICK_IDLE_PEERS.includes(kind.name))) continue;
+    const tunnel = await startTunnel(kind, services, problem);
+    if (tunnel === null || tunnel.pids === null) continue;
+    const load = startScript('./load/idle.ts');
+    const connections = startScript('./load/connections.ts');
+    try {
+      figures.set(kind.name, await measureIdle(tunnel, tunnel.pids, load, connections, options));
+    } catch (error) {
+      problem(`${kind.name}: idle streams: ${messageOf(error)}`);
+    }
+    await tunnel.stop();
+  }
+  return figures;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,95 @@
+import { parseArgs } from 'node:util';
+
+export const SECTIONS = ['throughput', 'throughput8', 'connections', 'echo', 'idle'] as const;
+export type Section = (typeof SECTIONS)[number];
+
+export const PEERS = ['routy', 'ssh', 'direct', 'rathole', 'frp', 'chisel', 'bore'] as const;
+
+export interface Options {
+  readonly quick: boolean;
+  readonly sections: readonly Section[];
+  readonly peers: readonly string[];
+  readonly jsonFile: string | null;
+  /** How often every measurement is taken; medians are reported. */
+  readonly rounds: number;
+  /** How long one measurement takes. */
+  readonly seconds: number;
+  /** No new round is begun that would end later than this after the start. */
+  readonly roundsBudgetMs: number;
+  /** Idle streams held, ascending; the last is the one reported per stream. */
+  readonly idleSteps: readonly number[];
+  readonly idleSettleMs: number;
+  /** How long after closing the idle streams RSS is read again. */
+  readonly idleAfterMs: number;
+}
+
+export const HELP = `npm run bench -- [options]
+
+Measures Routy, ssh -R, a direct connection, and rathole, frp, chisel and bore where they are on
+PATH, in turn and in one run, and prints medians and ratios to ssh -R.
+
+  --json FILE      also write the results to FILE
+  --quick          short measurements, in all under 90 s
+  --only LIST      sections, of: ${SECTIONS.join(', ')}
+  --peers LIST     peers, of: ${PEERS.join(', ')}
+  --rounds N       measure everything N times (default 5; quick 3)
+  --seconds S      duration of one measurement (default 2; quick 0.5)
+  --streams N      idle streams to hold (default 10000)
+  --help           this text
+
+Exit codes: 0 done, 1 Routy or a chosen peer could not be measured, 2 wrong usage.
+`;
+
+/**
+ * Reads the command line; null when help was asked for.
+ * @throws with a message for the user when it is wrong.
+ */
+export function readOptions(argv: readonly string[]): Options | null {
+  const { values } = parseArgs({
+    args: [...argv],
+    options: {
+      json: { type: 'string' },
+      quick: { type: 'boolean', default: false },
+      only: { type: 'string' },
+      peers: { type: 'string' },
+      rounds: { type: 'string' },
+      seconds: { type: 'string' },
+      streams: { type: 'string' },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
+  if (values.help) return null;
+  const { quick } = values;
+  const streams = positive('streams', values.streams ?? '10000');
+  return {
+    quick,
+    sections: chosen('only', values.only, SECTIONS),
+    peers: chosen('peers', values.peers, PEERS),
+    jsonFile: values.json ?? null,
+    rounds: positive('rounds', values.rounds ?? (quick ? '3' : '5')),
+    seconds: positive('seconds', values.seconds ?? (quick ? '0.5' : '2')),
+    roundsBudgetMs: quick ? 58_000 : 30 * 60_000,
+    idleSteps: streams > 1_000 ? [1_000, streams] : [streams],
+    idleSettleMs: quick ? 1_500 : 5_000,
+    idleAfterMs: quick ? 8_000 : 60_000,
+  };
+}
+
+function chosen<T extends string>(
+  name: string,
+  list: string | undefined,
+  known: readonly T[],
+): readonly T[] {
+  if (list === undefined) return known;
+  const names = list.split(',').map((text) => text.trim());
+  const unknown = names.filter((text) => !(known as readonly string[]).includes(text));
+  if (unknown.length > 0)
+    throw new Error(`--${name}: ${unknown.join(', ')} is not one of ${known.join(', ')}`);
+  return known.filter((text) => names.includes(text));
+}
+
+function positive(name: string, text: string): number {
+  const value = Number(text);
+  if (!(value > 0)) throw new Error(`--${name}: ${text} is not a number above 0`);
+  return value;
+}

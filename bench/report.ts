@@ -1,0 +1,83 @@
+/** Prints results as tables for a terminal. */
+import type { IdleFigures } from './idle.ts';
+import type { Compared, EachWay, Results } from './results.ts';
+
+const LABEL_WIDTH = 34;
+const COLUMN_WIDTH = 10;
+
+export function report(results: Results, peers: readonly string[]): string {
+  const { machine } = results;
+  return [
+    '',
+    `${machine.cores} cores of ${machine.cpu}, Linux ${machine.kernel}, Node ${machine.node}, load ${machine.loadAtStart} at start`,
+    `medians of ${results.rounds} rounds, ${results.seconds} s each; up is towards the service`,
+    '',
+    ...comparison(results, peers),
+    ...idle(results),
+    '',
+    ...targets(results),
+    ...(results.problems.length === 0 ? [] : ['', 'Not measured:']),
+    ...results.problems.map((problem) => `  ${problem}`),
+  ].join('\n');
+}
+
+function comparison(results: Results, peers: readonly string[]): string[] {
+  const { throughput, throughput8, connections, echo, cpuSecondsPerGB } = results;
+  const row = (label: string, figures: Compared): string => {
+    const of = (peer: string) =>
+      peer === 'routy' || peer === 'ssh' || peer === 'direct' ? figures[peer] : figures.peers[peer];
+    const cells = [...peers.map((peer) => cell(of(peer) ?? null)), cell(figures.ratioToSsh)];
+    return `${label.padEnd(LABEL_WIDTH)}${cells.join('')}`;
+  };
+  const both = (label: string, { eachWay }: EachWay) => [
+    row(`${label}, up`, eachWay.up),
+    row(`${label}, down`, eachWay.down),
+  ];
+  const head = [...peers, 'routy/ssh'].map((name) => name.padStart(COLUMN_WIDTH)).join('');
+  return [
+    `${''.padEnd(LABEL_WIDTH)}${head}`,
+    ...both('1 stream, Gbit/s', throughput),
+    ...both('8 streams, Gbit/s', throughput8),
+    row('new connections a second', connections),
+    row('  to first byte p50, µs', connections.p50Us),
+    row('  to first byte p99, µs', connections.p99Us),
+    row('echo p50, µs', echo.p50Us),
+    row('echo p99, µs', echo.p99Us),
+    ...both('echo p50 in bulk, µs', echo.p50DuringBulkUs),
+    ...both('echo p99 in bulk, µs', echo.p99DuringBulkUs),
+    ...both('  that bulk, Gbit/s', echo.bulkGbit),
+    row('CPU seconds per GB, red', cpuSecondsPerGB.red),
+    row('CPU seconds per GB, gray', cpuSecondsPerGB.gray),
+    row('CPU seconds per GB, both', cpuSecondsPerGB),
+  ];
+}
+
+function idle({ idle: figures }: Results): string[] {
+  if (figures === null) return [];
+  const rows = [['routy', figures] as const, ...Object.entries(figures.peers)];
+  return ['', 'Idle streams, both nodes together', ...rows.flatMap(idleRows)];
+}
+
+function idleRows([peer, figures]: readonly [string, IdleFigures]): string[] {
+  const baseline = figures.rssBaselineMB.toFixed(1);
+  const after = figures.rssAfterMB.toFixed(1);
+  return [
+    ...figures.steps.map(
+      ({ streams, bytesPerStream, rssMB, openedInMs }) =>
+        `  ${peer.padEnd(8)}${String(streams).padStart(6)} streams: ${bytesPerStream} bytes each, RSS ${rssMB.toFixed(1)} MB (${baseline} before); opened in ${openedInMs} ms`,
+    ),
+    `  ${peer.padEnd(8)}RSS ${after} MB ${figures.afterMs / 1000} s after closing`,
+  ];
+}
+
+function targets(results: Results): string[] {
+  return results.targets.map(({ what, figure, limit, atLeast, reached }) => {
+    const verdict = reached === null ? 'not measured' : reached ? 'reached' : 'MISSED';
+    const bound = `${atLeast ? 'at least' : 'at most'} ${limit}`;
+    return `${what.padEnd(40)}${cell(figure)}  ${bound.padEnd(16)}${verdict}`;
+  });
+}
+
+function cell(figure: number | null): string {
+  return (figure === null ? '-' : String(Number(figure.toPrecision(3)))).padStart(COLUMN_WIDTH);
+}

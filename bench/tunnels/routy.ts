@@ -1,0 +1,60 @@
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { freePort, runToEnd, start } from '../processes.ts';
+import { type Ports, type Tunnel, type TunnelKind, whenListening, whenReady } from './tunnel.ts';
+
+const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+
+/**
+ * Two Routy nodes, enrolled by the commands a user types: gray listens and holds the CA, red joins
+ * and dials, as `ssh -R` would, and offers the services.
+ */
+export const routy: TunnelKind = {
+  name: 'routy',
+  note: 'two nodes, TLS 1.3 both ways authenticated',
+  missing: () => (existsSync(CLI) ? null : `${CLI} not found; run: npm run build`),
+  start: startRouty,
+};
+
+async function startRouty(services: Ports, dir: string): Promise<Tunnel> {
+  const listen = `127.0.0.1:${await freePort()}`;
+  const ports: Ports = { bulk: await freePort(), echo: await freePort() };
+  const place = (site: string) => ['--config', join(dir, site, 'routy.toml')];
+  const state = (site: string) => ['--state', join(dir, site, 'state')];
+  for (const site of ['gray', 'red']) mkdirSync(join(dir, site));
+
+  const invitation = await runCli([
+    ...['init', '--site', 'gray', '--node', 'gray1', ...place('gray'), ...state('gray')],
+    ...['--listen', listen, '--advertise', listen, '--invite', 'red'],
+    ...['--forward', `127.0.0.1:${ports.bulk}=red/bulk`],
+    ...['--forward', `127.0.0.1:${ports.echo}=red/echo`],
+  ]);
+  const line = /routy-join-1:[^\s'"]+/.exec(invitation)?.[0];
+  if (line === undefined) throw new Error(`routy init printed no join line:\n${invitation}`);
+
+  const gray = startNode('gray', place('gray'));
+  try {
+    await whenListening(listen, gray);
+    await runCli([
+      ...['join', line, '--node', 'red1', ...place('red'), ...state('red')],
+      ...['--service', `bulk=127.0.0.1:${services.bulk}`],
+      ...['--service', `echo=127.0.0.1:${services.echo}`],
+      ...['--allow', 'gray'],
+    ]);
+  } catch (error) {
+    await gray.stop();
+    throw error;
+  }
+  const red = startNode('red', place('red'));
+  const pids = () => ({ red: [red.pid], gray: [gray.pid] });
+  return whenReady('routy', ports, pids, [red, gray]);
+}
+
+function runCli(args: readonly string[]): Promise<string> {
+  return runToEnd(`routy ${args[0]}`, process.execPath, [CLI, ...args]);
+}
+
+function startNode(site: string, place: readonly string[]) {
+  return start(`routy up (${site})`, process.execPath, [CLI, 'up', ...place]);
+}

@@ -1,0 +1,90 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import { join } from 'node:path';
+import { withDescendants } from '../measure.ts';
+import { findProgram, freePort, runToEnd, start } from '../processes.ts';
+import { type Ports, type Tunnel, type TunnelKind, whenListening, whenReady } from './tunnel.ts';
+
+const CIPHER = 'aes128-gcm@openssh.com';
+/** sshd refuses to run as root without it; Debian makes it when the service starts. */
+const PRIVILEGE_SEPARATION_DIR = '/run/sshd';
+
+/** OpenSSH's `ssh -R`, with a server of our own on a private port. */
+export const ssh: TunnelKind = {
+  name: 'ssh',
+  note: `ssh -R, ${CIPHER}`,
+  missing() {
+    for (const name of ['ssh', 'sshd', 'ssh-keygen']) {
+      if (findProgram(name) === null)
+        return `${name} not found; on Debian: apt-get install openssh-server openssh-client`;
+    }
+    return null;
+  },
+  start: startSsh,
+};
+
+async function startSsh(services: Ports, dir: string): Promise<Tunnel> {
+  const serverPort = await freePort();
+  const ports: Ports = { bulk: await freePort(), echo: await freePort() };
+  const config = await writeServerFiles(dir, serverPort);
+  const sshd = start('sshd', findProgram('sshd')!, ['-D', '-e', '-f', config]);
+  await whenListening(`127.0.0.1:${serverPort}`, sshd);
+  const forwards = (['bulk', 'echo'] as const).flatMap((name) => [
+    '-R',
+    `127.0.0.1:${ports[name]}:127.0.0.1:${services[name]}`,
+  ]);
+  const client = start('ssh', findProgram('ssh')!, [
+    ...clientOptions(dir, serverPort),
+    ...forwards,
+    '127.0.0.1',
+  ]);
+  const pids = () => ({ red: [client.pid], gray: withDescendants(sshd.pid) });
+  // The client first: sshd's process for the connection ends with it.
+  return whenReady('ssh', ports, pids, [client, sshd]);
+}
+
+async function writeServerFiles(dir: string, port: number): Promise<string> {
+  if (process.getuid?.() === 0) mkdirSync(PRIVILEGE_SEPARATION_DIR, { recursive: true });
+  const keygen = findProgram('ssh-keygen')!;
+  for (const name of ['host_key', 'user_key'])
+    await runToEnd('ssh-keygen', keygen, ['-q', '-t', 'ed25519', '-N', '', '-f', join(dir, name)]);
+  writeFileSync(join(dir, 'authorized_keys'), readFileSync(join(dir, 'user_key.pub')));
+  const hostKey = readFileSync(join(dir, 'host_key.pub'), 'utf8');
+  writeFileSync(join(dir, 'known_hosts'), `[127.0.0.1]:${port} ${hostKey}`);
+  const lines = [
+    `Port ${port}`,
+    'ListenAddress 127.0.0.1',
+    `HostKey ${join(dir, 'host_key')}`,
+    `AuthorizedKeysFile ${join(dir, 'authorized_keys')}`,
+    'PidFile none',
+    'StrictModes no',
+    'UsePAM no',
+    'PasswordAuthentication no',
+    'KbdInteractiveAuthentication no',
+    'PermitRootLogin prohibit-password',
+    'AllowTcpForwarding yes',
+    `Ciphers ${CIPHER}`,
+    'LogLevel ERROR',
+  ];
+  const config = join(dir, 'sshd_config');
+  writeFileSync(config, `${lines.join('\n')}\n`);
+  return config;
+}
+
+function clientOptions(dir: string, port: number): string[] {
+  const options = [
+    'BatchMode=yes',
+    'IdentitiesOnly=yes',
+    'StrictHostKeyChecking=yes',
+    `UserKnownHostsFile=${join(dir, 'known_hosts')}`,
+    'ExitOnForwardFailure=yes',
+    'Compression=no',
+    `Ciphers=${CIPHER}`,
+    'LogLevel=ERROR',
+  ];
+  return [
+    ...['-N', '-T', '-F', '/dev/null', '-p', String(port), '-l', userInfo().username],
+    ...['-i', join(dir, 'user_key')],
+    ...options.flatMap((option) => ['-o', option]),
+  ];
+}
