@@ -163,7 +163,7 @@ class SessionDriver implements SessionDriverApi, EndpointHost {
     this.#endpoints.set(result.stream, endpoint);
     this.#openings.set(result.stream, { handlers, socket });
     // Reading starts before the answer: the first bytes travel with OPEN.
-    endpoint.attach(socket, handlers.onEnd);
+    endpoint.attach(socket, (end) => handlers.onEnd(end));
   }
 
   offer(services: readonly string[]): void {
@@ -417,7 +417,7 @@ class SessionDriver implements SessionDriverApi, EndpointHost {
   #refusedAtOnce(socket: Socket, handlers: OpenHandlers, code: StreamCode, reason: string): void {
     if (handlers.onRefused?.(code, reason)) return;
     const endpoint = new StreamEndpoint(0, this);
-    endpoint.attach(socket, handlers.onEnd);
+    endpoint.attach(socket, (end) => handlers.onEnd(end));
     endpoint.reset(code, reason);
   }
 

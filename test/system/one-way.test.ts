@@ -96,11 +96,11 @@ systemTest('the CA is inside and dials: adopt from red', { timeoutMs: 60_000 }, 
   await world.step('gray: routy up --await-adoption', async () => {
     grayNode = start(world, gray, [
       ...['up', '--await-adoption', '--listen', LISTEN],
+      ...['--advertise', `${world.network.gray.ipv4}:${ROUTY_PORT}`],
       ...sideArgs(echoPort.gray, 'red'),
     ]);
-    // It may print the address it listens on, which is not one that red can dial.
-    const printed = await grayNode.daemon.waitFor(/\S+:7443#([A-Za-z0-9_.-]+)/);
-    address = `${world.network.gray.ipv4}:${ROUTY_PORT}#${printed[1]}`;
+    const printed = await grayNode.daemon.waitFor(/[0-9.]+:7443#[A-Za-z0-9_.-]+/);
+    address = printed[0];
   });
   await world.step('red: routy init, routy adopt ADDRESS#PIN --up', async () => {
     await routyOk(red, ['init', '--site', 'red', ...sideArgs(echoPort.red, 'gray')]);
