@@ -62,7 +62,7 @@ function stateProblems(document: TomlDocument, draft: Draft): ConfigProblem[] {
     }
     if (stats === undefined || (stats.mode & 0o077) === 0) continue;
     const message = `private key ${path} can be read by others (mode ${octal(stats.mode)})`;
-    const hint = `chmod 600 ${path}; if others may have read it, make a new one`;
+    const hint = `chmod 600 ${path}; if somebody may have read it, enrol with a new key`;
     problems.push(at({ message, hint }));
   }
   for (const [file, what] of CERTIFICATES) {

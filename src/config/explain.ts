@@ -4,20 +4,40 @@ import { didYouMean, nearestName } from './nearest.ts';
 import type { ConfigProblem } from './problems.ts';
 import { type Shape, shapeAt, shapeOf, tableName, tablesWithKey } from './shape.ts';
 
-/** Says in people's words what the schema found wrong. One issue may be several problems. */
-export function explainIssue(document: TomlDocument, issue: z.core.$ZodIssue): ConfigProblem[] {
-  const path = issue.path as KeyPath;
-  if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => unknownKey(document, path, key));
+/**
+ * Says in people's words what the schema found wrong. A key that is missing because it is misspelt
+ * is one mistake and is told once.
+ */
+export function explainIssues(
+  document: TomlDocument,
+  issues: readonly z.core.$ZodIssue[],
+): ConfigProblem[] {
+  const misspelt = new Set<string>();
+  for (const issue of issues) {
+    if (issue.code !== 'unrecognized_keys') continue;
+    for (const key of issue.keys) {
+      const meant = nearestName(key, knownKeys(issue.path as KeyPath));
+      if (meant !== undefined) misspelt.add(JSON.stringify([...issue.path, meant]));
+    }
   }
-  const value = valueAt(document.value, path);
-  if (value === undefined) return [missingKey(document, path)];
-  return [wrongValue(document, path, value, issue)];
+  return issues.flatMap((issue) => {
+    const path = issue.path as KeyPath;
+    if (issue.code === 'unrecognized_keys') {
+      return issue.keys.map((key) => unknownKey(document, path, key));
+    }
+    const value = valueAt(document.value, path);
+    if (value !== undefined) return [wrongValue(document, path, value, issue)];
+    return misspelt.has(JSON.stringify(path)) ? [] : [missingKey(document, path)];
+  });
+}
+
+function knownKeys(table: KeyPath): string[] {
+  const shape = shapeAt(table);
+  return shape?.kind === 'table' ? Object.keys(shape.keys) : [];
 }
 
 function unknownKey(document: TomlDocument, table: KeyPath, key: string): ConfigProblem {
-  const shape = shapeAt(table);
-  const known = shape?.kind === 'table' ? Object.keys(shape.keys) : [];
+  const known = knownKeys(table);
   const path = [...table, key];
   if (table.length === 0 && isTable(valueAt(document.value, path))) {
     const nearest = nearestName(key, known);

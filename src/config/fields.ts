@@ -168,7 +168,13 @@ export function choiceWithDefault<const T extends readonly [string, ...string[]]
 
 /** A name that keeps the rules, or what is wrong with it. */
 export function readName(text: string): Read<string> {
-  return isName(text) ? { value: text } : { error: `"${text}" is not a name: ${NAME_RULE}` };
+  if (isName(text)) return { value: text };
+  const likely = text
+    .trim()
+    .toLowerCase()
+    .replace(/[\s_.]+/g, '-');
+  const advice = isName(likely) ? `; did you mean "${likely}"?` : '';
+  return { error: `"${text}" is not a name: ${NAME_RULE}${advice}` };
 }
 
 function about(common: Common): Common {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { errorText, RoutyError } from '../base/errors.ts';
 import { readDocument, TomlDocument } from './document.ts';
 import { completeConfig, type Draft, draftOf } from './draft.ts';
-import { explainIssue } from './explain.ts';
+import { explainIssues } from './explain.ts';
 import { ConfigError, type ConfigProblem, hasErrors, sortProblems } from './problems.ts';
 import { crossCheck } from './rules.ts';
 import { configSchema } from './schema.ts';
@@ -44,7 +44,7 @@ export function inspectConfig(text: string): Inspection {
   const draft = draftOf(document.value);
   const issues = configSchema.safeParse(document.value).error?.issues ?? [];
   const problems = sortProblems([
-    ...issues.flatMap((issue) => explainIssue(document, issue)),
+    ...explainIssues(document, issues),
     ...crossCheck(document, draft),
   ]);
   const config = hasErrors(problems) ? undefined : completeConfig(draft);

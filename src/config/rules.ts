@@ -101,7 +101,7 @@ const forwardToOwnSite: Rule = (document, draft) =>
     .filter(({ value }) => value.to.site === draft.node?.site)
     .map(({ path, value }) =>
       document.atValue([...path, 'to'], {
-        message: `forward to ${value.to.site}/${value.to.service}, but this node stands in site "${value.to.site}" itself`,
+        message: `forward to ${value.to.site}/${value.to.service}, but this node itself stands in site "${value.to.site}"`,
         hint: 'a forward leads to another site; connect to a service of the own site directly',
       }),
     );

@@ -158,13 +158,32 @@ to = "gray"
 heartbeat_interval = "5 sec"
 `;
   assert.deepEqual(messages(text), [
-    '1:10 error: missing key "target" in [service.postgres]',
     '2:1 error: unknown key "tagret" in [service.postgres]; did you mean "target"?',
     '3:9 error: "allow" in [service.postgres]: expected a list such as ["gray"], got the string "gray"',
     '5:10 error: "listen" in [[forward]]: expected an address such as "127.0.0.1:6432" or "unix:/run/app.sock", got the number 6432',
     '6:6 error: "to" in [[forward]]: "gray" is not SITE/SERVICE; expected a service such as "gray/postgres"',
     '8:22 error: "heartbeat_interval" in [fabric]: unknown unit "sec" in "5 sec"; units are ms, s, m, h',
   ]);
+});
+
+test('a missing key is told, unless it is there misspelt', () => {
+  assert.deepEqual(messages('[service.x]\nallow = []\n'), [
+    '1:10 error: missing key "target" in [service.x]',
+  ]);
+  assert.deepEqual(messages('[service.x]\ntarget1 = "a:1"\n'), [
+    '2:1 error: unknown key "target1" in [service.x]; did you mean "target"?',
+  ]);
+});
+
+test('names say what is wrong with them', () => {
+  const of = (name: string) => messages(`[service."${name}"]\ntarget = "a:1"\n`);
+  const rule = 'is not a name: 1 to 63 of a-z, 0-9 and "-", not beginning or ending with "-"';
+  assert.deepEqual(of('My_DB'), [
+    `1:10 error: service name "My_DB" ${rule}; did you mean "my-db"?`,
+  ]);
+  assert.deepEqual(of('-'), [`1:10 error: service name "-" ${rule}`]);
+  assert.deepEqual(of('x'.repeat(63)), []);
+  assert.equal(of('x'.repeat(64)).length, 1);
 });
 
 test('addresses say what is wrong with them', () => {
