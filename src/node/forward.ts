@@ -212,11 +212,12 @@ class ForwardStream implements OpenHandlers {
     return true;
   }
 
-  onEnd(end: StreamEnd): void {
+  /** Handed on by itself, without its object. */
+  readonly onEnd = (end: StreamEnd): void => {
     this.#forward.ended(this);
     if (this.#accepted) return;
     this.#forward.turnedAway(end.code ?? 'cancelled', end.reason, this.#peer);
-  }
+  };
 
   get #peer(): string {
     return this.#candidates[this.#tried - 1]!.name;

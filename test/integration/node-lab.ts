@@ -1,0 +1,119 @@
+import type { Address } from '../../src/base/address.ts';
+import { parseAddress } from '../../src/base/address.ts';
+import type { TlsCredentials } from '../../src/base/credentials.ts';
+import { parseConfig } from '../../src/config/load.ts';
+import { type RunningNode, startNode } from '../../src/node/node.ts';
+import type { ForwardStatus, PeerStatus } from '../../src/node/status.ts';
+import { createLog, type Log } from '../../src/observe/log.ts';
+import { createMetrics } from '../../src/observe/metrics.ts';
+import { type TestCa, testCa, testCredentials } from '../support/certificates.ts';
+import { until } from './node-support.ts';
+
+export interface LogLine {
+  readonly level: string;
+  readonly event: string;
+  readonly msg: string;
+  readonly [name: string]: unknown;
+}
+
+/** A node in this process, with its log kept for the test to read. */
+export class LabNode {
+  readonly name: string;
+  readonly lines: readonly LogLine[];
+  readonly running: RunningNode;
+  readonly #log: Log;
+  readonly #toml: { text: string };
+
+  private constructor(parts: {
+    name: string;
+    running: RunningNode;
+    log: Log;
+    lines: readonly LogLine[];
+    toml: { text: string };
+  }) {
+    this.name = parts.name;
+    this.running = parts.running;
+    this.lines = parts.lines;
+    this.#log = parts.log;
+    this.#toml = parts.toml;
+  }
+
+  static async start(credentials: TlsCredentials, text: string): Promise<LabNode> {
+    const { site, node } = credentials.identity;
+    const lines: LogLine[] = [];
+    const log = createLog({
+      level: 'info',
+      format: 'json',
+      stream: { write: (line: string) => lines.push(JSON.parse(line)) },
+    });
+    const toml = { text };
+    const load = () =>
+      parseConfig(
+        `[node]\nname = "${node}"\nsite = "${site}"\nstate = "/nonexistent"\n${toml.text}`,
+      );
+    const running = await startNode({
+      config: load(),
+      credentials,
+      version: '0.0.0',
+      log,
+      metrics: createMetrics(),
+      loadConfig: async () => load(),
+    });
+    return new LabNode({ name: `${site}/${node}`, running, log, lines, toml });
+  }
+
+  /** Where other nodes dial this one. */
+  get lanes(): string {
+    return this.running.status().listening!.address;
+  }
+
+  forward(to: string): ForwardStatus {
+    return this.running.status().forwards.find((forward) => forward.to === to)!;
+  }
+
+  /** Waits until the forward listens and gives its address. */
+  async reach(to: string): Promise<Address> {
+    await until(`${to} is reachable`, () => this.forward(to)?.state === 'listening');
+    return parseAddress(this.forward(to).listen)!;
+  }
+
+  peer(name?: string): PeerStatus | undefined {
+    return this.running.status().peers.find((peer) => name === undefined || peer.name === name);
+  }
+
+  reload(text: string) {
+    this.#toml.text = text;
+    return this.running.reload();
+  }
+
+  events(): string[] {
+    return this.lines.map((line) => line.event);
+  }
+
+  async stop(): Promise<void> {
+    await this.running.stop();
+    this.#log.close();
+  }
+}
+
+let ca: Promise<TestCa> | undefined;
+
+/** Credentials of the one fabric of a test run. */
+export async function credentials(site: string, node = `${site}1`): Promise<TlsCredentials> {
+  ca ??= testCa('fabric1');
+  return testCredentials(await ca, { site, node });
+}
+
+export const LISTEN = '[listen]\naddress = "127.0.0.1:0"\n';
+
+export function peerTo(node: LabNode): string {
+  return `[[peer]]\naddress = "${node.lanes}"\n`;
+}
+
+export function service(name: string, target: string, allow: string, more = ''): string {
+  return `[service.${name}]\ntarget = "${target}"\nallow = ["${allow}"]\n${more}\n`;
+}
+
+export function forward(listen: string, to: string, more = ''): string {
+  return `[[forward]]\nlisten = "${listen}"\nto = "${to}"\n${more}\n`;
+}
