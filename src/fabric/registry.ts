@@ -86,7 +86,7 @@ export class SessionRegistry {
   #admitInstance(entry: PeerEntry, request: AdmissionRequest): RegistryAdmission {
     const { peer, instance, sessionId, epoch } = request;
     if (entry.displaced.includes(instance)) {
-      return stale(`this process of ${peer} was replaced by a newer one`);
+      return stale(`this instance of ${peer} was replaced by a newer one`);
     }
     const displaced = [...entry.sessions.keys()];
     for (const id of displaced) this.#owners.delete(id);

@@ -54,7 +54,7 @@ test('a displaced process may not come back while the newer lives', () => {
   assert.deepEqual(registry.admit({ ...FIRST, epoch: 99 }), {
     ok: false,
     code: 'stale-epoch',
-    reason: 'this process of red/red1 was replaced by a newer one',
+    reason: 'this instance of red/red1 was replaced by a newer one',
   });
   registry.remove('s2');
   assert.equal(registry.admit({ ...FIRST, epoch: 99 }).ok, true);
