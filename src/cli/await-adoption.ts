@@ -47,7 +47,9 @@ export async function becomeAdopted(out: Output, options: AwaitOptions): Promise
 `,
   );
   const { identity } = await adoption.adopted;
-  writeConfigFile(options.config, newConfigText(options, identity, []));
+  // The port that was given, when 0 was asked for: the adopter dials it from now on.
+  const listening = { ...options, listen: adoption.listen };
+  writeConfigFile(options.config, newConfigText(listening, identity, []));
   out.progress(`adopted: this node is ${identityUri(identity)}, configured in ${options.config}`);
 }
 

@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { statusText } from '../../src/cli/status-text.ts';
+import type { NodeStatus } from '../../src/node/status.ts';
+import { exampleStatus } from '../support/example-status.ts';
+
+const now = Date.parse('2026-01-01T01:00:00.000Z');
+const shown = (over: Partial<NodeStatus> = {}): string =>
+  statusText({ ...exampleStatus(), ...over }, now);
+
+test('who, since when, until when', () => {
+  const text = shown();
+  assert.match(text, /red\/red1 of fab-1/);
+  assert.match(text, /running for 1 h/);
+  assert.match(text, /until 2027-01-01 \(364 d 23 h left\)/);
+  assert.match(text, /no: this node only dials/);
+});
+
+test('a peer that is up shows evidence', () => {
+  const text = shown();
+  assert.match(text, /gray\/gray1 +up +for 59 min 59 s +rtt 1\.50 ms, clock -250\.0 ms, 2 streams/);
+  assert.match(text, /dialled 192\.0\.2\.1:7443, TLSv1\.3 \S+; offers postgres/);
+});
+
+test('a peer that is not up says why and what to do', () => {
+  const text = shown();
+  assert.match(text, /blue\.example:7443 +backoff .*3 failed attempts, next in 4 s/);
+  assert.match(text, /why: blue\.example:7443: connection refused/);
+  assert.match(text, /hint: start routy there/);
+});
+
+test('services and forwards show their last result', () => {
+  const text = shown();
+  assert.match(text, /postgres {2}127\.0\.0\.1:5432 {2}allows gray {2}2 open, 7 opened, 0 refused/);
+  assert.match(text, /last: ok 59 min 51 s ago: connected \(gray\/gray1\)/);
+  assert.match(text, /last: FAILED 59 min 52 s ago: target-refused/);
+  assert.match(text, /unavailable .*\n +why: no session with a node of blue\n +last: not used yet/);
+});
+
+test('what is wrong stands out', () => {
+  assert.match(
+    shown({ listening: { address: '0.0.0.0:7443', error: 'EADDRINUSE' } }),
+    /0\.0\.0\.0:7443 FAILED: EADDRINUSE/,
+  );
+  assert.match(shown({ certificateExpiresAt: '2025-12-31T00:00:00.000Z' }), /EXPIRED on 2025/);
+  const [service] = exampleStatus().services;
+  assert.match(shown({ services: [{ ...service!, allow: [] }] }), /allows NOBODY/);
+  const [peer] = exampleStatus().peers;
+  const session = { ...peer!.session!, clockOffsetMs: 9_000 };
+  assert.match(shown({ peers: [{ ...peer!, session }] }), /clock \+9\.0 s \(CLOCKS DIFFER\)/);
+});
+
+test('a node with nothing says how to add something', () => {
+  const text = shown({ peers: [], services: [], forwards: [] });
+  assert.match(text, /Peers \(0\)\n {2}none: nobody to dial/);
+  assert.match(text, /routy service add/);
+  assert.match(text, /routy forward add/);
+  const listening = { address: '0.0.0.0:7443', error: null };
+  assert.match(shown({ peers: [], listening }), /no node has dialled this one yet/);
+});
