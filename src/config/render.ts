@@ -26,7 +26,7 @@ export interface InitialConfig {
  * comments. The values are not judged: validate with `parseConfig` before writing.
  */
 export function renderConfig(initial: InitialConfig): string {
-  const { peers = [], services = [], forwards = [] } = initial;
+  const { listen, peers = [], services = [], forwards = [] } = initial;
   const sections = [
     ['# Routy, one file a node. `routy check` looks at it, `routy reload` applies changes.'],
     [
@@ -35,24 +35,41 @@ export function renderConfig(initial: InitialConfig): string {
       `site = ${tomlString(initial.site)}`,
       `state = ${tomlString(initial.state)}`,
     ],
-    ['# Where other nodes dial this one.'],
-    initial.listen === undefined
-      ? ['# [listen]', '# address = "0.0.0.0:7443"']
-      : ['[listen]', `address = ${tomlString(initial.listen)}`],
-    ['# Whom this node dials: one [[peer]] for each.'],
-    ...(peers.length > 0
-      ? peers.map(peerLines)
-      : [['# [[peer]]', '# address = "gray.example:7443"']]),
-    ["# What this node's site offers, and who may open it."],
-    ...(services.length > 0
-      ? services.map(serviceLines)
-      : [['# [service.postgres]', '# target = "127.0.0.1:5432"', '# allow = ["gray"]']]),
-    ['# What this node reaches elsewhere.'],
-    ...(forwards.length > 0
-      ? forwards.map(forwardLines)
-      : [['# [[forward]]', '# listen = "127.0.0.1:6432"', '# to = "gray/postgres"']]),
-    ['# Must be equal on every node of the fabric; compared at every handshake.'],
-    ['[fabric]', 'heartbeat_interval = "5s"', 'heartbeat_misses = 3', 'resume_time = "60s"'],
+    [
+      '# Where other nodes dial this one.',
+      ...(listen === undefined
+        ? ['# [listen]', '# address = "0.0.0.0:7443"']
+        : ['[listen]', `address = ${tomlString(listen)}`]),
+    ],
+    ...section('# Whom this node dials: one [[peer]] for each.', peers.map(peerLines), [
+      '# [[peer]]',
+      '# address = "gray.example:7443"',
+    ]),
+    ...section("# What this node's site offers, and who may open it.", services.map(serviceLines), [
+      '# [service.postgres]',
+      '# target = "127.0.0.1:5432"',
+      '# allow = ["gray"]',
+    ]),
+    ...section('# What this node reaches elsewhere.', forwards.map(forwardLines), [
+      '# [[forward]]',
+      '# listen = "127.0.0.1:6432"',
+      '# to = "gray/postgres"',
+    ]),
+    [
+      '# Must be equal on every node of the fabric; compared at every handshake.',
+      '[fabric]',
+      'heartbeat_interval = "5s"',
+      'heartbeat_misses = 3',
+      'resume_time = "60s"',
+    ],
   ];
   return `${sections.map((lines) => lines.join('\n')).join('\n\n')}\n`;
+}
+
+/**
+ * A heading with its tables, or with an example. The empty line between heading and tables keeps
+ * the heading when the first table is removed: a comment right above a table goes with it.
+ */
+function section(heading: string, tables: string[][], example: string[]): string[][] {
+  return tables.length > 0 ? [[heading], ...tables] : [[heading, ...example]];
 }
