@@ -3,7 +3,7 @@ import { formatAddress } from '../base/address.ts';
 import { RoutyError } from '../base/errors.ts';
 import type { PeerConfig } from '../config/types.ts';
 import { backoffCapMs, nextDelayMs } from '../fabric/backoff.ts';
-import { DialScheduler, type DialStatus } from '../transport/dial-scheduler.ts';
+import { DialScheduler, type DialState, type DialStatus } from '../transport/dial-scheduler.ts';
 import type { Lane } from '../transport/lane.ts';
 import type { Admission, SessionDriverApi, SessionEnd } from './driver-types.ts';
 import { endText, laneHint } from './events.ts';
@@ -86,6 +86,9 @@ class PeerSupervisor implements SessionOwner {
   #session: LiveSession | undefined;
   /** Of the last session. */
   #name: string | null = null;
+  /** What the status shows: redialling after a failure does not hide the failure. */
+  #shown: DialState = 'down';
+  #shownSinceMs = Date.now();
 
   constructor(config: PeerConfig, host: SessionHost, dial: DialPeer) {
     this.#addresses = config.addresses.map(formatAddress);
@@ -130,19 +133,19 @@ class PeerSupervisor implements SessionOwner {
     this.#driver = undefined;
     this.#session = undefined;
     this.#scheduler.laneClosed(endError(end, session !== undefined));
+    if (this.#scheduler.status.state === 'down') this.#show('down', this.#host.nowMs());
   }
 
   status(): PeerStatus {
-    const { state, since, attempts, lastError, nextAttemptAt, address } = this.#scheduler.status;
+    const { attempts, lastError, nextAttemptAt, address } = this.#scheduler.status;
     const session = this.#session;
     const waiting = `dialling ${formatAddress(address)}`;
     return {
       name: this.#name,
       direction: 'dialled',
       addresses: this.#addresses,
-      // A stopping node dials no more while its sessions drain.
-      state: session === undefined ? state : 'up',
-      since: new Date(since).toISOString(),
+      state: this.#shown,
+      since: new Date(this.#shownSinceMs).toISOString(),
       reason: session === undefined ? (lastError?.message ?? waiting) : null,
       hint: lastError?.hint ?? null,
       attempts,
@@ -158,8 +161,23 @@ class PeerSupervisor implements SessionOwner {
     this.#driver = this.#host.dialled(lane, id, this);
   }
 
+  #onState(status: DialStatus): void {
+    const { state } = status;
+    const redials =
+      state === 'dialling' && (this.#shown === 'backoff' || this.#shown === 'refused');
+    // A stopping node dials no more while its sessions drain.
+    const stillUp = state === 'down' && this.#session !== undefined;
+    if (state !== this.#shown && !redials && !stillUp) this.#show(state, status.since);
+    this.#tellFailure(status);
+  }
+
+  #show(state: DialState, sinceMs: number): void {
+    this.#shown = state;
+    this.#shownSinceMs = sinceMs;
+  }
+
   /** The end of an established session was told by the session; this is about failed attempts. */
-  #onState({ state, attempts, lastError, nextAttemptAt }: DialStatus): void {
+  #tellFailure({ state, attempts, lastError, nextAttemptAt }: DialStatus): void {
     if (state !== 'backoff' && state !== 'refused') return;
     if (attempts === 0 || lastError === undefined) return;
     this.#host.events.dialFailed({

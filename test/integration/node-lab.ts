@@ -38,7 +38,7 @@ export class LabNode {
     this.#toml = parts.toml;
   }
 
-  static async start(credentials: TlsCredentials, text: string): Promise<LabNode> {
+  static async start(credentials: TlsCredentials, text: string, drain = '3s'): Promise<LabNode> {
     const { site, node } = credentials.identity;
     const lines: LogLine[] = [];
     const log = createLog({
@@ -47,10 +47,8 @@ export class LabNode {
       stream: { write: (line: string) => lines.push(JSON.parse(line)) },
     });
     const toml = { text };
-    const load = () =>
-      parseConfig(
-        `[node]\nname = "${node}"\nsite = "${site}"\nstate = "/nonexistent"\n${toml.text}`,
-      );
+    const head = `[node]\nname = "${node}"\nsite = "${site}"\nstate = "/nonexistent"\n`;
+    const load = () => parseConfig(`${head}drain_timeout = "${drain}"\n${toml.text}`);
     const running = await startNode({
       config: load(),
       credentials,
