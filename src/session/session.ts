@@ -315,6 +315,8 @@ export class Session {
     this.#phase = 'established';
     this.#streams.start(hello.initialWindow);
     this.#events.push({ kind: 'established', hello });
+    // While an acceptor deliberated, the dialler had to be silent.
+    this.#heartbeat.inboundProof(this.#nowMs);
     this.#heartbeat.outboundProof(this.#nowMs);
     this.ping(this.#nowMs);
   }
