@@ -208,6 +208,21 @@ to = "gray/x"
   );
 });
 
+test('missing certificates and a node with nothing to carry are told', async () => {
+  const machine = machineWith(GOOD.slice(0, GOOD.indexOf('[service')));
+  rmSync(join(machine.state, 'node.crt'));
+  rmSync(join(machine.state, 'ca.crt'));
+  const report = await check(machine);
+  assert.deepEqual(
+    report.problems.map(({ severity, message }) => [severity, neutral(machine, message)]),
+    [
+      ['error', 'certificate @STATE@/node.crt is missing'],
+      ['error', "the fabric's CA certificate @STATE@/ca.crt is missing"],
+      ['warning', 'there is neither a service nor a forward: nothing would be carried'],
+    ],
+  );
+});
+
 test('the report is printed with the path that was asked for', async () => {
   const machine = machineWith(GOOD.replace('"red1"', '5'));
   const report = await check(machine);

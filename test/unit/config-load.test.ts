@@ -175,6 +175,22 @@ test('a missing key is told, unless it is there misspelt', () => {
   ]);
 });
 
+test('a file without tables, or with a value in place of one, is told what it lacks', () => {
+  const told = (text: string) =>
+    inspectConfig(text).problems.map(({ message, hint }) => [message, hint]);
+  assert.deepEqual(told(''), [['missing table [node]', 'add [node] with name and site']]);
+  assert.deepEqual(told('node = true'), [
+    ['"node": expected a table, got the boolean true', undefined],
+  ]);
+  assert.deepEqual(told('[node]\nname = 1979-05-27\nsite = "red"\n'), [
+    ['"name" in [node]: expected a name such as "red1", got a date', undefined],
+  ]);
+  assert.deepEqual(
+    told(`${NODE}[[forward]]\nlisten = "a:1"\nto = "gray/x"\nunavailable = "hold 2h"\n`),
+    [['"unavailable" in [[forward]]: "hold 2h" is out of range: hold 1ms to 60m', undefined]],
+  );
+});
+
 test('names say what is wrong with them', () => {
   const of = (name: string) => messages(`[service."${name}"]\ntarget = "a:1"\n`);
   const rule = 'is not a name: 1 to 63 of a-z, 0-9 and "-", not beginning or ending with "-"';
