@@ -7,6 +7,8 @@ import { fileURLToPath } from 'node:url';
 
 /** How long a process may take to end after SIGTERM before it is killed. */
 const STOP_GRACE_MS = 3_000;
+/** How much of a program's output is kept for messages. */
+const TAIL_CHARACTERS = 2_000;
 /** Enough for 10,000 streams, each a socket on two sides of a node. */
 const OPEN_FILES_WANTED = 65_536;
 /** Below Linux's ephemeral ports, so that connections made by the bench cannot take them. */
@@ -27,8 +29,8 @@ export interface Running {
   /** Resolves with the exit code, null when ended by a signal. */
   readonly exited: Promise<number | null>;
   hasExited(): boolean;
-  /** The end of what it wrote to standard error, for messages. */
-  errorTail(): string;
+  /** The end of what it wrote, for messages. */
+  tail(): string;
 }
 
 const live = new Set<Running>();
@@ -59,16 +61,17 @@ export function start(
 function wrap(name: string, child: ChildProcess): Running {
   const { stdin, stdout, stderr } = child;
   if (stdin === null || stdout === null || stderr === null) throw new Error(`${name}: no pipes`);
-  let errors = '';
-  stderr.setEncoding('utf8');
-  stderr.on('data', (text: string) => {
-    errors = (errors + text).slice(-2_000);
-  });
+  let written = '';
+  for (const output of [stdout, stderr]) {
+    output.setEncoding('utf8').on('data', (text: string) => {
+      written = (written + text).slice(-TAIL_CHARACTERS);
+    });
+  }
   stdin.on('error', () => {});
   let ended = false;
   const exited = new Promise<number | null>((resolve) => {
     child.once('error', (error) => {
-      errors += error.message;
+      written += error.message;
       ended = true;
       resolve(null);
     });
@@ -87,14 +90,14 @@ function wrap(name: string, child: ChildProcess): Running {
     pid: child.pid ?? -1,
     exited,
     hasExited: () => ended,
-    errorTail: () => errors.trim(),
+    tail: () => written.trim(),
     send: (line) => void stdin.write(`${line}\n`),
     closeInput: () => stdin.end(),
     async nextLine(timeoutMs) {
       const line = await lines.next(timeoutMs);
       if (line !== null) return line;
       if (!ended) throw new Error(`${name}: no answer within ${timeoutMs} ms`);
-      throw new Error(`${name} ended early: ${errors.trim() || 'no message'}`);
+      throw new Error(`${name} ended early: ${written.trim() || 'no message'}`);
     },
     async stop() {
       signal('SIGTERM');
@@ -198,7 +201,7 @@ export async function runToEnd(
     }
     if (!running.hasExited()) throw new Error(`${name} did not end within ${timeoutMs} ms`);
     const code = await running.exited;
-    if (code !== 0) throw new Error(`${name} ended with ${code}: ${running.errorTail()}`);
+    if (code !== 0) throw new Error(`${name} ended with ${code}: ${running.tail()}`);
     return lines.join('\n');
   } finally {
     await running.stop();

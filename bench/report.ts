@@ -23,10 +23,13 @@ export function report(results: Results, peers: readonly string[]): string {
 
 function comparison(results: Results, peers: readonly string[]): string[] {
   const { throughput, throughput8, connections, echo, cpuSecondsPerGB } = results;
-  const row = (label: string, figures: Compared): string => {
+  const row = (label: string, figures: Compared): string | null => {
     const of = (peer: string) =>
       peer === 'routy' || peer === 'ssh' || peer === 'direct' ? figures[peer] : figures.peers[peer];
-    const cells = [...peers.map((peer) => cell(of(peer) ?? null)), cell(figures.ratioToSsh)];
+    const taken = peers.map((peer) => of(peer) ?? null);
+    // A section that was not asked for has no rows.
+    if (taken.every((figure) => figure === null)) return null;
+    const cells = [...taken, figures.ratioToSsh].map(cell);
     return `${label.padEnd(LABEL_WIDTH)}${cells.join('')}`;
   };
   const both = (label: string, { eachWay }: EachWay) => [
@@ -34,8 +37,7 @@ function comparison(results: Results, peers: readonly string[]): string[] {
     row(`${label}, down`, eachWay.down),
   ];
   const head = [...peers, 'routy/ssh'].map((name) => name.padStart(COLUMN_WIDTH)).join('');
-  return [
-    `${''.padEnd(LABEL_WIDTH)}${head}`,
+  const rows = [
     ...both('1 stream, Gbit/s', throughput),
     ...both('8 streams, Gbit/s', throughput8),
     row('new connections a second', connections),
@@ -49,7 +51,8 @@ function comparison(results: Results, peers: readonly string[]): string[] {
     row('CPU seconds per GB, red', cpuSecondsPerGB.red),
     row('CPU seconds per GB, gray', cpuSecondsPerGB.gray),
     row('CPU seconds per GB, both', cpuSecondsPerGB),
-  ];
+  ].filter((line) => line !== null);
+  return rows.length === 0 ? [] : [`${''.padEnd(LABEL_WIDTH)}${head}`, ...rows];
 }
 
 function idle({ idle: figures }: Results): string[] {
@@ -71,8 +74,9 @@ function idleRows([peer, figures]: readonly [string, IdleFigures]): string[] {
 }
 
 function targets(results: Results): string[] {
-  return results.targets.map(({ what, figure, limit, atLeast, reached }) => {
-    const verdict = reached === null ? 'not measured' : reached ? 'reached' : 'MISSED';
+  const measured = results.targets.filter(({ figure }) => figure !== null);
+  return measured.map(({ what, figure, limit, atLeast, reached }) => {
+    const verdict = reached ? 'reached' : 'MISSED';
     const bound = `${atLeast ? 'at least' : 'at most'} ${limit}`;
     return `${what.padEnd(40)}${cell(figure)}  ${bound.padEnd(16)}${verdict}`;
   });

@@ -53,7 +53,11 @@ async function inTurn(
   measure: (tunnel: Tunnel) => Promise<void>,
 ): Promise<void> {
   for (const tunnel of tunnels) {
+    // A tunnel that is gone was told about when it went.
+    if (tunnel.failure() !== null) continue;
     await measure(tunnel).catch((error: unknown) => bench.failed(tunnel.name, what, error));
+    const failure = tunnel.failure();
+    if (failure !== null) bench.failed(tunnel.name, what, failure);
   }
 }
 
@@ -96,11 +100,11 @@ async function connections(bench: Bench, tunnel: Tunnel): Promise<void> {
   const command: ConnectionsCommand = { port, concurrency: CONCURRENCY, seconds };
   const timeoutMs = seconds * 1000 + SLACK_MS;
   const result = await bench.connections.request<ConnectionsResult>(command, timeoutMs);
+  if (result.failed > 0)
+    throw new Error(`${result.failed} of ${result.failed + result.completed} were not answered`);
   samples.add(tunnel.name, 'connections.perSecond', result.perSecond);
   samples.add(tunnel.name, 'connections.p50Us', result.p50Us);
   samples.add(tunnel.name, 'connections.p99Us', result.p99Us);
-  if (result.failed > 0)
-    throw new Error(`${result.failed} of ${result.failed + result.completed} were not answered`);
 }
 
 async function echoIdle(bench: Bench, tunnel: Tunnel): Promise<void> {

@@ -6,5 +6,11 @@ export const direct: TunnelKind = {
   note: 'one loopback TCP connection, no tunnel',
   missing: () => null,
   start: (services) =>
-    Promise.resolve({ name: 'direct', ports: services, pids: null, stop: () => Promise.resolve() }),
+    Promise.resolve({
+      name: 'direct',
+      ports: services,
+      pids: null,
+      failure: () => null,
+      stop: () => Promise.resolve(),
+    }),
 };

@@ -15,6 +15,8 @@ export interface Tunnel {
   readonly ports: Ports;
   /** The processes of each node; null when there is none (direct). */
   readonly pids: NodePids | null;
+  /** Which of its processes has ended although it should not, with its last words; or null. */
+  failure(): string | null;
   /** Ends its processes; those still there are ended by the bench. */
   stop(): Promise<void>;
 }
@@ -48,16 +50,21 @@ export async function whenReady(
   };
   const deadline = performance.now() + READY_TIMEOUT_MS;
   while (!((await answers(ports.echo, 'e')) && (await answers(ports.bulk, 'D')))) {
-    const dead = processes.find((running) => running.hasExited());
-    if (dead !== undefined || performance.now() > deadline) {
+    const dead = failureOf(processes);
+    if (dead !== null || performance.now() > deadline) {
       await stop();
-      const why = dead === undefined ? 'nothing came through in 15 s' : `${dead.name} ended`;
-      const said = processes.map((running) => running.errorTail()).filter((text) => text !== '');
-      throw new Error([`${name}: ${why}`, ...said].join('\n'));
+      if (dead !== null) throw new Error(dead);
+      const said = processes.map((running) => running.tail()).filter((text) => text !== '');
+      throw new Error(['nothing came through in 15 s', ...said].join('\n'));
     }
     await sleep(RETRY_MS);
   }
-  return { name, ports, pids: pids(), stop };
+  return { name, ports, pids: pids(), failure: () => failureOf(processes), stop };
+}
+
+function failureOf(processes: readonly Running[]): string | null {
+  const dead = processes.find((running) => running.hasExited());
+  return dead === undefined ? null : `${dead.name} ended\n${dead.tail()}`;
 }
 
 /** Waits until a process accepts connections at `host:port`; throws when it ends or 15 s are over. */
@@ -67,7 +74,7 @@ export async function whenListening(address: string, running: Running): Promise<
   while (!(await accepts(host, Number(port)))) {
     if (running.hasExited() || performance.now() > deadline) {
       await running.stop();
-      throw new Error(`${running.name} does not listen at ${address}\n${running.errorTail()}`);
+      throw new Error(`${running.name} does not listen at ${address}\n${running.tail()}`);
     }
     await sleep(RETRY_MS);
   }
