@@ -28,7 +28,7 @@ export async function startMariaDb(
   const port = options.port ?? 3306;
   const socket = join(home, 'mariadb.sock');
   const settings = join(home, 'my.cnf');
-  mkdirSync(home);
+  mkdirSync(join(home, 'tmp'), { recursive: true });
   writeFileSync(settings, settingsText(home, socket, port, options.serverId));
   await runOk('chown', ['-R', 'mysql:mysql', home]);
   await runOk('setpriv', [
@@ -53,6 +53,8 @@ export async function startMariaDb(
 function settingsText(home: string, socket: string, port: number, serverId: number): string {
   return `[mariadbd]
 datadir = ${home}/data
+# A starting server clears its directory for temporary tables, so no two may share one.
+tmpdir = ${home}/tmp
 socket = ${socket}
 pid-file = ${home}/mariadbd.pid
 port = ${port}

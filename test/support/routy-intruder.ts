@@ -46,10 +46,9 @@ export async function issuePapers(
   return papers;
 }
 
-/** A correct HELLO of a node with the default settings, and what `more` writes after it, in hex. */
-export function framesHex(identity: Identity, more?: (frames: FrameWriter) => void): string {
-  const frames = new FrameWriter();
-  frames.json(FrameType.HELLO, 0, 0, {
+/** A correct HELLO of a node with the default settings, in hex. */
+export function helloHex(identity: Identity): string {
+  return frameHex(FrameType.HELLO, 0, 0, {
     versions: [1],
     capabilities: [],
     ...identity,
@@ -64,21 +63,20 @@ export function framesHex(identity: Identity, more?: (frames: FrameWriter) => vo
     initialWindow: 16 * 1024,
     clockUs: Date.now() * 1000,
   });
-  more?.(frames);
+}
+
+/** OPEN of a `tcp` stream to a service of the other node, in hex. */
+export function openHex(service: string): string {
+  const request = { protocol: 'tcp', versions: [1], capabilities: [], service };
+  return frameHex(FrameType.OPEN, 1, 64 * 1024, request);
+}
+
+function frameHex(type: FrameType, stream: number, offset: number, payload: unknown): string {
+  const frames = new FrameWriter();
+  frames.json(type, stream, offset, payload);
   const pieces: Uint8Array[] = [];
   frames.drainTo(pieces);
   return Buffer.concat(pieces).toString('hex');
-}
-
-/** OPEN of a `tcp` stream to a service of the other node. */
-export function openService(frames: FrameWriter, service: string): void {
-  const versions = [1];
-  frames.json(FrameType.OPEN, 1, 64 * 1024, {
-    protocol: 'tcp',
-    versions,
-    capabilities: [],
-    service,
-  });
 }
 
 /** The 24 bytes of a frame header that announces more payload than any frame may have, in hex. */

@@ -22,8 +22,10 @@ interface TlsParams {
   readonly alpn: string;
   readonly keyFile: string;
   readonly certFile: string;
-  /** Sent once the handshake is done. */
+  /** Sent once the TLS handshake is done. */
   readonly sendHex: string;
+  /** Sent after the first answer. */
+  readonly thenHex?: string;
   readonly waitMs: number;
 }
 
@@ -44,6 +46,7 @@ export function sendOverTls(params: TlsParams): Promise<Intrusion> {
       secured();
       socket.write(Buffer.from(params.sendHex, 'hex'));
     });
+    socket.once('data', () => socket.write(Buffer.from(params.thenHex ?? '', 'hex')));
   });
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { descriptorsOf } from '../support/counters.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Descriptors, descriptorsOf } from '../support/counters.ts';
 import { until } from '../support/process.ts';
 import { startTcpTools, type TcpTools } from '../support/tcp-tools.ts';
 import { patternDigest } from '../support/tcp-tools-pattern.ts';
@@ -164,7 +165,7 @@ async function checkNothingLeaks(
   body: () => Promise<void>,
 ): Promise<void> {
   const pids = [pair.red.daemon.pid, pair.gray.daemon.pid];
-  const before = pids.map(descriptorsOf);
+  const before = await settledDescriptors(pids);
   await body();
   let after = before;
   await until(
@@ -186,4 +187,17 @@ async function checkNothingLeaks(
       [...status.services, ...status.forwards].every(({ streams }) => streams === 0),
     );
   }
+}
+
+/** The least of some looks: a poll of the status holds a socket for a moment. */
+async function settledDescriptors(pids: readonly number[]): Promise<Descriptors[]> {
+  let least = pids.map(descriptorsOf);
+  for (let look = 0; look < 5; look += 1) {
+    await sleep(50);
+    least = pids.map(descriptorsOf).map((now, index) => ({
+      fds: Math.min(now.fds, least[index]!.fds),
+      sockets: Math.min(now.sockets, least[index]!.sockets),
+    }));
+  }
+  return least;
 }
