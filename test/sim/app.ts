@@ -1,0 +1,211 @@
+import type { StreamCode } from '../../src/wire/codes.ts';
+import type { Task } from './clock.ts';
+import { contentAt, contentMismatch } from './content.ts';
+import type { Conversation, End, Outcome } from './conversation.ts';
+import { must } from './failure.ts';
+import type { Link } from './link.ts';
+import type { AppPlan } from './plan.ts';
+
+/** One end of a conversation: what a socket and the program behind it would do with the stream. */
+export class App {
+  readonly conversation: Conversation;
+  readonly stream: number;
+  readonly #link: Link;
+  readonly #plan: AppPlan;
+  readonly #here: End;
+  readonly #there: End;
+  readonly #tasks = new Set<Task>();
+  #accepted: boolean;
+  #paused = false;
+  #writing = false;
+  #reading = false;
+  #finReceived = false;
+
+  constructor(link: Link, stream: number, conversation: Conversation) {
+    this.#link = link;
+    this.stream = stream;
+    this.conversation = conversation;
+    const { node } = link;
+    this.#accepted = conversation.plan.opener === node;
+    this.#plan = conversation.plan.apps[conversation.plan.opener === node ? 0 : 1];
+    this.#here = conversation.ends[node]!;
+    this.#there = conversation.ends[1 - node]!;
+    this.#here.attached = true;
+  }
+
+  /** Begins; the link knows the app by now. */
+  start(): void {
+    if (this.#plan.resetAfterMs !== undefined && !this.#healed) {
+      this.#later(this.#plan.resetAfterMs, () => this.#giveUpPlanned());
+    }
+    if (this.#accepted) this.#write();
+    else this.#planAnswer();
+  }
+
+  /** Most bytes of one write: how far a budget may be overdrawn by this end. */
+  get chunkBytes(): number {
+    return this.#plan.chunkBytes;
+  }
+
+  data(bytes: Uint8Array): void {
+    const { received } = this.#here;
+    const direction = this.conversation.direction(1 - this.#link.node);
+    const wrong = contentMismatch(direction, received, bytes);
+    must(wrong < 0, () => `${this.#name}: wrong byte at ${received + wrong}`);
+    this.#here.received += bytes.length;
+    must(
+      this.#here.received <= this.#there.written,
+      () => `${this.#name}: received ${this.#here.received}, written ${this.#there.written}`,
+    );
+    this.#read();
+  }
+
+  fin(): void {
+    const complete = this.#there.ended && this.#here.received === this.#there.written;
+    must(complete, () => `${this.#name}: FIN after ${this.#here.received} bytes`);
+    must(!this.#finReceived, () => `${this.#name}: FIN twice`);
+    this.#finReceived = true;
+    this.#read();
+    this.#write();
+  }
+
+  writable(): void {
+    must(this.#paused, () => `${this.#name}: told to write on without having paused`);
+    this.#paused = false;
+    this.#write();
+  }
+
+  accepted(): void {
+    must(
+      this.conversation.plan.opener === this.#link.node,
+      () => `${this.#name}: accepted what it did not open`,
+    );
+  }
+
+  /** The stream is over for this end. */
+  over(outcome: Outcome): void {
+    for (const task of this.#tasks) task.cancelled = true;
+    this.#tasks.clear();
+    this.conversation.settle(this.#link.node, outcome);
+  }
+
+  /** The faults are over: whoever hesitated goes on. */
+  heal(): void {
+    if (!this.#accepted && this.conversation.plan.answer === 'never') this.#answer();
+    this.#write();
+    this.#read();
+  }
+
+  get #name(): string {
+    return this.conversation.name(this.#link.node);
+  }
+
+  get #healed(): boolean {
+    return this.#link.world.healed;
+  }
+
+  #later(delayMs: number, run: () => void): void {
+    const task = this.#link.world.clock.after(delayMs, () => {
+      this.#tasks.delete(task);
+      run();
+      this.#link.pump();
+    });
+    this.#tasks.add(task);
+  }
+
+  #planAnswer(): void {
+    const { answer, answerAfterMs } = this.conversation.plan;
+    if (answer === 'never' && !this.#healed) return;
+    if (answerAfterMs === 0) this.#answer();
+    else this.#later(answerAfterMs, () => this.#answer());
+  }
+
+  #answer(): void {
+    if (this.#accepted || this.#here.outcome !== undefined) return;
+    if (this.conversation.plan.answer === 'refuse') {
+      this.#giveUp('target-refused', 'nobody listens');
+      return;
+    }
+    this.#accepted = true;
+    this.#link.session.accept(this.#link.nowMs, this.stream);
+    this.#write();
+    this.#read();
+  }
+
+  #giveUpPlanned(): void {
+    if (!this.#healed) this.#giveUp('cancelled', 'planned');
+  }
+
+  #giveUp(code: StreamCode, reason: string): void {
+    if (this.#here.outcome !== undefined) return;
+    this.#link.giveUp(this, code, reason);
+  }
+
+  #write(): void {
+    if (!this.#accepted || this.#paused || this.#writing || this.#here.ended) return;
+    if (this.#here.outcome !== undefined) return;
+    const stuckAt = this.#healed ? Infinity : this.#plan.writeStuckAt;
+    while (this.#here.written < Math.min(this.#plan.bytes, stuckAt)) {
+      if (!this.#writeChunk(stuckAt)) return;
+      if (this.#plan.writeEveryMs > 0 && !this.#healed) {
+        this.#writing = true;
+        this.#later(this.#plan.writeEveryMs, () => {
+          this.#writing = false;
+          this.#write();
+        });
+        return;
+      }
+    }
+    if (this.#here.written < this.#plan.bytes) return;
+    if (this.#plan.endsAfterPeer && !this.#finReceived) return;
+    this.#here.ended = true;
+    this.#link.session.end(this.stream);
+  }
+
+  /** False when the session asks to wait. */
+  #writeChunk(stuckAt: number): boolean {
+    const left = Math.min(this.#plan.bytes, stuckAt) - this.#here.written;
+    const direction = this.conversation.direction(this.#link.node);
+    const chunk = contentAt(direction, this.#here.written, Math.min(left, this.#plan.chunkBytes));
+    this.#here.written += chunk.length;
+    this.#paused = !this.#link.session.write(this.#link.nowMs, this.stream, chunk);
+    return !this.#paused;
+  }
+
+  #read(): void {
+    if (!this.#accepted && !this.conversation.plan.deliversEarly) return;
+    if (this.#reading || this.#here.outcome !== undefined) return;
+    const reads = this.#healed ? 'at-once' : this.#plan.reads;
+    if (reads === 'stuck') return;
+    if (reads === 'at-once') {
+      this.#deliver(Infinity);
+      return;
+    }
+    if (this.#undelivered === 0 && !this.#finDue) return;
+    this.#reading = true;
+    this.#later(this.#plan.readEveryMs, () => {
+      this.#reading = false;
+      this.#deliver(reads === 'later' ? Infinity : this.#plan.readBytes);
+      this.#read();
+    });
+  }
+
+  get #undelivered(): number {
+    return this.#here.received - this.#here.delivered;
+  }
+
+  get #finDue(): boolean {
+    return this.#finReceived && !this.#here.finDelivered && this.#undelivered === 0;
+  }
+
+  #deliver(bytesMax: number): void {
+    const bytes = Math.min(this.#undelivered, bytesMax);
+    if (bytes > 0) {
+      this.#here.delivered += bytes;
+      this.#link.delivered(this.stream, bytes);
+    }
+    if (!this.#finDue) return;
+    this.#here.finDelivered = true;
+    this.#link.session.finDelivered(this.#link.nowMs, this.stream);
+  }
+}
