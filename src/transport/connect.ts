@@ -3,7 +3,7 @@ import { connect as netConnect, isIP, type Socket } from 'node:net';
 import { formatHostPort } from '../base/address.ts';
 import { errorText, RoutyError } from '../base/errors.ts';
 import { abortReason, unlessAborted } from './deadline.ts';
-import { connectFailure, isExhausted, resolveFailure, systemCode } from './failures.ts';
+import { connectFailure, resolveFailure } from './failures.ts';
 
 /** Before the next of several addresses is tried too (RFC 8305 §5), in ms. */
 const NEXT_ADDRESS_MS = 250;
@@ -144,7 +144,7 @@ class ConnectRace {
     this.#attempts.delete(socket);
     this.#failures.set(address, error);
     if (this.#over) return;
-    if (this.#untried.length > 0 && !isExhausted(systemCode(error))) this.#tryNext();
+    if (this.#untried.length > 0) this.#tryNext();
     else if (this.#attempts.size === 0) this.#lose(this.#combined());
   }
 

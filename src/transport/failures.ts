@@ -13,7 +13,6 @@ const EXHAUSTED: ReadonlySet<string> = new Set([
   'ENOBUFS',
   'ENOMEM',
   'EAGAIN',
-  'EADDRNOTAVAIL',
 ]);
 
 const UNREACHABLE: ReadonlySet<string> = new Set([
@@ -24,9 +23,11 @@ const UNREACHABLE: ReadonlySet<string> = new Set([
   'EACCES',
   'EPERM',
   'EAFNOSUPPORT',
+  // No address here to come from: IPv6 is switched off, or every local port is taken.
+  'EADDRNOTAVAIL',
 ]);
 
-export function isExhausted(code: string): boolean {
+function isExhausted(code: string): boolean {
   return EXHAUSTED.has(code);
 }
 
@@ -65,7 +66,7 @@ export function resolveFailure(host: string, error: unknown): RoutyError {
 
 function exhausted(text: string, error: unknown): RoutyError {
   return new RoutyError('dial-exhausted', text, {
-    hint: 'this machine is out of file descriptors, ports or memory; raise LimitNOFILE or find what holds them',
+    hint: 'this machine is out of file descriptors or memory; raise LimitNOFILE or find what holds them',
     cause: error,
   });
 }

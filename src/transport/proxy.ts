@@ -112,8 +112,8 @@ function askHttp(socket: Socket, proxy: DialProxy, target: TcpAddress): Promise<
       method: 'CONNECT',
       path,
       headers,
-      agent: false,
       maxHeaderSize: ANSWER_BYTES_MAX,
+      // Also keeps the request away from every agent.
       createConnection: () => socket,
     });
     asked.once('connect', (response, tunnel, head) => {
