@@ -10,13 +10,15 @@ import type { TcpAddress } from '../../src/base/address.ts';
 import { RoutyError } from '../../src/base/errors.ts';
 import { loadCredentials } from '../../src/pki/credentials.ts';
 import { serveEnrolment } from '../../src/pki/enrol-join.ts';
-import { ENROL_ALPN, type EnrolmentEvent } from '../../src/pki/enrol-protocol.ts';
+import { ENROL_ALPN, type EnrolmentEvent, remoteOf } from '../../src/pki/enrol-protocol.ts';
 import { initFabric } from '../../src/pki/init.ts';
 
 /** Long before the tests' deadline, and long enough for a busy machine. */
 export const LAB_STEP_MS = 5_000;
 /** The deadline in tests where it is meant to run out. */
 export const SHORT_STEP_MS = 150;
+/** An event that has not come by then never will. */
+const EVENT_WAIT_MS = 20_000;
 
 /** A directory that is removed when the test ends. */
 export async function temporaryDirectory(t: TestContext): Promise<string> {
@@ -49,8 +51,12 @@ export class EventLog {
 
   async next(): Promise<EnrolmentEvent> {
     while (this.all.length <= this.#taken) {
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
+      await new Promise<void>((resolve, reject) => {
+        const timer = setTimeout(() => reject(new Error('no event came')), EVENT_WAIT_MS);
+        this.#wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
       });
     }
     return this.all[this.#taken++]!;
@@ -62,13 +68,14 @@ export class EventLog {
     assert.equal(event.kind, 'refused');
     assert.equal(event.code, code, event.reason);
     assert.notEqual(event.reason, '');
-    assert.match(event.remote, /:\d+$/);
   }
 }
 
 export interface EnrolmentServer {
   readonly address: TcpAddress;
   readonly events: EventLog;
+  /** Resolves when the server has closed every connection so far. */
+  idle(): Promise<unknown>;
 }
 
 interface ServerOptions {
@@ -102,7 +109,11 @@ export async function startTlsServer(
     const { log } = events;
     serving.push(serveEnrolment(socket, { stateDir, log, stepMs: LAB_STEP_MS, ...options }));
   });
-  server.on('tlsClientError', () => undefined);
+  // A client that leaves as soon as it has seen our certificate may be gone before the handshake is.
+  server.on('tlsClientError', (error, socket) => {
+    const remote = remoteOf(socket);
+    events.log({ kind: 'refused', remote, code: 'enrol-lost', reason: error.message, by: 'us' });
+  });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   t.after(async () => {
@@ -112,7 +123,13 @@ export async function startTlsServer(
     await Promise.all(serving);
   });
   const { port } = server.address() as AddressInfo;
-  return { address: { kind: 'tcp', host: '127.0.0.1', port }, events };
+  const idle = (): Promise<unknown> =>
+    Promise.all(
+      [...sockets]
+        .filter((socket) => !socket.destroyed)
+        .map((socket) => new Promise((resolve) => socket.once('close', resolve))),
+    );
+  return { address: { kind: 'tcp', host: '127.0.0.1', port }, events, idle };
 }
 
 export interface Fabric extends EnrolmentServer {
