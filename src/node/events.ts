@@ -121,6 +121,17 @@ export class NodeEvents {
     });
   }
 
+  streamOpened(service: string, peer: string): void {
+    this.#log.debug('stream-opened', 'stream to a service opened', { service, peer });
+  }
+
+  forwardOpened(forward: Forward, peer: string): void {
+    this.#log.debug('forward-opened', 'connection through a forward opened', {
+      to: forward.to,
+      peer,
+    });
+  }
+
   streamRefused({ service, peer, code, reason }: ServiceRefusal): void {
     this.#metrics.refusal(code);
     const message = `stream of ${peer} to service ${service} refused: ${reason}`;

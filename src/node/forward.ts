@@ -16,9 +16,11 @@ export interface ForwardHost {
   whyUnreachable(site: string, service: string): string;
   nowMs(): number;
   retryDelayMs(attempt: number): number;
-  /** The forward's state is another one now. */
+  /** The forward's state is another one now, or it failed again. */
   onState(forward: Forward): void;
   onAcceptError(forward: Forward, error: RoutyError): void;
+  /** A client's connection reached the target. */
+  onOpened(forward: Forward, peer: string): void;
   /** A client's connection came to nothing. */
   onRefused(forward: Forward, code: StreamCode | 'unavailable', reason: string): void;
 }
@@ -36,6 +38,7 @@ export class Forward {
   readonly #streams = new Set<ForwardStream>();
   #candidates: readonly LiveSession[] = [];
   #open = false;
+  #toldState: ForwardStatus['state'] = 'unavailable';
 
   constructor(config: ForwardConfig, host: ForwardHost) {
     this.config = config;
@@ -44,7 +47,7 @@ export class Forward {
       config.listen,
       {
         onSocket: (socket) => this.#onSocket(socket),
-        onState: () => host.onState(this),
+        onState: () => this.#tellState('every-error'),
         onAcceptError: (error) => host.onAcceptError(this, error),
       },
       host,
@@ -82,11 +85,10 @@ export class Forward {
     const { site, service } = this.config.to;
     this.#candidates = this.host.candidates(site, service);
     const served = this.#candidates.length > 0;
-    const { listening } = this.#listener;
     if (served || this.#held !== undefined) this.#listener.open();
     else this.#listener.close();
     if (served) this.#held?.release((socket) => this.#forward(socket));
-    if (listening !== this.#listener.listening) this.host.onState(this);
+    this.#tellState();
   }
 
   /** Stops listening; held clients are reset, connections in progress go on. */
@@ -140,6 +142,13 @@ export class Forward {
       : { state: 'unavailable', reason: 'about to listen' };
   }
 
+  #tellState(when: 'changed' | 'every-error' = 'changed'): void {
+    const { state } = this.#state();
+    if (state === this.#toldState && !(state === 'error' && when === 'every-error')) return;
+    this.#toldState = state;
+    this.host.onState(this);
+  }
+
   #newQueue(): HoldQueue | undefined {
     const { unavailable } = this.config;
     if (unavailable.kind !== 'hold') return undefined;
@@ -161,6 +170,11 @@ export class Forward {
     const reason = this.host.whyUnreachable(this.config.to.site, this.config.to.service);
     this.turnedAway('unavailable', reason, null);
     resetSocket(socket);
+  }
+
+  connected(peer: string): void {
+    this.tally.connected(this.host.nowMs(), peer);
+    this.host.onOpened(this, peer);
   }
 
   turnedAway(code: StreamCode | 'unavailable', reason: string, peer: string | null): void {
@@ -202,7 +216,7 @@ class ForwardStream implements OpenHandlers {
 
   onAccepted(): void {
     this.#accepted = true;
-    this.#forward.tally.connected(this.#forward.host.nowMs(), this.#peer);
+    this.#forward.connected(this.#peer);
   }
 
   /** No byte has passed: a session that drains is no reason to lose the client. */
@@ -215,7 +229,8 @@ class ForwardStream implements OpenHandlers {
   /** Handed on by itself, without its object. */
   readonly onEnd = (end: StreamEnd): void => {
     this.#forward.ended(this);
-    if (this.#accepted) return;
+    // A client that hung up before an answer was not turned away.
+    if (this.#accepted || end.code === 'connection-reset') return;
     this.#forward.turnedAway(end.code ?? 'cancelled', end.reason, this.#peer);
   };
 

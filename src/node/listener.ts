@@ -94,7 +94,15 @@ export class LocalListener {
     }
     server.listen({ path: address.path, backlog: BACKLOG });
     // A path is bound within `listen`, so that nobody can connect before the mode is set.
-    if (server.listening) chmodSync(address.path, UNIX_SOCKET_MODE);
+    if (server.listening) this.#restrict(address.path);
+  }
+
+  #restrict(path: string): void {
+    try {
+      chmodSync(path, UNIX_SOCKET_MODE);
+    } catch (error) {
+      this.#fail(error as NodeJS.ErrnoException);
+    }
   }
 
   #onListening(server: Server): void {

@@ -102,6 +102,7 @@ class RoutyNode implements RunningNode {
     this.#events = new NodeEvents(log, metrics);
     this.#services = new Services(config.services.values(), {
       nowMs: this.#nowMs,
+      onOpened: (service, peer) => this.#events.streamOpened(service, peer),
       onRefused: (refusal) => this.#events.streamRefused(refusal),
     });
     this.#live = new LiveSessions(() => this.#forwards.update());
@@ -265,6 +266,7 @@ class RoutyNode implements RunningNode {
       retryDelayMs: (attempt) => nextDelayMs({ attempt, random01: Math.random() }),
       onState: (forward) => this.#events.forwardState(forward),
       onAcceptError: (forward, error) => this.#events.acceptFailed(forward, error),
+      onOpened: (forward, peer) => this.#events.forwardOpened(forward, peer),
       onRefused: (forward, code, reason) => this.#events.forwardRefused(forward, code, reason),
     };
   }

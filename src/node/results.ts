@@ -8,7 +8,6 @@ export type RefusalCode = StreamCode | 'unavailable';
 export class Tally {
   opened = 0;
   refused = 0;
-  readonly refusedByCode = new Map<RefusalCode, number>();
   #last: { atMs: number; ok: boolean; detail: string; peer: string | null } | undefined;
 
   get last(): LastResult | null {
@@ -25,7 +24,6 @@ export class Tally {
   /** A connection was turned away; `peer` is null when no node was involved. */
   turnedAway(nowMs: number, code: RefusalCode, reason: string, peer: string | null): void {
     this.refused += 1;
-    this.refusedByCode.set(code, (this.refusedByCode.get(code) ?? 0) + 1);
     const detail = reason === '' ? code : `${code}: ${reason}`;
     this.#last = { atMs: nowMs, ok: false, detail, peer };
   }

@@ -13,6 +13,8 @@ import type { ServiceStatus } from './status.ts';
 /** What services ask of the node around them. */
 export interface ServiceHost {
   nowMs(): number;
+  /** A stream reached its target. */
+  onOpened(service: string, peer: string): void;
   /** A stream was turned away; `service` is undefined when there is none of that name. */
   onRefused(refusal: ServiceRefusal): void;
 }
@@ -174,6 +176,7 @@ export class Services {
       if (!settle()) return;
       if (config.proxyProtocol !== undefined) socket.write(header(config.proxyProtocol, stream));
       service.tally.connected(this.#host.nowMs(), nodeName(peer));
+      this.#host.onOpened(config.name, nodeName(peer));
       stream.accept(socket, () => service.streams.delete(entry));
       socket.removeListener('error', onError).removeListener('close', onClose);
     });

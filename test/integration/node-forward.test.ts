@@ -52,6 +52,7 @@ function start(listen: Address, unavailable: ForwardConfig['unavailable'], live:
     onState: () => undefined,
     onAcceptError: () => undefined,
     onRefused: (_forward, code) => refusals.push(code),
+    onOpened: () => undefined,
   };
   const forward = new Forward({ listen, to: { site: 'gray', service: 'db' }, unavailable }, host);
   forward.start();

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatAddress } from '../../src/base/address.ts';
 import { credentials, forward, LabNode, LISTEN, peerTo, service } from './node-lab.ts';
-import { dial, echo, serve, talk, until } from './node-support.ts';
+import { dial, echo, hear, serve, talk, until } from './node-support.ts';
 
 const ANY = '127.0.0.1:0';
 const FABRIC = '[fabric]\nheartbeat_interval = "1s"\n';
@@ -137,6 +137,37 @@ test('a draining node lets streams finish and takes no new ones', async () => {
   await stopPair(pair);
 });
 
+test('while one node of a site drains, its clients go to another', async () => {
+  const greeter = (text: string) => serve((socket) => socket.end(text));
+  const targets = await Promise.all([greeter('one'), greeter('two')]);
+  const grays = await Promise.all(
+    targets.map(async (target, index) =>
+      LabNode.start(
+        await credentials('gray', `gray${index + 1}`),
+        LISTEN + service('db', formatAddress(target.address), 'red'),
+      ),
+    ),
+  );
+  const red = await LabNode.start(
+    await credentials('red'),
+    grays.map(peerTo).join('') + forward(ANY, 'gray/db'),
+  );
+  await until('both are up', () => red.running.status().peers.every((p) => p.session !== null));
+  const address = await red.reach('gray/db');
+  const first = (await hear(address)).data.toString();
+  const [drained, other] = first === 'one' ? grays : [grays[1], grays[0]];
+  // No wait in between: red may not know yet, and is refused with `draining`.
+  void drained!.running.drain();
+  const after = await Promise.all(Array.from({ length: 20 }, () => hear(address)));
+  assert.deepEqual(
+    after.filter(({ data, error }) => error !== undefined || data.length !== 3),
+    [],
+  );
+  assert.equal(red.forward('gray/db').last?.peer, other!.name);
+  await Promise.all([red, ...grays].map((node) => node.stop()));
+  await Promise.all(targets.map((target) => target.close()));
+});
+
 test('a stop resets what is open when the drain time is over, and leaves nothing behind', async () => {
   const pair = await startPair('50ms');
   const { gray, red, target } = pair;
@@ -145,8 +176,8 @@ test('a stop resets what is open when the drain time is over, and leaves nothing
   await until('the client is reset', () => seen.error === 'ECONNRESET');
   await until('the target is free', () => target.sockets.size === 0);
   const down = red.lines.find((line) => line.event === 'session-down');
-  assert.equal(down?.['code'], 'shutdown');
-  assert.equal(down['remote'], true);
+  assert.equal(down?.code, 'shutdown');
+  assert.equal(down.remote, true);
   await red.stop();
   await target.close();
   // Sockets that linger hold the process; the runner would wait for them. What is left is the

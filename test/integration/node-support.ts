@@ -69,16 +69,24 @@ export interface Outcome {
   readonly error: string | undefined;
 }
 
+/** Connects and waits until the server has ended the connection, before ending it here. */
+export function hear(address: Address): Promise<Outcome> {
+  return converse(dial(address), () => undefined);
+}
+
 /** Connects, sends `payload` and the end, and waits until the connection is over. */
 export function talk(address: Address, payload: string | Uint8Array = ''): Promise<Outcome> {
+  return converse(dial(address), (socket) => socket.end(payload));
+}
+
+function converse(socket: Socket, onConnect: (socket: Socket) => void): Promise<Outcome> {
   return new Promise((resolve) => {
-    const socket = dial(address);
     const chunks: Buffer[] = [];
     let connected = false;
     let error: string | undefined;
     socket.on('connect', () => {
       connected = true;
-      socket.end(payload);
+      onConnect(socket);
     });
     socket.on('data', (chunk: Buffer) => chunks.push(chunk));
     socket.on('end', () => socket.end());
