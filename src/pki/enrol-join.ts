@@ -106,11 +106,7 @@ async function answerJoin(
     await invite.release();
     throw error;
   }
-  channel.send({
-    type: 'certificate',
-    certificate: issued.certificatePem,
-    ca: ca.certificatePem,
-  });
+  channel.send({ type: 'certificate', certificate: issued.certificatePem });
   return issued;
 }
 
