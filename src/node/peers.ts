@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { formatAddress } from '../base/address.ts';
 import { RoutyError } from '../base/errors.ts';
 import type { PeerConfig } from '../config/types.ts';
-import { backoffCapMs, nextDelayMs } from '../fabric/backoff.ts';
+import { backoffCapMs, classifyFailure, nextDelayMs } from '../fabric/backoff.ts';
 import { DialScheduler, type DialState, type DialStatus } from '../transport/dial-scheduler.ts';
 import type { Lane } from '../transport/lane.ts';
 import type { Admission, SessionDriverApi, SessionEnd } from './driver-types.ts';
@@ -98,7 +98,7 @@ class PeerSupervisor implements SessionOwner {
       dial: (address, signal) => dial(address, config.via, signal),
       nextDelayMs: (attempt, error) =>
         nextDelayMs({ attempt, random01: Math.random(), capMs: backoffCapMs(error?.code) }),
-      isRefusal: (error) => REFUSALS.has(error.code),
+      isRefusal: (error) => classifyFailure(error.code) === 'refusal',
       onLane: (lane) => this.#onLane(lane),
       onState: (status) => this.#onState(status),
     });
@@ -191,21 +191,6 @@ class PeerSupervisor implements SessionOwner {
     });
   }
 }
-
-/** Codes by which somebody says no, as opposed to nobody answering. */
-const REFUSALS: ReadonlySet<string> = new Set([
-  'protocol-error',
-  'version-mismatch',
-  'settings-mismatch',
-  'identity-mismatch',
-  'not-authorized',
-  'stale-epoch',
-  'taken-over',
-  'overload',
-  'lane-refused',
-  'peer-not-verified',
-  'dial-proxy-refused',
-]);
 
 function endError(end: SessionEnd, wasUp: boolean): RoutyError {
   // In TLS 1.3 the dialler's handshake is over before its certificate was judged: a refused
