@@ -3,7 +3,8 @@ import net from 'node:net';
 interface Reader {
   readonly socket: net.Socket;
   bytes: number;
-  error: string | null;
+  /** How the connection ended: `end` or the error's code; null while it stands. */
+  outcome: string | null;
 }
 
 const readers = new Map<number, Reader>();
@@ -24,7 +25,7 @@ export async function openReader(params: {
     // A small window of its own, so that a slow reader is felt at the far end soon.
     ...(params.bytesPerSecond === undefined ? {} : { highWaterMark: 4096 }),
   });
-  const reader: Reader = { socket, bytes: 0, error: null };
+  const reader: Reader = { socket, bytes: 0, outcome: null };
   await new Promise<void>((resolve, reject) => {
     socket.once('error', reject);
     socket.once('connect', () => {
@@ -32,8 +33,11 @@ export async function openReader(params: {
       resolve();
     });
   });
-  socket.on('error', (error) => {
-    reader.error = error.message;
+  socket.on('end', () => {
+    reader.outcome ??= 'end';
+  });
+  socket.on('error', (error: NodeJS.ErrnoException) => {
+    reader.outcome ??= error.code ?? error.message;
   });
   socket.on('data', (chunk) => {
     reader.bytes += chunk.length;
@@ -55,13 +59,18 @@ export async function readerRate(params: { handle: number; ms: number }): Promis
   const before = reader.bytes;
   const startMs = performance.now();
   await new Promise((resolve) => setTimeout(resolve, params.ms));
-  if (reader.error !== null) throw new Error(`the reader's connection failed: ${reader.error}`);
+  if (reader.outcome !== null) throw new Error(`the reader's connection ended: ${reader.outcome}`);
   return ((reader.bytes - before) / (performance.now() - startMs)) * 1000;
 }
 
 /** Bytes a reader has got so far. */
 export function readerBytes(params: { handle: number }): number {
   return readerOf(params.handle).bytes;
+}
+
+/** How a reader's connection ended: `end` or an error's code; null while it stands. */
+export function readerOutcome(params: { handle: number }): string | null {
+  return readerOf(params.handle).outcome;
 }
 
 export function closeReader(params: { handle: number }): void {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { blackholeOff, blackholeOn } from '../support/namespaces.ts';
+import { until } from '../support/process.ts';
 import type { RoutyNode } from '../support/routy.ts';
 import { startTcpTools } from '../support/tcp-tools.ts';
 import { type RunningPair, startPair } from './pair.ts';
@@ -43,6 +44,11 @@ systemTest('a black-holed lane is noticed and replaced', { timeoutMs: 120_000 },
         assert.ok(dead[side] <= DEAD_MS_MAX, `${side} took ${dead[side]} ms`);
         await pair[side].untilLogged(positions[side], [/heartbeat/]);
       }
+      const outcome = await until('the stream in flight has ended', async () => {
+        return (await gray.call('readerOutcome', { handle: reader })) ?? undefined;
+      });
+      // A clean end could pass for complete data.
+      assert.equal(outcome, 'ECONNRESET');
       await sleep(goneMs);
       await blackholeOff(network);
       const back = await timesSince(performance.now(), pair, 'is back', (up) => up);
