@@ -73,7 +73,7 @@ export class NodeEvents {
   }
 
   sessionDown(session: LiveSession, end: SessionEnd, upMs: number): void {
-    const { rttMs } = session.driver.stats();
+    const rttMs = session.driver.stats().rttMs?.toFixed(3);
     const write = ORDERLY.has(end.code) ? this.#log.info : this.#log.warn;
     write('session-down', `session with ${session.name} is down: ${endText(end)}`, {
       peer: session.name,
@@ -81,7 +81,7 @@ export class NodeEvents {
       reason: end.reason,
       hint: laneHint(end.code),
       remote: end.remote,
-      rttMs,
+      rttMs: rttMs === undefined ? undefined : Number(rttMs),
       upMs,
     });
   }

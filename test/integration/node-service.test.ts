@@ -115,7 +115,7 @@ test('each reason to refuse has its code', async () => {
       'draining',
     ],
   );
-  assert.equal(services.get('db')!.tally.refused, 4);
+  assert.equal(services.get('db')!.tally.refused, 5);
 });
 
 const SLEEPER = `
