@@ -39,6 +39,16 @@ export class FrameDecoder {
     this.#sink = sink;
   }
 
+  /** True between two frames. */
+  get idle(): boolean {
+    return !this.#inPayload && this.#headerFilled === 0;
+  }
+
+  /** Memory held for a frame of which only a part has arrived, in bytes. */
+  get heldBytes(): number {
+    return this.#payload.length;
+  }
+
   /** Takes the next bytes. Throws {@link ProtocolError}; the decoder is of no use after that. */
   push(chunk: Uint8Array): void {
     let at = 0;

@@ -1,5 +1,5 @@
 import type { SessionEvent } from '../../src/session/events.ts';
-import { Session } from '../../src/session/session.ts';
+import type { Session } from '../../src/session/session.ts';
 import type { LaneCode, StreamCode } from '../../src/wire/codes.ts';
 import type { Hello } from '../../src/wire/payload.ts';
 import { App } from './app.ts';

@@ -1,0 +1,102 @@
+import { makeHello } from '../../src/session/handshake.ts';
+import type { SessionOptions } from '../../src/session/options.ts';
+import { LANE_CODES, type LaneCode, STREAM_CODES, type StreamCode } from '../../src/wire/codes.ts';
+import { FrameWriter } from '../../src/wire/frame-writer.ts';
+import { FLAG_FIN_DELIVERED, FrameType } from '../../src/wire/layout.ts';
+import type { Random } from './random.ts';
+
+/** Frames in order, each whole. */
+export type Frames = readonly Uint8Array[];
+
+const LANE_CODE_NAMES = Object.keys(LANE_CODES) as LaneCode[];
+const STREAM_CODE_NAMES = Object.keys(STREAM_CODES) as StreamCode[];
+
+/** The bytes of what `write` writes. */
+export function frame(write: (writer: FrameWriter) => void): Uint8Array {
+  const writer = new FrameWriter();
+  write(writer);
+  const pieces: Uint8Array[] = [];
+  writer.drainTo(pieces);
+  const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return bytes;
+}
+
+export function dataFrame(stream: number, offset: number, payload: Uint8Array): Uint8Array {
+  const header = frame((writer) => writer.dataHeader(stream, offset, payload.length));
+  const bytes = new Uint8Array(header.length + payload.length);
+  bytes.set(header);
+  bytes.set(payload, header.length);
+  return bytes;
+}
+
+/** The HELLO a peer with these options sends. */
+export function helloFrame(options: SessionOptions): Uint8Array {
+  const session = { id: options.sessionId, epoch: options.epoch };
+  return frame((writer) => writer.json(FrameType.HELLO, 0, 0, makeHello(options, session, 1e15)));
+}
+
+export function openFrame(stream: number, credit: number, service: string): Uint8Array {
+  const open = { protocol: 'tcp', versions: [1], capabilities: [], service };
+  return frame((writer) => writer.json(FrameType.OPEN, stream, credit, open));
+}
+
+export function acceptFrame(stream: number, credit: number): Uint8Array {
+  const accept = { version: 1, capabilities: [] };
+  return frame((writer) => writer.json(FrameType.ACCEPT, stream, credit, accept));
+}
+
+/** Frames that are well formed; whether they are in order is another question. */
+export function drawFrames(random: Random): Frames {
+  const frames: Uint8Array[] = [];
+  const count = random.int(1, 6);
+  for (let i = 0; i < count; i++) frames.push(drawFrame(random));
+  return frames;
+}
+
+function drawFrame(random: Random): Uint8Array {
+  const stream = random.int(1, 12);
+  const offset = random.chance(0.5) ? random.skewed(0, 70_000) : random.skewed(0, 2 ** 50);
+  const reason = 'x'.repeat(random.skewed(0, 40));
+  switch (random.int(0, 12)) {
+    case 0:
+      return frame((writer) => writer.ping(random.int(0, 5), offset));
+    case 1:
+      return frame((writer) => writer.pong(random.int(0, 5), offset, offset + 1, offset + 2));
+    case 2:
+      return frame((writer) => writer.goaway());
+    case 3:
+      return frame((writer) => writer.json(FrameType.OFFERS, 0, 0, ['postgres', 'redis']));
+    case 4:
+      return openFrame(stream, offset, 'postgres');
+    case 5:
+      return acceptFrame(stream, offset);
+    case 6:
+      return frame((writer) => writer.fin(stream, offset));
+    case 7:
+      return frame((writer) =>
+        writer.reset(stream, offset, random.pick(STREAM_CODE_NAMES), reason),
+      );
+    case 8:
+      return frame((writer) => writer.close(random.pick(LANE_CODE_NAMES), reason));
+    case 9:
+      return drawCredit(random, stream, offset);
+    default:
+      return dataFrame(stream, offset, new Uint8Array(random.skewed(1, drawSizeMax(random))));
+  }
+}
+
+function drawCredit(random: Random, stream: number, limit: number): Uint8Array {
+  const flags = random.chance(0.3) ? FLAG_FIN_DELIVERED : 0;
+  return frame((writer) => writer.credit(stream, limit, random.skewed(0, limit), flags));
+}
+
+/** Large payloads are rare: they cost time and show little that small ones do not. */
+function drawSizeMax(random: Random): number {
+  return random.chance(0.01) ? 256 * 1024 : 300;
+}
