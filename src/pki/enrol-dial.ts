@@ -23,11 +23,7 @@ export async function dialEnrolment(
   try {
     tcp = await (options.dialTcp ?? dialDirectly)(address, stepMs);
   } catch (error) {
-    if (error instanceof RoutyError) throw error;
-    throw new RoutyError('enrol-unreachable', `cannot connect to ${name}: ${errorText(error)}`, {
-      hint: 'check the address, that routy is up there, and that the firewall lets this machine dial it',
-      cause: error,
-    });
+    throw unreachable(name, error);
   }
   const socket = await handshake(tcp, address, stepMs);
   if (socket.alpnProtocol === ENROL_ALPN) return socket;
@@ -81,6 +77,18 @@ function handshake(tcp: Socket, address: TcpAddress, timeoutMs: number): Promise
       socket.off('close', onClose);
       resolve(socket);
     });
+  });
+}
+
+/** One code for every way of not getting there, whoever dialled; the advice of the dialler stays. */
+function unreachable(name: string, error: unknown): RoutyError {
+  if (error instanceof RoutyError && error.code === 'enrol-timeout') return error;
+  const hint = error instanceof RoutyError ? error.hint : undefined;
+  return new RoutyError('enrol-unreachable', `cannot connect to ${name}: ${errorText(error)}`, {
+    hint:
+      hint ??
+      'check the address, that routy is up there, and that the firewall lets this machine dial it',
+    cause: error,
   });
 }
 

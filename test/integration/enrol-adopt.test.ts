@@ -2,67 +2,28 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { formatAdoptionText, parseAdoptionText } from '../../src/pki/adoption-text.ts';
 import { openCa } from '../../src/pki/ca.ts';
 import { loadCredentials } from '../../src/pki/credentials.ts';
 import { adopt } from '../../src/pki/enrol-adopt.ts';
-import { type Adoption, awaitAdoption } from '../../src/pki/enrol-await.ts';
-import { EnrolChannel } from '../../src/pki/enrol-channel.ts';
-import { dialEnrolment } from '../../src/pki/enrol-dial.ts';
-import { proveMessage } from '../../src/pki/enrol-protocol.ts';
+import { awaitAdoption } from '../../src/pki/enrol-await.ts';
 import { initFabric } from '../../src/pki/init.ts';
 import { readJournal } from '../../src/pki/journal.ts';
+import { ANY_PORT, startLab, startNewcomer } from '../support/adoption-lab.ts';
 import {
   connectPlain,
   connectStranger,
-  EventLog,
   encodeMessage,
-  LAB_STEP_MS,
   readMessages,
   refusingAddress,
   rejection,
   SHORT_STEP_MS,
   silentAddress,
-  temporaryDirectory,
 } from '../support/enrol-lab.ts';
 
-const ANY_PORT = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const;
-
-interface Newcomer extends Adoption {
-  readonly stateDir: string;
-  readonly events: EventLog;
-}
-
-async function startNewcomer(
-  t: TestContext,
-  stateDir: string,
-  options: { node?: string; stepMs?: number } = {},
-): Promise<Newcomer> {
-  const events = new EventLog();
-  const { log } = events;
-  const waiting = await awaitAdoption({
-    stateDir,
-    listen: ANY_PORT,
-    log,
-    stepMs: LAB_STEP_MS,
-    ...options,
-  });
-  t.after(() => waiting.close());
-  return { ...waiting, stateDir, events };
-}
-
-/** A CA's state directory, and the names of two more directories beside it. */
-async function lab(t: TestContext): Promise<{ caDir: string; one: string; two: string }> {
-  const directory = await temporaryDirectory(t);
-  const caDir = join(directory, 'ca');
-  await initFabric({ stateDir: caDir, fabric: 'lab', site: 'red', node: 'red1' });
-  return { caDir, one: join(directory, 'one'), two: join(directory, 'two') };
-}
-
 test('a newcomer that cannot dial is adopted', async (t) => {
-  const { caDir, one } = await lab(t);
+  const { caDir, one } = await startLab(t);
   const newcomer = await startNewcomer(t, one, { node: 'gray1' });
   const { addressAndPin, listen } = newcomer;
   assert.match(addressAndPin, /^127\.0\.0\.1:\d+#[\w-]{43}\.[\w-]{22}$/);
@@ -86,7 +47,7 @@ test('a newcomer that cannot dial is adopted', async (t) => {
 });
 
 test('the adopter decides the name; somebody must', async (t) => {
-  const { caDir, one, two } = await lab(t);
+  const { caDir, one, two } = await startLab(t);
   const nameless = await startNewcomer(t, one);
   const { addressAndPin } = nameless;
   await rejection(adopt({ stateDir: caDir, addressAndPin, site: 'gray' }), 'node-name-missing');
@@ -105,7 +66,7 @@ test('the adopter decides the name; somebody must', async (t) => {
 });
 
 test('a stranger without the secret does not adopt, and harms nothing', async (t) => {
-  const { caDir, one, two } = await lab(t);
+  const { caDir, one, two } = await startLab(t);
   await initFabric({ stateDir: two, fabric: 'evil', site: 'red', node: 'red1' });
   const newcomer = await startNewcomer(t, one, { node: 'gray1' });
   const text = parseAdoptionText(newcomer.addressAndPin);
@@ -122,7 +83,7 @@ test('a stranger without the secret does not adopt, and harms nothing', async (t
 });
 
 test('a newcomer with another key than the printed one is not adopted', async (t) => {
-  const { caDir, one, two } = await lab(t);
+  const { caDir, one, two } = await startLab(t);
   const [meant, other] = [await startNewcomer(t, one), await startNewcomer(t, two)];
   const mixed = { ...parseAdoptionText(meant.addressAndPin), address: other.listen };
   const addressAndPin = formatAdoptionText(mixed);
@@ -132,7 +93,7 @@ test('a newcomer with another key than the printed one is not adopted', async (t
 });
 
 test('two adopters at once: one adopts, the newcomer has one certificate', async (t) => {
-  const { caDir, one, two } = await lab(t);
+  const { caDir, one, two } = await startLab(t);
   await initFabric({ stateDir: two, fabric: 'second', site: 'red', node: 'red1' });
   const newcomer = await startNewcomer(t, one, { node: 'gray1' });
   const { addressAndPin } = newcomer;
@@ -147,7 +108,7 @@ test('two adopters at once: one adopts, the newcomer has one certificate', async
 });
 
 test('garbage, silence and other protocols are refused, logged, and survived', async (t) => {
-  const { caDir, one } = await lab(t);
+  const { caDir, one } = await startLab(t);
   const newcomer = await startNewcomer(t, one, { node: 'gray1', stepMs: SHORT_STEP_MS });
   const { listen, events } = newcomer;
   const plain = await connectPlain(t, listen);
@@ -174,7 +135,7 @@ test('garbage, silence and other protocols are refused, logged, and survived', a
 });
 
 test('more connections than anybody needs: the oldest gives way to the adopter', async (t) => {
-  const { caDir, one } = await lab(t);
+  const { caDir, one } = await startLab(t);
   const newcomer = await startNewcomer(t, one, { node: 'gray1' });
   const idle = await Promise.all(
     Array.from({ length: 32 }, () => connectPlain(t, newcomer.listen)),
@@ -186,68 +147,8 @@ test('more connections than anybody needs: the oldest gives way to the adopter',
   await newcomer.adopted;
 });
 
-/** Speaks to the newcomer as an adopter that knows the secret but does not keep to the rules. */
-async function crooked(
-  newcomer: Newcomer,
-  offer: Record<string, unknown>,
-  certificate?: string,
-): Promise<void> {
-  const { address, secret } = parseAdoptionText(newcomer.addressAndPin);
-  const socket = await dialEnrolment(address, { stepMs: LAB_STEP_MS });
-  try {
-    const channel = new EnrolChannel(socket, LAB_STEP_MS);
-    const key = Buffer.from(secret, 'base64url');
-    const ours = { secret: key, exporter: channel.exporter, sender: 'adopter' } as const;
-    channel.send(proveMessage({ type: 'adopt', ...offer }, ours));
-    await channel.receive('proved');
-    if (certificate === undefined) return;
-    channel.send(proveMessage({ type: 'certificate', certificate }, ours));
-    await channel.receive('proved');
-  } finally {
-    socket.destroy();
-  }
-}
-
-test('an adopter that breaks off or hands over a foreign certificate changes nothing', async (t) => {
-  const { caDir, one } = await lab(t);
-  const newcomer = await startNewcomer(t, one, { node: 'gray1' });
-  const { certificatePem: ca } = await openCa(caDir, Date.now());
-  const { certChainPem } = await loadCredentials(caDir);
-  const offer = { fabric: 'lab', site: 'gray', ca };
-  await crooked(newcomer, offer);
-  await newcomer.events.refusal('enrol-lost');
-  await rejection(crooked(newcomer, offer, certChainPem), 'key-mismatch');
-  await newcomer.events.refusal('key-mismatch');
-  await rejection(crooked(newcomer, offer, 'garbage'), 'certificate-broken');
-  await newcomer.events.refusal('certificate-broken');
-  await rejection(crooked(newcomer, { ...offer, site: '../x' }), 'name-invalid');
-  await newcomer.events.refusal('name-invalid');
-  await rejection(crooked(newcomer, { ...offer, ca: 5 }), 'enrol-message-broken');
-  await newcomer.events.refusal('enrol-message-broken');
-  assert.deepEqual(await readdir(one), ['node.key']);
-  const { addressAndPin } = newcomer;
-  await adopt({ stateDir: caDir, addressAndPin, site: 'gray' });
-  await newcomer.adopted;
-});
-
-test("a newcomer's message cannot be thrown back at it", async (t) => {
-  const { caDir, one } = await lab(t);
-  const newcomer = await startNewcomer(t, one, { node: 'gray1' });
-  const { address, secret } = parseAdoptionText(newcomer.addressAndPin);
-  const socket = await dialEnrolment(address, { stepMs: LAB_STEP_MS });
-  t.after(() => socket.destroy());
-  const channel = new EnrolChannel(socket, LAB_STEP_MS);
-  const { certificatePem: ca } = await openCa(caDir, Date.now());
-  const key = Buffer.from(secret, 'base64url');
-  const ours = { secret: key, exporter: channel.exporter, sender: 'adopter' } as const;
-  channel.send(proveMessage({ type: 'adopt', fabric: 'lab', site: 'gray', ca }, ours));
-  channel.send(await channel.receive('proved'));
-  await rejection(channel.receive('proved'), 'proof-wrong');
-  await newcomer.events.refusal('proof-wrong');
-});
-
 test('adopting asks for a CA, a whole text, good names and somebody who answers', async (t) => {
-  const { caDir, one, two } = await lab(t);
+  const { caDir, one, two } = await startLab(t);
   const newcomer = await startNewcomer(t, one, { node: 'gray1' });
   const { addressAndPin } = newcomer;
   await rejection(adopt({ stateDir: two, addressAndPin, site: 'gray' }), 'not-ca');
@@ -267,7 +168,7 @@ test('adopting asks for a CA, a whole text, good names and somebody who answers'
 });
 
 test('waiting can be given up, and says what prevents it', async (t) => {
-  const { caDir, one, two } = await lab(t);
+  const { caDir, one, two } = await startLab(t);
   const newcomer = await startNewcomer(t, one);
   await newcomer.close();
   await rejection(newcomer.adopted, 'adoption-stopped');
@@ -281,7 +182,7 @@ test('waiting can be given up, and says what prevents it', async (t) => {
 });
 
 test('the printed address is one that others can dial', async (t) => {
-  const { one } = await lab(t);
+  const { one } = await startLab(t);
   const log = (): void => undefined;
   const everywhere = { ...ANY_PORT, host: '0.0.0.0' };
   const advertise = { kind: 'tcp', host: 'gray.example', port: 7443 } as const;

@@ -28,7 +28,6 @@ import {
   silentAddress,
   startEnrolmentServer,
   startFabric,
-  startTlsServer,
   temporaryDirectory,
 } from '../support/enrol-lab.ts';
 
@@ -175,7 +174,9 @@ test('another CA than the pinned one learns nothing', async (t) => {
   const { keyPem, certChainPem } = await loadCredentials(impostorDir);
   const { caPem } = await loadCredentials(fabric.stateDir);
   const ownLeaf = certChainPem.slice(0, certChainPem.indexOf('-----END') + 26);
-  const patched = await startTlsServer(t, ownLeaf + caPem, keyPem, impostorDir);
+  const patched = await startEnrolmentServer(t, impostorDir, {
+    shown: { cert: ownLeaf + caPem, key: keyPem },
+  });
   const again = changed(line, { addresses: [patched.address] });
   await rejection(joinFabric({ line: again, stateDir, node: 'red1' }), 'pin-mismatch');
   await patched.events.refusal('enrol-lost');
@@ -198,7 +199,9 @@ test('an expired certificate of the inviting node is refused', async (t) => {
     nowMs: Date.now(),
     lifetimeMs: -60_000,
   });
-  const server = await startTlsServer(t, expired.chainPem, key, fabric.stateDir);
+  const server = await startEnrolmentServer(t, fabric.stateDir, {
+    shown: { cert: expired.chainPem, key },
+  });
   const line = changed((await invite(fabric)).line, { addresses: [server.address] });
   const stateDir = join(directory, 'newcomer');
   const error = await rejection(
@@ -287,11 +290,12 @@ test('addresses that do not answer are passed over, and named when none does', a
   await attempt([closed, fabric.address]);
 });
 
-test('a dialler that is handed in is used for every address', async (t) => {
+test('a dialler that is handed in is used for every address, also after a failure', async (t) => {
   const directory = await temporaryDirectory(t);
   const fabric = await startFabric(t, directory);
   const { line } = await invite(fabric);
-  const inner = changed(line, { addresses: [{ kind: 'tcp', host: 'gray.invalid', port: 7443 }] });
+  const inside = { kind: 'tcp', host: 'gray.invalid', port: 7443 } as const;
+  const inner = changed(line, { addresses: [{ ...inside, port: 7442 }, inside] });
   const asked: string[] = [];
   const joined = await joinFabric({
     line: inner,
@@ -299,10 +303,11 @@ test('a dialler that is handed in is used for every address', async (t) => {
     node: 'red1',
     dialTcp: async ({ host, port }) => {
       asked.push(formatHostPort(host, port));
+      if (port === 7442) throw new RoutyError('proxy-refused', 'the proxy refused');
       return connect(fabric.address.port, fabric.address.host);
     },
   });
-  assert.deepEqual(asked, ['gray.invalid:7443']);
+  assert.deepEqual(asked, ['gray.invalid:7442', 'gray.invalid:7443']);
   assert.equal(joined.identity.node, 'red1');
 });
 

@@ -10,7 +10,12 @@ import type { TcpAddress } from '../../src/base/address.ts';
 import { RoutyError } from '../../src/base/errors.ts';
 import { loadCredentials } from '../../src/pki/credentials.ts';
 import { serveEnrolment } from '../../src/pki/enrol-join.ts';
-import { ENROL_ALPN, type EnrolmentEvent, remoteOf } from '../../src/pki/enrol-protocol.ts';
+import {
+  ENROL_ALPN,
+  type EnrolmentEvent,
+  type EnrolmentLog,
+  remoteOf,
+} from '../../src/pki/enrol-protocol.ts';
 import { initFabric } from '../../src/pki/init.ts';
 
 /** Long before the tests' deadline, and long enough for a busy machine. */
@@ -71,14 +76,13 @@ export class EventLog {
   }
 }
 
-export interface EnrolmentServer {
-  readonly address: TcpAddress;
+export interface EnrolmentServer extends TlsServer {
   readonly events: EventLog;
-  /** Resolves when the server has closed every connection so far. */
-  idle(): Promise<unknown>;
 }
 
 interface ServerOptions {
+  /** Shown instead of the node's own certificate. */
+  readonly shown?: { readonly cert: string; readonly key: string };
   readonly stepMs?: number;
   readonly now?: () => number;
 }
@@ -89,30 +93,44 @@ export async function startEnrolmentServer(
   stateDir: string,
   options: ServerOptions = {},
 ): Promise<EnrolmentServer> {
-  const { certChainPem, keyPem } = await loadCredentials(stateDir);
-  return startTlsServer(t, certChainPem, keyPem, stateDir, options);
+  const { certChainPem: cert, keyPem: key } = await loadCredentials(stateDir);
+  const { shown, ...serving } = options;
+  const events = new EventLog();
+  const { log } = events;
+  const server = await startTlsServer(t, {
+    ...(shown ?? { cert, key }),
+    serve: (socket) => serveEnrolment(socket, { stateDir, log, stepMs: LAB_STEP_MS, ...serving }),
+    log,
+  });
+  return { ...server, events };
 }
 
+interface TlsServer {
+  readonly address: TcpAddress;
+  /** Resolves when the server has closed every connection so far. */
+  idle(): Promise<unknown>;
+}
+
+/** A TLS listener for `routy-enrol/1` with any certificate and behaviour. */
 export async function startTlsServer(
   t: TestContext,
-  cert: string,
-  key: string,
-  stateDir: string,
-  options: ServerOptions = {},
-): Promise<EnrolmentServer> {
-  const events = new EventLog();
+  options: {
+    readonly cert: string;
+    readonly key: string;
+    readonly serve: (socket: TLSSocket) => Promise<void>;
+    readonly log?: EnrolmentLog;
+  },
+): Promise<TlsServer> {
+  const { cert, key } = options;
   const sockets = new Set<Socket>();
   const server = createServer({ cert, key, minVersion: 'TLSv1.3', ALPNProtocols: [ENROL_ALPN] });
   const serving: Promise<void>[] = [];
   server.on('connection', (socket: Socket) => sockets.add(socket));
-  server.on('secureConnection', (socket) => {
-    const { log } = events;
-    serving.push(serveEnrolment(socket, { stateDir, log, stepMs: LAB_STEP_MS, ...options }));
-  });
+  server.on('secureConnection', (socket) => serving.push(options.serve(socket)));
   // A client that leaves as soon as it has seen our certificate may be gone before the handshake is.
   server.on('tlsClientError', (error, socket) => {
     const remote = remoteOf(socket);
-    events.log({ kind: 'refused', remote, code: 'enrol-lost', reason: error.message, by: 'us' });
+    options.log?.({ kind: 'refused', remote, code: 'enrol-lost', reason: error.message, by: 'us' });
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -129,7 +147,7 @@ export async function startTlsServer(
         .filter((socket) => !socket.destroyed)
         .map((socket) => new Promise((resolve) => socket.once('close', resolve))),
     );
-  return { address: { kind: 'tcp', host: '127.0.0.1', port }, events, idle };
+  return { address: { kind: 'tcp', host: '127.0.0.1', port }, idle };
 }
 
 export interface Fabric extends EnrolmentServer {
