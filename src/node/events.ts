@@ -222,7 +222,7 @@ function withoutPort(hostPort: string): string {
 
 const ORDERLY: ReadonlySet<LaneCode> = new Set(['normal', 'shutdown', 'taken-over']);
 
-/** `settings-mismatch at the other end: heartbeat_interval: here 5s, at red/red1 3s`. */
+/** `settings-mismatch at the other end: heartbeat_interval: 5s here, 3s at red/red1`. */
 export function endText(end: SessionEnd): string {
   const where = end.remote ? ', said the other end' : '';
   return end.reason === '' ? `${end.code}${where}` : `${end.reason} (${end.code}${where})`;

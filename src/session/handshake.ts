@@ -3,6 +3,7 @@ import type { LaneCode } from '../wire/codes.ts';
 import type { Hello } from '../wire/payload.ts';
 import type { SessionOptions } from './options.ts';
 import { WINDOW_BYTES_MIN } from './receive-window.ts';
+import { settingDifferences } from './settings.ts';
 
 /** Versions of the session protocol this code speaks, best first. */
 export const PROTOCOL_VERSIONS: readonly number[] = [1];
@@ -58,7 +59,8 @@ export function judgeHello(options: SessionOptions, hello: Hello): Agreement | R
       reason: `this node speaks versions ${PROTOCOL_VERSIONS.join(', ')}, the peer ${hello.versions.join(', ')}`,
     };
   }
-  const differences = settingDifferences(options, hello);
+  const peer = `${hello.site}/${hello.node}`;
+  const differences = settingDifferences(options.settings, hello.settings, peer);
   if (differences.length > 0) return { code: 'settings-mismatch', reason: differences.join('; ') };
   if (options.role === 'dialler' && !sameSession(options, hello)) {
     return { code: 'protocol-error', reason: 'the peer answered for another session' };
@@ -67,25 +69,6 @@ export function judgeHello(options: SessionOptions, hello: Hello): Agreement | R
     version,
     capabilities: CAPABILITIES.filter((name) => hello.capabilities.includes(name)),
   };
-}
-
-/** `heartbeat_interval: 5s here, 3s at red/red1`, one for each setting that differs. */
-function settingDifferences(options: SessionOptions, hello: Hello): string[] {
-  const names = new Set([...Object.keys(options.settings), ...Object.keys(hello.settings)]);
-  const differences: string[] = [];
-  for (const name of [...names].sort()) {
-    const here = ownValue(options.settings, name);
-    const there = ownValue(hello.settings, name);
-    if (here !== there) {
-      differences.push(`${name}: ${here} here, ${there} at ${hello.site}/${hello.node}`);
-    }
-  }
-  return differences;
-}
-
-/** What the record itself says: the peer's names may be `constructor` or worse. */
-function ownValue(settings: Readonly<Record<string, string>>, name: string): string {
-  return Object.hasOwn(settings, name) ? settings[name]! : 'not set';
 }
 
 function sameSession(options: SessionOptions, hello: Hello): boolean {
