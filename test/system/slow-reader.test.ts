@@ -5,8 +5,8 @@ import { type RunningPair, startPair } from './pair.ts';
 import { systemTest } from './world.ts';
 
 const FORWARD_PORT = 9000;
-const ROUNDS = 15;
-const MEASURE_MS = 400;
+const ROUNDS = 30;
+const MEASURE_MS = 250;
 const SLOW_BYTES_PER_SECOND = 100_000;
 const SESSION_BUFFER_BYTES = 16 * 1024 * 1024;
 
