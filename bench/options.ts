@@ -33,7 +33,7 @@ PATH, in turn and in one run, and prints medians and ratios to ssh -R.
   --only LIST      sections, of: ${SECTIONS.join(', ')}
   --peers LIST     peers, of: ${PEERS.join(', ')}
   --rounds N       measure everything N times (default 5; quick 3)
-  --seconds S      duration of one measurement (default 2; quick 0.5)
+  --seconds S      duration of one measurement (default 2; quick 0.4)
   --streams N      idle streams to hold (default 10000)
   --help           this text
 
@@ -67,8 +67,8 @@ export function readOptions(argv: readonly string[]): Options | null {
     peers: chosen('peers', values.peers, PEERS),
     jsonFile: values.json ?? null,
     rounds: positive('rounds', values.rounds ?? (quick ? '3' : '5')),
-    seconds: positive('seconds', values.seconds ?? (quick ? '0.5' : '2')),
-    roundsBudgetMs: quick ? 58_000 : 30 * 60_000,
+    seconds: positive('seconds', values.seconds ?? (quick ? '0.4' : '2')),
+    roundsBudgetMs: quick ? 55_000 : 30 * 60_000,
     idleSteps: streams > 1_000 ? [1_000, streams] : [streams],
     idleSettleMs: quick ? 1_500 : 5_000,
     idleAfterMs: quick ? 8_000 : 60_000,
