@@ -82,7 +82,7 @@ export class MemoryLink {
   /** Takes a copy: what the receiver keeps must not change with the sender's buffer. */
   push(buffer: Uint8Array): void {
     if (buffer.length === 0) return;
-    this.#queue.push(buffer.slice());
+    this.#queue.push(new Uint8Array(buffer));
     this.#queuedBytes += buffer.length;
     this.#pumpLater();
   }
