@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { RoutyError } from '../base/errors.ts';
 import type { Identity } from '../base/identity.ts';
 import type { LaneCode, StreamCode } from '../wire/codes.ts';
 
@@ -66,6 +67,8 @@ export interface SessionEnd {
   readonly reason: string;
   /** True when the peer said so, false when this side decided. */
   readonly remote: boolean;
+  /** With `lane-lost`: what the transport said; undefined when the peer ended the lane in order. */
+  readonly laneError?: RoutyError | undefined;
 }
 
 export interface DriverHandlers {

@@ -194,11 +194,14 @@ class PeerSupervisor implements SessionOwner {
 
 function endError(end: SessionEnd, wasUp: boolean): RoutyError {
   // In TLS 1.3 the dialler's handshake is over before its certificate was judged: a refused
-  // certificate shows as a lane that ends before the first frame.
+  // certificate shows as a lane that the peer ends before the first frame.
   if (!wasUp && end.code === 'lane-lost') {
-    return new RoutyError('lane-refused', endText(end), {
-      hint: 'If this repeats, the peer refuses the certificate of this node: its log says why.',
-    });
+    return (
+      end.laneError ??
+      new RoutyError('lane-refused', endText(end), {
+        hint: 'If this repeats, the peer refuses the certificate of this node: its log says why.',
+      })
+    );
   }
   const hint = laneHint(end.code);
   return new RoutyError(end.code, endText(end), hint === undefined ? {} : { hint });

@@ -9,21 +9,19 @@ import type { SessionEvent } from '../session/events.ts';
 import type { BudgetPools } from '../session/options.ts';
 import { Session } from '../session/session.ts';
 import type { Lane } from '../transport/lane.ts';
-import type { LaneCode, StreamCode } from '../wire/codes.ts';
-import type { Hello, OpenPayload } from '../wire/payload.ts';
+import type { LaneCode } from '../wire/codes.ts';
+import type { Hello } from '../wire/payload.ts';
 import type {
   DriverHandlers,
   DriverStats,
-  IncomingStream,
   OpenHandlers,
   OpenRequest,
   PeerHello,
   PingSample,
   SessionDriverApi,
   SessionEnd,
-  StreamEndHandler,
 } from './driver-types.ts';
-import { type EndpointHost, StreamEndpoint } from './stream-endpoint.ts';
+import { StreamSet } from './stream-set.ts';
 
 /** Bytes asked of the session at a time. */
 const TRANSMIT_BYTES = 128 * 1024;
@@ -33,6 +31,12 @@ const DISPATCH_BYTES = 256 * 1024;
 
 /** How long a closing lane may take to send its last frames. */
 const CLOSE_TIMEOUT_MS = 2_000;
+
+/** Lane chunks up to this size end what the peer sent in one go. */
+const PROMPT_BYTES_MAX = 8 * 1024;
+
+/** Messages closer together than this are gathered. */
+const PROMPT_INTERVAL_MS = 0.03;
 
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 
@@ -69,11 +73,6 @@ export function startSession(
   return new SessionDriver(lane, options, handlers);
 }
 
-interface Opening {
-  readonly handlers: OpenHandlers;
-  readonly socket: Socket;
-}
-
 interface Pinging {
   resolve(sample: PingSample): void;
   reject(error: RoutyError): void;
@@ -83,24 +82,24 @@ interface Pinging {
  * Owns the order of things for one session: bytes of the lane and of the sockets go into the
  * protocol core; once a round of the event loop its events, its bytes and its timer come out.
  */
-class SessionDriver implements SessionDriverApi, EndpointHost {
+class SessionDriver implements SessionDriverApi {
   readonly peer: Identity;
   readonly #lane: Lane;
   readonly #handlers: DriverHandlers;
   readonly #session: Session;
-  readonly #endpoints = new Map<number, StreamEndpoint>();
-  readonly #openings = new Map<number, Opening>();
-  readonly #incoming = new Map<number, PendingStream>();
+  readonly #streams: StreamSet;
   readonly #pings = new Map<number, Pinging>();
-  readonly #onRound = () => this.#round();
+  readonly #onScheduled = () => this.#scheduledRound();
   readonly #onTimer = () => this.#timeout();
   #sessionId: string;
   #epoch: number;
-  #corked: StreamEndpoint[] = [];
   #roundDue = false;
+  #inRound = false;
   #undispatched = 0;
+  #promptAtMs = 0;
   #laneFull = false;
   #laneGone = false;
+  #laneError: RoutyError | undefined;
   #ended = false;
   #timer: NodeJS.Timeout | undefined;
   #timerAtMs = Infinity;
@@ -132,6 +131,11 @@ class SessionDriver implements SessionDriverApi, EndpointHost {
       performance.now(),
       wallOffsetMs(),
     );
+    this.#streams = new StreamSet(this.#session, {
+      onStream: (stream) => handlers.onStream(stream),
+      schedule: () => this.#schedule(),
+      promptly: (nowMs) => this.#promptly(nowMs),
+    });
     lane.bind({
       onData: (chunk) => this.#laneData(chunk),
       onDrain: () => this.#laneDrained(),
@@ -153,17 +157,7 @@ class SessionDriver implements SessionDriverApi, EndpointHost {
   }
 
   open(request: OpenRequest, socket: Socket, handlers: OpenHandlers): void {
-    const result = this.#session.open(performance.now(), openPayload(request));
-    this.#schedule();
-    if (!result.ok) {
-      this.#refusedAtOnce(socket, handlers, result.code, result.reason);
-      return;
-    }
-    const endpoint = new StreamEndpoint(result.stream, this);
-    this.#endpoints.set(result.stream, endpoint);
-    this.#openings.set(result.stream, { handlers, socket });
-    // Reading starts before the answer: the first bytes travel with OPEN.
-    endpoint.attach(socket, (end) => handlers.onEnd(end));
+    this.#streams.open(request, socket, handlers);
   }
 
   offer(services: readonly string[]): void {
@@ -203,52 +197,12 @@ class SessionDriver implements SessionDriverApi, EndpointHost {
     };
   }
 
-  write(stream: number, chunk: Uint8Array): boolean {
-    this.#schedule();
-    return this.#session.write(performance.now(), stream, chunk);
-  }
-
-  end(stream: number): void {
-    this.#session.end(stream);
-    this.#schedule();
-  }
-
-  reset(stream: number, code: StreamCode, reason: string): void {
-    this.#forget(stream);
-    this.#session.reset(stream, code, reason);
-    this.#schedule();
-  }
-
-  delivered(stream: number, bytes: number): void {
-    this.#session.delivered(performance.now(), stream, bytes);
-    this.#schedule();
-  }
-
-  finDelivered(stream: number): void {
-    this.#session.finDelivered(performance.now(), stream);
-    this.#schedule();
-  }
-
-  corked(endpoint: StreamEndpoint): void {
-    this.#corked.push(endpoint);
-  }
-
-  /** The answer to an incoming stream: its bytes go to and come from `socket`. */
-  acceptStream(stream: number, socket: Socket, onEnd: StreamEndHandler): void {
-    this.#incoming.delete(stream);
-    this.#session.accept(performance.now(), stream);
-    this.#endpoints.get(stream)!.attach(socket, onEnd);
-    this.#schedule();
-  }
-
-  refuseStream(stream: number, code: StreamCode, reason: string): void {
-    this.reset(stream, code, reason);
-  }
-
   #laneData(chunk: Uint8Array): void {
-    this.#session.handleBytes(performance.now(), chunk);
+    const nowMs = performance.now();
+    this.#session.handleBytes(nowMs, chunk);
     this.#undispatched += chunk.length;
     if (this.#undispatched >= DISPATCH_BYTES) this.#round();
+    else if (chunk.length <= PROMPT_BYTES_MAX) this.#promptly(nowMs);
     else this.#schedule();
   }
 
@@ -259,6 +213,7 @@ class SessionDriver implements SessionDriverApi, EndpointHost {
 
   #laneClosed(error: RoutyError | undefined): void {
     this.#laneGone = true;
+    this.#laneError = error;
     const reason = error === undefined ? 'the peer ended the lane' : error.message;
     this.#session.handleLaneClosed(performance.now(), reason);
     this.#round();
@@ -272,32 +227,46 @@ class SessionDriver implements SessionDriverApi, EndpointHost {
     this.#round();
   }
 
-  /** Everything the event loop brings in one round is answered together, right after it. */
+  /** What the event loop brings in one round is answered together, right after it. */
   #schedule(): void {
-    if (this.#roundDue || this.#ended) return;
+    if (this.#roundDue || this.#inRound || this.#ended) return;
     this.#roundDue = true;
-    setImmediate(this.#onRound);
+    setImmediate(this.#onScheduled);
+  }
+
+  /** Answers at once unless it just did: a lone message must not wait, many are worth gathering. */
+  #promptly(nowMs: number): void {
+    if (nowMs - this.#promptAtMs < PROMPT_INTERVAL_MS) {
+      this.#schedule();
+    } else {
+      this.#promptAtMs = nowMs;
+      this.#round();
+    }
+  }
+
+  #scheduledRound(): void {
+    this.#roundDue = false;
+    this.#round();
   }
 
   #round(): void {
-    this.#roundDue = false;
+    // A handler that closes the session, say: the round it is called in does the rest.
+    if (this.#inRound) return;
+    this.#inRound = true;
     this.#undispatched = 0;
     this.#dispatchAll();
     this.#transmit();
     this.#armTimer();
+    this.#inRound = false;
   }
 
   #dispatchAll(): void {
     for (;;) {
       const event = this.#session.pollEvent();
-      if (event !== undefined) {
+      if (event === undefined) {
+        if (!this.#streams.flush()) return;
+      } else if (!this.#streams.dispatch(event)) {
         this.#dispatch(event);
-      } else if (this.#corked.length > 0) {
-        const corked = this.#corked;
-        this.#corked = [];
-        for (const endpoint of corked) endpoint.flush();
-      } else {
-        return;
       }
     }
   }
@@ -321,34 +290,6 @@ class SessionDriver implements SessionDriverApi, EndpointHost {
 
   #dispatch(event: SessionEvent): void {
     switch (event.kind) {
-      case 'data':
-        this.#endpoints.get(event.stream)?.data(event.bytes);
-        break;
-      case 'fin':
-        this.#endpoints.get(event.stream)?.fin();
-        break;
-      case 'writable':
-        this.#endpoints.get(event.stream)?.writable();
-        break;
-      case 'opened':
-        this.#streamOpened(event.stream, event.request);
-        break;
-      case 'accepted':
-        this.#streamAccepted(event.stream);
-        break;
-      case 'finished':
-        this.#take(event.stream)?.finished();
-        break;
-      case 'reset':
-        this.#streamReset(event.stream, event.code, event.reason);
-        break;
-      default:
-        this.#dispatchSession(event);
-    }
-  }
-
-  #dispatchSession(event: SessionEvent): void {
-    switch (event.kind) {
       case 'hello':
         this.#admit(event.hello);
         break;
@@ -366,7 +307,12 @@ class SessionDriver implements SessionDriverApi, EndpointHost {
         this.#pings.delete(event.sequence);
         break;
       case 'closed':
-        this.#closed({ code: event.code, reason: event.reason, remote: event.remote });
+        this.#closed({
+          code: event.code,
+          reason: event.reason,
+          remote: event.remote,
+          laneError: this.#laneError,
+        });
         break;
     }
   }
@@ -386,51 +332,6 @@ class SessionDriver implements SessionDriverApi, EndpointHost {
       sessionId: hello.session.id,
       epoch: hello.session.epoch,
     };
-  }
-
-  #streamOpened(stream: number, payload: OpenPayload): void {
-    this.#endpoints.set(stream, new StreamEndpoint(stream, this));
-    const pending = new PendingStream(this, stream, openRequest(payload));
-    this.#incoming.set(stream, pending);
-    this.#handlers.onStream(pending);
-  }
-
-  #streamAccepted(stream: number): void {
-    const opening = this.#openings.get(stream);
-    this.#openings.delete(stream);
-    opening?.handlers.onAccepted();
-  }
-
-  #streamReset(stream: number, code: StreamCode, reason: string): void {
-    const opening = this.#openings.get(stream);
-    const pending = this.#incoming.get(stream);
-    const endpoint = this.#take(stream);
-    pending?.cancel();
-    if (opening !== undefined && endpoint?.untouched && opening.handlers.onRefused !== undefined) {
-      endpoint.detach();
-      this.#refusedAtOnce(opening.socket, opening.handlers, code, reason);
-      return;
-    }
-    endpoint?.reset(code, reason);
-  }
-
-  #refusedAtOnce(socket: Socket, handlers: OpenHandlers, code: StreamCode, reason: string): void {
-    if (handlers.onRefused?.(code, reason)) return;
-    const endpoint = new StreamEndpoint(0, this);
-    endpoint.attach(socket, (end) => handlers.onEnd(end));
-    endpoint.reset(code, reason);
-  }
-
-  #take(stream: number): StreamEndpoint | undefined {
-    const endpoint = this.#endpoints.get(stream);
-    this.#forget(stream);
-    return endpoint;
-  }
-
-  #forget(stream: number): void {
-    this.#endpoints.delete(stream);
-    this.#openings.delete(stream);
-    this.#incoming.delete(stream);
   }
 
   #closed(end: SessionEnd): void {
@@ -457,59 +358,6 @@ class SessionDriver implements SessionDriverApi, EndpointHost {
     const deadline = setTimeout(() => this.#lane.destroy(), CLOSE_TIMEOUT_MS);
     deadline.unref();
   }
-}
-
-/** A stream of the peer that waits for this node's answer. */
-class PendingStream implements IncomingStream {
-  readonly request: OpenRequest;
-  onCancel: (() => void) | undefined;
-  readonly #driver: SessionDriver;
-  readonly #stream: number;
-  #answered = false;
-
-  constructor(driver: SessionDriver, stream: number, request: OpenRequest) {
-    this.#driver = driver;
-    this.#stream = stream;
-    this.request = request;
-  }
-
-  accept(socket: Socket, onEnd: StreamEndHandler): void {
-    if (this.#answered) return;
-    this.#answered = true;
-    this.#driver.acceptStream(this.#stream, socket, onEnd);
-  }
-
-  refuse(code: StreamCode, reason: string): void {
-    if (this.#answered) return;
-    this.#answered = true;
-    this.#driver.refuseStream(this.#stream, code, reason);
-  }
-
-  cancel(): void {
-    if (this.#answered) return;
-    this.#answered = true;
-    this.onCancel?.();
-  }
-}
-
-function openPayload(request: OpenRequest): OpenPayload {
-  return {
-    protocol: request.protocol,
-    versions: [1],
-    capabilities: [],
-    service: request.service,
-    ...(request.source && { source: request.source }),
-    ...(request.destination && { destination: request.destination }),
-  };
-}
-
-function openRequest(payload: OpenPayload): OpenRequest {
-  return {
-    protocol: payload.protocol,
-    service: payload.service,
-    source: payload.source,
-    destination: payload.destination,
-  };
 }
 
 function wallOffsetMs(): number {

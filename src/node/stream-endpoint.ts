@@ -13,7 +13,7 @@ export interface EndpointHost {
   delivered(stream: number, bytes: number): void;
   finDelivered(stream: number): void;
   /** The endpoint wants {@link StreamEndpoint.flush} once this round's bytes are all in. */
-  corked(endpoint: StreamEndpoint): void;
+  unflushed(endpoint: StreamEndpoint): void;
 }
 
 /** How listeners find the endpoint of the socket they are called on, without a closure each. */
@@ -33,6 +33,8 @@ export class StreamEndpoint {
   #early: Uint8Array[] = [];
   #finReceived = false;
   #over = false;
+  /** The first piece of this round; alone it is written without the detour of gathering. */
+  #first: Uint8Array | undefined;
   #isCorked = false;
   #error: Error | undefined;
   #bytesOut = 0;
@@ -90,25 +92,36 @@ export class StreamEndpoint {
       this.#early.push(bytes);
       return;
     }
+    this.#bytesIn += bytes.length;
+    if (this.#first === undefined) {
+      this.#first = bytes;
+      this.#host.unflushed(this);
+      return;
+    }
     if (!this.#isCorked) {
       this.#isCorked = true;
       socket.cork();
-      this.#host.corked(this);
+      socket.write(this.#first, this.#onWritten);
     }
-    this.#bytesIn += bytes.length;
     socket.write(bytes, this.#onWritten);
   }
 
-  /** Writes what came in this round as one gathered write. */
+  /** Writes what came in this round, as one gathered write when it was more than one piece. */
   flush(): void {
+    const socket = this.#socket;
+    const first = this.#first;
+    this.#first = undefined;
+    if (socket === undefined || first === undefined) return;
+    if (this.#isCorked) socket.uncork();
+    else socket.write(first, this.#onWritten);
     this.#isCorked = false;
-    this.#socket?.uncork();
     this.reportDelivered();
   }
 
   /** The peer half-closed. */
   fin(): void {
     this.#finReceived = true;
+    this.flush();
     this.#socket?.end();
   }
 
@@ -134,7 +147,8 @@ export class StreamEndpoint {
     const socket = this.#socket;
     if (this.#over || socket === undefined || socket.destroyed) return;
     const bytes = this.#bytesIn - socket.writableLength - this.#bytesReported;
-    if (bytes === 0) return;
+    // Below zero while the queue still holds what stood in it before the first byte.
+    if (bytes <= 0) return;
     this.#bytesReported += bytes;
     this.#host.delivered(this.id, bytes);
   }

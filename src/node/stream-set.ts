@@ -1,0 +1,236 @@
+import type { Socket } from 'node:net';
+import { performance } from 'node:perf_hooks';
+import type { SessionEvent } from '../session/events.ts';
+import type { Session } from '../session/session.ts';
+import type { StreamCode } from '../wire/codes.ts';
+import type { OpenPayload } from '../wire/payload.ts';
+import type {
+  IncomingStream,
+  OpenHandlers,
+  OpenRequest,
+  StreamEndHandler,
+} from './driver-types.ts';
+import { type EndpointHost, StreamEndpoint } from './stream-endpoint.ts';
+
+/** Reads up to this size are sent on at once; after larger ones more usually follows. */
+const PROMPT_BYTES_MAX = 8 * 1024;
+
+/** What the streams ask of the driver. */
+export interface StreamSetHost {
+  onStream(stream: IncomingStream): void;
+  /** The session has something new to say: at the end of this round, or right now. */
+  schedule(): void;
+  promptly(nowMs: number): void;
+}
+
+interface Opening {
+  readonly handlers: OpenHandlers;
+  readonly socket: Socket;
+}
+
+/** The streams of one session and their sockets. */
+export class StreamSet implements EndpointHost {
+  readonly #session: Session;
+  readonly #host: StreamSetHost;
+  readonly #endpoints = new Map<number, StreamEndpoint>();
+  readonly #openings = new Map<number, Opening>();
+  readonly #incoming = new Map<number, PendingStream>();
+  #unflushed: StreamEndpoint[] = [];
+
+  constructor(session: Session, host: StreamSetHost) {
+    this.#session = session;
+    this.#host = host;
+  }
+
+  open(request: OpenRequest, socket: Socket, handlers: OpenHandlers): void {
+    const result = this.#session.open(performance.now(), openPayload(request));
+    this.#host.schedule();
+    if (!result.ok) {
+      this.#refused(socket, handlers, result.code, result.reason);
+      return;
+    }
+    const endpoint = new StreamEndpoint(result.stream, this);
+    this.#endpoints.set(result.stream, endpoint);
+    this.#openings.set(result.stream, { handlers, socket });
+    // Reading starts before the answer: the first bytes travel with OPEN.
+    endpoint.attach(socket, handlers.onEnd);
+  }
+
+  /** Passes on an event of a stream; false for an event of the session. */
+  dispatch(event: SessionEvent): boolean {
+    switch (event.kind) {
+      case 'data':
+        this.#endpoints.get(event.stream)?.data(event.bytes);
+        return true;
+      case 'fin':
+        this.#endpoints.get(event.stream)?.fin();
+        return true;
+      case 'writable':
+        this.#endpoints.get(event.stream)?.writable();
+        return true;
+      case 'opened':
+        this.#opened(event.stream, event.request);
+        return true;
+      case 'accepted':
+        this.#accepted(event.stream);
+        return true;
+      case 'finished':
+        this.#take(event.stream)?.finished();
+        return true;
+      case 'reset':
+        this.#reset(event.stream, event.code, event.reason);
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  /** Lets the sockets write what this round brought; false when there was nothing. */
+  flush(): boolean {
+    if (this.#unflushed.length === 0) return false;
+    const unflushed = this.#unflushed;
+    this.#unflushed = [];
+    for (const endpoint of unflushed) endpoint.flush();
+    return true;
+  }
+
+  /** The answer to an incoming stream: its bytes go to and come from `socket`. */
+  accept(stream: number, socket: Socket, onEnd: StreamEndHandler): void {
+    this.#incoming.delete(stream);
+    this.#session.accept(performance.now(), stream);
+    this.#endpoints.get(stream)!.attach(socket, onEnd);
+    this.#host.schedule();
+  }
+
+  write(stream: number, chunk: Uint8Array): boolean {
+    const nowMs = performance.now();
+    const goOn = this.#session.write(nowMs, stream, chunk);
+    if (chunk.length <= PROMPT_BYTES_MAX) this.#host.promptly(nowMs);
+    else this.#host.schedule();
+    return goOn;
+  }
+
+  end(stream: number): void {
+    this.#session.end(stream);
+    this.#host.schedule();
+  }
+
+  reset(stream: number, code: StreamCode, reason: string): void {
+    this.#forget(stream);
+    this.#session.reset(stream, code, reason);
+    this.#host.schedule();
+  }
+
+  delivered(stream: number, bytes: number): void {
+    this.#session.delivered(performance.now(), stream, bytes);
+    this.#host.schedule();
+  }
+
+  finDelivered(stream: number): void {
+    this.#session.finDelivered(performance.now(), stream);
+    this.#host.schedule();
+  }
+
+  unflushed(endpoint: StreamEndpoint): void {
+    this.#unflushed.push(endpoint);
+  }
+
+  #opened(stream: number, payload: OpenPayload): void {
+    this.#endpoints.set(stream, new StreamEndpoint(stream, this));
+    const pending = new PendingStream(this, stream, openRequest(payload));
+    this.#incoming.set(stream, pending);
+    this.#host.onStream(pending);
+  }
+
+  #accepted(stream: number): void {
+    const opening = this.#openings.get(stream);
+    this.#openings.delete(stream);
+    opening?.handlers.onAccepted();
+  }
+
+  #reset(stream: number, code: StreamCode, reason: string): void {
+    const opening = this.#openings.get(stream);
+    const pending = this.#incoming.get(stream);
+    const endpoint = this.#take(stream);
+    pending?.cancel();
+    if (opening !== undefined && endpoint?.untouched && opening.handlers.onRefused !== undefined) {
+      endpoint.detach();
+      this.#refused(opening.socket, opening.handlers, code, reason);
+      return;
+    }
+    endpoint?.reset(code, reason);
+  }
+
+  /** Nothing of the socket was read: its owner may take it elsewhere, else it is reset. */
+  #refused(socket: Socket, handlers: OpenHandlers, code: StreamCode, reason: string): void {
+    if (handlers.onRefused?.(code, reason)) return;
+    const endpoint = new StreamEndpoint(0, this);
+    endpoint.attach(socket, handlers.onEnd);
+    endpoint.reset(code, reason);
+  }
+
+  #take(stream: number): StreamEndpoint | undefined {
+    const endpoint = this.#endpoints.get(stream);
+    this.#forget(stream);
+    return endpoint;
+  }
+
+  #forget(stream: number): void {
+    this.#endpoints.delete(stream);
+    this.#openings.delete(stream);
+    this.#incoming.delete(stream);
+  }
+}
+
+/** A stream of the peer that waits for this node's answer. */
+class PendingStream implements IncomingStream {
+  readonly request: OpenRequest;
+  onCancel: (() => void) | undefined;
+  readonly #streams: StreamSet;
+  readonly #stream: number;
+  #answered = false;
+
+  constructor(streams: StreamSet, stream: number, request: OpenRequest) {
+    this.#streams = streams;
+    this.#stream = stream;
+    this.request = request;
+  }
+
+  accept(socket: Socket, onEnd: StreamEndHandler): void {
+    if (this.#answered) return;
+    this.#answered = true;
+    this.#streams.accept(this.#stream, socket, onEnd);
+  }
+
+  refuse(code: StreamCode, reason: string): void {
+    if (this.#answered) return;
+    this.#answered = true;
+    this.#streams.reset(this.#stream, code, reason);
+  }
+
+  cancel(): void {
+    if (this.#answered) return;
+    this.#answered = true;
+    this.onCancel?.();
+  }
+}
+
+function openPayload(request: OpenRequest): OpenPayload {
+  return {
+    protocol: request.protocol,
+    versions: [1],
+    capabilities: [],
+    service: request.service,
+    ...(request.source && { source: request.source }),
+    ...(request.destination && { destination: request.destination }),
+  };
+}
+
+function openRequest(payload: OpenPayload): OpenRequest {
+  return {
+    protocol: payload.protocol,
+    service: payload.service,
+    source: payload.source,
+    destination: payload.destination,
+  };
+}
