@@ -1,8 +1,6 @@
-import { makeHello } from '../../src/session/handshake.ts';
-import type { SessionOptions } from '../../src/session/options.ts';
 import { LANE_CODES, type LaneCode, STREAM_CODES, type StreamCode } from '../../src/wire/codes.ts';
-import { FrameWriter } from '../../src/wire/frame-writer.ts';
 import { FLAG_FIN_DELIVERED, FrameType } from '../../src/wire/layout.ts';
+import { acceptFrame, dataFrame, frame, openFrame } from '../support/frames.ts';
 import type { Random } from './random.ts';
 
 /** Frames in order, each whole. */
@@ -10,46 +8,6 @@ export type Frames = readonly Uint8Array[];
 
 const LANE_CODE_NAMES = Object.keys(LANE_CODES) as LaneCode[];
 const STREAM_CODE_NAMES = Object.keys(STREAM_CODES) as StreamCode[];
-
-/** The bytes of what `write` writes. */
-export function frame(write: (writer: FrameWriter) => void): Uint8Array {
-  const writer = new FrameWriter();
-  write(writer);
-  const pieces: Uint8Array[] = [];
-  writer.drainTo(pieces);
-  const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, at);
-    at += piece.length;
-  }
-  return bytes;
-}
-
-export function dataFrame(stream: number, offset: number, payload: Uint8Array): Uint8Array {
-  const header = frame((writer) => writer.dataHeader(stream, offset, payload.length));
-  const bytes = new Uint8Array(header.length + payload.length);
-  bytes.set(header);
-  bytes.set(payload, header.length);
-  return bytes;
-}
-
-/** The HELLO a peer with these options sends. */
-export function helloFrame(options: SessionOptions): Uint8Array {
-  const session = { id: options.sessionId, epoch: options.epoch };
-  return frame((writer) => writer.json(FrameType.HELLO, 0, 0, makeHello(options, session, 1e15)));
-}
-
-export function openFrame(stream: number, credit: number, service: string): Uint8Array {
-  const open = { protocol: 'tcp', versions: [1], capabilities: [], service };
-  return frame((writer) => writer.json(FrameType.OPEN, stream, credit, open));
-}
-
-export function acceptFrame(stream: number, credit: number): Uint8Array {
-  const accept = { version: 1, capabilities: [] };
-  return frame((writer) => writer.json(FrameType.ACCEPT, stream, credit, accept));
-}
 
 /** Frames that are well formed; whether they are in order is another question. */
 export function drawFrames(random: Random): Frames {

@@ -4,15 +4,16 @@ import { WINDOW_BYTES_MIN } from '../../src/session/receive-window.ts';
 import { Session } from '../../src/session/session.ts';
 import { FrameDecoder } from '../../src/wire/decode.ts';
 import { FLAG_FIN_DELIVERED } from '../../src/wire/layout.ts';
-import { must } from './failure.ts';
 import {
   acceptFrame,
   dataFrame,
-  type Frames,
   frame,
   helloFrame,
   openFrame,
-} from './fuzz-frames.ts';
+  sessionOptions,
+} from '../support/frames.ts';
+import { must } from './failure.ts';
+import type { Frames } from './fuzz-frames.ts';
 import type { Random } from './random.ts';
 
 const POOL_BYTES = 512 * 1024;
@@ -36,25 +37,12 @@ export interface Phase {
 }
 
 function makeOptions(role: 'dialler' | 'acceptor'): SessionOptions {
-  const red = { fabric: 'fuzz', site: 'red', node: 'red1' };
-  const gray = { fabric: 'fuzz', site: 'gray', node: 'gray1' };
-  return {
-    role,
-    self: role === 'dialler' ? red : gray,
-    peer: role === 'dialler' ? gray : red,
-    software: 'routy/fuzz',
-    instance: '0'.repeat(32),
-    sessionId: 'a'.repeat(32),
-    epoch: 1,
-    settings: { heartbeat_interval: '5s' },
-    heartbeatIntervalMs: 5_000,
-    heartbeatMisses: 3,
-    handshakeTimeoutMs: 10_000,
+  return sessionOptions(role, {
     streamWindow: 64 * 1024,
     sessionBuffer: SESSION_BYTES,
     streams: 8,
     pools: { send: new Budget(POOL_BYTES), receive: new Budget(POOL_BYTES) },
-  };
+  });
 }
 
 const HELLOS = {

@@ -1,0 +1,102 @@
+import { Budget } from '../../src/session/budget.ts';
+import { makeHello } from '../../src/session/handshake.ts';
+import type { SessionOptions } from '../../src/session/options.ts';
+import { FrameWriter } from '../../src/wire/frame-writer.ts';
+import { FrameType, HEADER_BYTES } from '../../src/wire/layout.ts';
+
+/** A frame as it was read from bytes. */
+export interface ReadFrame {
+  readonly type: number;
+  readonly flags: number;
+  readonly stream: number;
+  readonly offset: number;
+  readonly payload: Uint8Array;
+}
+
+export function concat(pieces: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return bytes;
+}
+
+/** The bytes of what `write` writes. */
+export function frame(write: (writer: FrameWriter) => void): Uint8Array {
+  const writer = new FrameWriter();
+  write(writer);
+  const pieces: Uint8Array[] = [];
+  writer.drainTo(pieces);
+  return concat(pieces);
+}
+
+export function dataFrame(stream: number, offset: number, payload: Uint8Array): Uint8Array {
+  return concat([frame((writer) => writer.dataHeader(stream, offset, payload.length)), payload]);
+}
+
+/** The HELLO a node with these options sends. */
+export function helloFrame(options: SessionOptions): Uint8Array {
+  const session = { id: options.sessionId, epoch: options.epoch };
+  return frame((writer) => writer.json(FrameType.HELLO, 0, 0, makeHello(options, session, 1e15)));
+}
+
+export function openFrame(stream: number, credit: number, service = 'postgres'): Uint8Array {
+  const open = { protocol: 'tcp', versions: [1], capabilities: [], service };
+  return frame((writer) => writer.json(FrameType.OPEN, stream, credit, open));
+}
+
+export function acceptFrame(stream: number, credit: number): Uint8Array {
+  const accept = { version: 1, capabilities: [] };
+  return frame((writer) => writer.json(FrameType.ACCEPT, stream, credit, accept));
+}
+
+/** Reads whole frames by the layout alone; throws when the last one is cut. */
+export function readFrames(pieces: readonly Uint8Array[]): ReadFrame[] {
+  const bytes = concat(pieces);
+  const view = new DataView(bytes.buffer);
+  const frames: ReadFrame[] = [];
+  let at = 0;
+  while (at < bytes.length) {
+    const end = at + HEADER_BYTES + view.getUint32(at + 4);
+    if (end > bytes.length) throw new Error(`the frame at ${at} ends beyond the bytes`);
+    frames.push({
+      type: bytes[at]!,
+      flags: bytes[at + 1]!,
+      stream: Number(view.getBigUint64(at + 8)),
+      offset: Number(view.getBigUint64(at + 16)),
+      payload: bytes.slice(at + HEADER_BYTES, end),
+    });
+    at = end;
+  }
+  return frames;
+}
+
+const RED = { fabric: 'acme', site: 'red', node: 'red1' };
+const GRAY = { fabric: 'acme', site: 'gray', node: 'gray1' };
+
+/** Options of a session between red1, which dials, and gray1; each with budgets of its own. */
+export function sessionOptions(
+  role: 'dialler' | 'acceptor',
+  changes: Partial<SessionOptions> = {},
+): SessionOptions {
+  return {
+    role,
+    self: role === 'dialler' ? RED : GRAY,
+    peer: role === 'dialler' ? GRAY : RED,
+    software: 'routy/test',
+    instance: '0'.repeat(32),
+    sessionId: 'a'.repeat(32),
+    epoch: 1,
+    settings: { heartbeat_interval: '5s' },
+    heartbeatIntervalMs: 5_000,
+    heartbeatMisses: 3,
+    handshakeTimeoutMs: 10_000,
+    streamWindow: 4 * 1024 * 1024,
+    sessionBuffer: 256 * 1024 * 1024,
+    streams: 16_384,
+    pools: { send: new Budget(128 * 1024 * 1024), receive: new Budget(128 * 1024 * 1024) },
+    ...changes,
+  };
+}

@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { FrameWriter } from '../../src/wire/frame-writer.ts';
+import { FrameType, HEADER_BYTES, OFFSET_MAX } from '../../src/wire/layout.ts';
+import { concat, frame, readFrames } from '../support/frames.ts';
+
+test('small frames leave together in one piece', () => {
+  const writer = new FrameWriter();
+  for (let i = 0; i < 50; i++) writer.ping(i, i);
+  assert.equal(writer.pendingBytes, 50 * (HEADER_BYTES + 8));
+  const out: Uint8Array[] = [];
+  writer.drainTo(out);
+  assert.equal(out.length, 1);
+  assert.equal(writer.pendingBytes, 0);
+  writer.drainTo(out);
+  assert.equal(out.length, 1, 'nothing is handed out twice');
+  assert.deepEqual(
+    readFrames(out).map((each) => each.offset),
+    Array.from({ length: 50 }, (_, i) => i),
+  );
+});
+
+test('bytes that were handed out are never written to again', () => {
+  const writer = new FrameWriter();
+  const out: Uint8Array[] = [];
+  const copies: Uint8Array[] = [];
+  for (let i = 0; i < 5_000; i++) {
+    writer.credit(1 + i, 2 * i, i, i % 2);
+    if (i % 7 !== 0) continue;
+    const before = out.length;
+    writer.drainTo(out);
+    for (const piece of out.slice(before)) copies.push(piece.slice());
+  }
+  writer.drainTo(out);
+  assert.deepEqual(out.slice(0, copies.length), copies);
+  assert.equal(readFrames(out).length, 5_000);
+});
+
+test('frames larger than a block, and many blocks, keep their order', () => {
+  const writer = new FrameWriter();
+  const names = Array.from({ length: 3_000 }, (_, i) => `service-${i}`);
+  writer.goaway();
+  writer.json(FrameType.OFFERS, 0, 0, names);
+  for (let i = 0; i < 2_000; i++) writer.ping(i, i);
+  writer.json(FrameType.OFFERS, 0, 0, names);
+  const pending = writer.pendingBytes;
+  const out: Uint8Array[] = [];
+  writer.drainTo(out);
+  assert.equal(concat(out).length, pending);
+  const frames = readFrames(out);
+  assert.equal(frames.length, 2_003);
+  assert.equal(frames[0]!.type, FrameType.GOAWAY);
+  for (const index of [1, 2_002]) {
+    assert.deepEqual(JSON.parse(new TextDecoder().decode(frames[index]!.payload)), names);
+  }
+});
+
+test('numbers up to 2^53-1 are written as u64', () => {
+  for (const value of [0, 1, 0xffff_ffff, 0x1_0000_0000, 2 ** 40 + 5, OFFSET_MAX]) {
+    const bytes = frame((writer) => writer.credit(OFFSET_MAX, value, value, 1));
+    const view = new DataView(bytes.buffer);
+    assert.equal(view.getBigUint64(8), BigInt(OFFSET_MAX));
+    assert.equal(view.getBigUint64(16), BigInt(value));
+    assert.equal(view.getBigUint64(HEADER_BYTES), BigInt(value));
+    assert.equal(view.getUint8(1), 1);
+  }
+});
+
+test('a reason longer than its frame may be is cut between characters', () => {
+  const [close] = readFrames([frame((writer) => writer.close('internal', 'é'.repeat(4_000)))]);
+  assert.equal(close!.payload.length, 4_096);
+  assert.match(new TextDecoder().decode(close!.payload.subarray(2)), /^é+$/);
+  const [reset] = readFrames([frame((w) => w.reset(1, 0, 'internal', `x${'é'.repeat(1_000)}`))]);
+  assert.equal(reset!.payload.length, 1_023, 'an odd byte is left');
+  assert.match(new TextDecoder().decode(reset!.payload.subarray(2)), /^xé+$/);
+});
