@@ -74,7 +74,7 @@ export function createLog(options: LogOptions): Log {
 function openStream(options: LogOptions): DestinationStream {
   const pretty =
     options.format === 'pretty' || (options.format === 'auto' && process.stdout.isTTY === true);
-  const target = options.stream ?? destination({ dest: 1, sync: true });
+  const target = options.stream ?? openStdout();
   if (!pretty) return target;
   return PinoPretty({
     destination: target as NodeJS.WritableStream,
@@ -84,6 +84,13 @@ function openStream(options: LogOptions): DestinationStream {
     singleLine: true,
     sync: true,
   });
+}
+
+/** Whoever reads the log may go away; the node and its streams stay. */
+function openStdout(): DestinationStream {
+  const stdout = destination({ dest: 1, sync: true });
+  stdout.on('error', () => {});
+  return stdout;
 }
 
 class PinoLog implements Log {

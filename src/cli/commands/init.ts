@@ -88,8 +88,8 @@ function initText(
     `  configuration  ${options.config}`,
     `  state          ${facts.state}  (ca.key signs for the whole fabric: back it up, keep it secret)`,
     '',
-    ...enrol,
-    '',
     `Start this node:  routy up${place}`,
+    '',
+    ...enrol,
   ].join('\n');
 }
