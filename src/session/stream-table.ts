@@ -1,7 +1,7 @@
 import type { StreamCode } from '../wire/codes.ts';
 import type { FrameHeader } from '../wire/decode.ts';
 import type { FrameWriter } from '../wire/frame-writer.ts';
-import { FLAG_FIN_DELIVERED, FrameType, PAYLOAD_BYTES_MAX } from '../wire/layout.ts';
+import { FLAG_FIN_DELIVERED, FrameType } from '../wire/layout.ts';
 import {
   type OpenPayload,
   parseAccept,
@@ -22,6 +22,9 @@ import { Stream } from './stream.ts';
 
 /** Payload bytes a stream sends in one turn. */
 const TURN_BYTES_MAX = 64 * 1024;
+
+/** Up to this, copying is cheaper than one more piece for the lane to gather. */
+const COPIED_BYTES_MAX = 1024;
 
 const STREAM_VERSIONS: readonly number[] = [1];
 
@@ -184,19 +187,28 @@ export class StreamTable {
     if (stream === undefined) return false;
     // A stream may have gone, or lost its reason to send, while it waited.
     if (this.#streams.get(stream.id) !== stream) return true;
-    const length = Math.min(stream.sendableBytes, TURN_BYTES_MAX, PAYLOAD_BYTES_MAX);
-    if (length > 0) {
-      this.#writer.dataHeader(stream.id, stream.send.sent, length);
-      this.#writer.drainTo(out);
-      stream.send.take(length, out);
-      this.totals.bytesSent += length;
-    }
+    const length = Math.min(stream.sendableBytes, TURN_BYTES_MAX);
+    if (length > 0) this.#sendData(stream, length, out);
     if (stream.finDue) {
       stream.finSent = true;
       this.#writer.fin(stream.id, stream.send.written);
     }
     this.#schedule(stream);
     return true;
+  }
+
+  #sendData(stream: Stream, length: number, out: Uint8Array[]): void {
+    const offset = stream.send.sent;
+    if (length <= COPIED_BYTES_MAX) {
+      const parts: Uint8Array[] = [];
+      stream.send.take(length, parts);
+      this.#writer.data(stream.id, offset, length, parts);
+    } else {
+      this.#writer.dataHeader(stream.id, offset, length);
+      this.#writer.drainTo(out);
+      stream.send.take(length, out);
+    }
+    this.totals.bytesSent += length;
   }
 
   handleTimeout(nowMs: number): void {

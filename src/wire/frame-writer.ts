@@ -53,6 +53,12 @@ export class FrameWriter {
     this.#header(FrameType.GOAWAY, 0, 0, 0, 0);
   }
 
+  /** A whole DATA frame with a copy of its payload: for messages too small to send as a piece. */
+  data(stream: number, offset: number, length: number, parts: readonly Uint8Array[]): void {
+    this.#header(FrameType.DATA, 0, length, stream, offset);
+    for (const part of parts) this.#bytes(part);
+  }
+
   /** The header of a DATA frame; its payload follows as the caller's own buffers, uncopied. */
   dataHeader(stream: number, offset: number, length: number): void {
     this.#header(FrameType.DATA, 0, length, stream, offset);
