@@ -14,7 +14,7 @@ import { removeOrphans } from '../test/support/namespaces.ts';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const POSTGRES_BIN = process.env.POSTGRES_BIN ?? '/usr/lib/postgresql/15/bin';
 const TOOLS = [
-  ...['ip', 'nft', 'setpriv', 'sysctl', 'socat', 'openssl', `${POSTGRES_BIN}/postgres`],
+  ...['ip', 'tc', 'nft', 'setpriv', 'sysctl', 'socat', 'openssl', `${POSTGRES_BIN}/postgres`],
   ...[`${POSTGRES_BIN}/initdb`, 'redis-server', 'redis-cli'],
   ...['mariadbd', 'mariadb-install-db', 'mariadb'],
 ];

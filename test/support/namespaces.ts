@@ -142,6 +142,14 @@ export async function assertBlocked(network: Network, port: number): Promise<voi
   }
 }
 
+/** Limits what a namespace sends over the cable: the link, and not the machine, sets the speed. */
+export async function limitSending(namespace: Namespace, mbitPerSecond: number): Promise<void> {
+  await runOk('tc', [
+    ...['-n', namespace.name, 'qdisc', 'add', 'dev', namespace.device, 'root', 'tbf'],
+    ...['rate', `${mbitPerSecond}mbit`, 'burst', '512kb', 'latency', '20ms'],
+  ]);
+}
+
 /** From now on every packet between the two is lost, without a word to either. */
 export async function blackholeOn(network: Network): Promise<void> {
   await Promise.all([swallowArriving(network.red), swallowArriving(network.gray)]);
