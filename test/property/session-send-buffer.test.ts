@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { SendBuffer } from '../../src/session/send-buffer.ts';
+import { concat } from '../support/frames.ts';
+
+/** The same thing without cleverness: all bytes ever written, and three offsets. */
+interface Model {
+  bytes: number[];
+  sent: number;
+  acked: number;
+}
+
+class Push implements fc.Command<Model, SendBuffer> {
+  readonly chunk: Uint8Array;
+
+  constructor(chunk: Uint8Array) {
+    this.chunk = chunk;
+  }
+
+  check(): boolean {
+    return true;
+  }
+
+  run(model: Model, real: SendBuffer): void {
+    real.push(this.chunk);
+    model.bytes.push(...this.chunk);
+    agree(model, real);
+  }
+
+  toString(): string {
+    return `push(${this.chunk.length})`;
+  }
+}
+
+class Take implements fc.Command<Model, SendBuffer> {
+  readonly share: number;
+
+  constructor(share: number) {
+    this.share = share;
+  }
+
+  check(): boolean {
+    return true;
+  }
+
+  run(model: Model, real: SendBuffer): void {
+    const length = Math.floor(this.share * (model.bytes.length - model.sent));
+    const out: Uint8Array[] = [];
+    real.take(length, out);
+    assert.deepEqual([...concat(out)], model.bytes.slice(model.sent, model.sent + length));
+    assert.ok(out.every((piece) => piece.length > 0));
+    model.sent += length;
+    agree(model, real);
+  }
+
+  toString(): string {
+    return `take(${this.share})`;
+  }
+}
+
+class Ack implements fc.Command<Model, SendBuffer> {
+  readonly share: number;
+
+  constructor(share: number) {
+    this.share = share;
+  }
+
+  check(): boolean {
+    return true;
+  }
+
+  run(model: Model, real: SendBuffer): void {
+    const freed = Math.floor(this.share * (model.sent - model.acked));
+    assert.equal(real.ack(model.acked + freed), freed);
+    model.acked += freed;
+    agree(model, real);
+  }
+
+  toString(): string {
+    return `ack(${this.share})`;
+  }
+}
+
+function agree(model: Model, real: SendBuffer): void {
+  const written = model.bytes.length;
+  assert.equal(real.written, written);
+  assert.equal(real.sent, model.sent);
+  assert.equal(real.acked, model.acked);
+  assert.equal(real.unsentBytes, written - model.sent);
+  assert.equal(real.heldBytes, written - model.acked);
+}
+
+const share = fc.oneof(fc.constant(1), fc.double({ min: 0, max: 1, noNaN: true }));
+
+const commands = fc.commands(
+  [
+    fc.uint8Array({ maxLength: 40 }).map((chunk) => new Push(chunk)),
+    share.map((value) => new Take(value)),
+    share.map((value) => new Ack(value)),
+  ],
+  { size: 'large', maxCommands: 300 },
+);
+
+test('whatever is written, taken and acknowledged, bytes come out once and in order', () => {
+  fc.assert(
+    fc.property(commands, (sequence) => {
+      const setup = () => ({ model: { bytes: [], sent: 0, acked: 0 }, real: new SendBuffer() });
+      fc.modelRun(setup, sequence);
+    }),
+    { numRuns: 150 },
+  );
+});

@@ -1,0 +1,154 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Budget } from '../../src/session/budget.ts';
+import { WINDOW_BYTES_MIN } from '../../src/session/receive-window.ts';
+import { parseReset } from '../../src/wire/payload.ts';
+import { acceptFrame, frame, openFrame } from '../support/frames.ts';
+import { established, open, REQUEST, type Rig } from './session-rig.ts';
+
+test('what is taken is taken from the parent too', () => {
+  const parent = new Budget(100);
+  const child = new Budget(80, parent);
+  assert.ok(child.tryTake(60));
+  assert.deepEqual([child.used, parent.used], [60, 60]);
+  assert.ok(!child.tryTake(21), 'beyond its own limit');
+  parent.take(30);
+  assert.ok(!child.tryTake(11), 'beyond the limit of the parent');
+  assert.ok(child.tryTake(10));
+  child.release(70);
+  assert.deepEqual([child.used, parent.used], [0, 30]);
+});
+
+test('exhausted and shares look at both levels', () => {
+  const parent = new Budget(100);
+  const child = new Budget(80, parent);
+  assert.ok(child.usedLessThan(0.5));
+  parent.take(50);
+  assert.ok(!child.usedLessThan(0.5));
+  assert.ok(child.usedLessThan(0.51));
+  assert.ok(!child.exhausted);
+  parent.take(50);
+  assert.ok(child.exhausted);
+  parent.release(100);
+  child.take(90);
+  assert.ok(child.exhausted, 'even past the limit');
+  assert.ok(!child.usedLessThan(1));
+});
+
+function pools(send: number, receive: number) {
+  return { send: new Budget(send), receive: new Budget(receive) };
+}
+
+test('streams beyond the number allowed are refused, on either side', () => {
+  const rig = established('dialler', { streams: 2 });
+  open(rig);
+  rig.feed(openFrame(2, 100));
+  const reason = '2 streams are open, the limit is 2';
+  assert.deepEqual(rig.session.open(rig.nowMs, REQUEST), { ok: false, code: 'overload', reason });
+  rig.sent();
+  rig.feed(openFrame(4, 100));
+  const [reset] = rig.sent();
+  assert.deepEqual(parseReset(reset!.payload), { code: 'overload', reason });
+  rig.session.reset(2, 'cancelled', 'room');
+  rig.feed(openFrame(6, 100));
+  assert.equal(rig.session.streamCount, 2);
+});
+
+test('streams for which there is no memory are refused until some is free', () => {
+  const shared = pools(1e6, 2 * WINDOW_BYTES_MIN);
+  const rig = established('dialler', { pools: shared });
+  const first = open(rig);
+  open(rig);
+  const refusal = rig.session.open(rig.nowMs, REQUEST);
+  assert.deepEqual(refusal, {
+    ok: false,
+    code: 'overload',
+    reason: 'the buffer budget is used up',
+  });
+  rig.sent();
+  rig.feed(openFrame(2, 100));
+  const [reset] = rig.sent();
+  assert.equal(parseReset(reset!.payload).code, 'overload');
+  assert.equal(shared.receive.used, shared.receive.limit, 'never beyond');
+  rig.session.reset(first, 'cancelled', 'room');
+  rig.feed(openFrame(4, 100));
+  assert.equal(rig.kinds().at(-1), 'opened');
+});
+
+/** A stream with plenty of credit. */
+function wideStream(rig: Rig): number {
+  const stream = open(rig);
+  rig.feed(acceptFrame(stream, 10_000_000));
+  rig.events();
+  return stream;
+}
+
+test('a writer pauses when the budget is used up, and goes on when bytes are acknowledged', () => {
+  const rig = established('dialler', { pools: pools(100_000, 1e6) });
+  const stream = wideStream(rig);
+  assert.equal(rig.session.write(rig.nowMs, stream, new Uint8Array(99_999)), true);
+  assert.equal(rig.session.write(rig.nowMs, stream, new Uint8Array(5_000)), false);
+  assert.equal(rig.session.bufferedBytes, 104_999, 'nothing is dropped');
+  rig.session.pollTransmit(1_000_000);
+  rig.pass(1_000);
+  assert.deepEqual(rig.kinds(), []);
+  rig.feed(frame((writer) => writer.credit(stream, 10_000_000, 6_000, 0)));
+  assert.deepEqual(rig.kinds(), ['writable']);
+  rig.pass(1_000);
+  assert.deepEqual(rig.kinds(), [], 'told once');
+});
+
+test('room that another session of the process makes is noticed too', () => {
+  const shared = pools(100_000, 1e6);
+  const rig = established('dialler', { pools: shared });
+  const other = established('dialler', { pools: shared });
+  const [mine, theirs] = [wideStream(rig), wideStream(other)];
+  other.session.write(other.nowMs, theirs, new Uint8Array(100_000));
+  assert.equal(rig.session.write(rig.nowMs, mine, new Uint8Array(1)), false);
+  rig.pass(500);
+  assert.deepEqual(rig.kinds(), []);
+  other.session.reset(theirs, 'cancelled', 'room');
+  rig.pass(20);
+  assert.deepEqual(rig.kinds(), ['writable']);
+});
+
+test('a writer that waits for credit while the budget runs out is woken when there is room', () => {
+  const shared = pools(100_000, 1e6);
+  const rig = established('dialler', { pools: shared });
+  const stream = open(rig);
+  assert.equal(rig.session.write(rig.nowMs, stream, new Uint8Array(20_000)), false);
+  shared.send.take(100_000);
+  rig.feed(acceptFrame(stream, 10_000_000));
+  assert.deepEqual(rig.kinds(), ['accepted'], 'credit, but no memory');
+  rig.pass(100);
+  shared.send.release(100_000);
+  rig.pass(20);
+  assert.deepEqual(rig.kinds(), ['writable']);
+});
+
+test('a session’s own share ends before the process’s', () => {
+  const rig = established('dialler', { sessionBuffer: 40_000 });
+  const stream = wideStream(rig);
+  assert.equal(rig.session.write(rig.nowMs, stream, new Uint8Array(19_999)), true);
+  assert.equal(rig.session.write(rig.nowMs, stream, new Uint8Array(1)), false);
+});
+
+test('a paused stream that goes leaves no timer', () => {
+  const rig = established('dialler', { pools: pools(10, 1e6) });
+  const stream = wideStream(rig);
+  assert.equal(rig.session.write(rig.nowMs, stream, new Uint8Array(10)), false);
+  assert.equal(rig.session.pollTimeout(), rig.nowMs + 20);
+  rig.session.reset(stream, 'cancelled', 'enough');
+  assert.equal(rig.session.pollTimeout(), rig.nowMs + 5_000, 'the next heartbeat');
+});
+
+test('a peer that asks faster than it reads the answers is closed', () => {
+  const rig = established('acceptor');
+  const pings = frame((writer) => {
+    for (let i = 0; i < 10_000; i++) writer.ping(i, i);
+  });
+  for (let i = 0; i < 100 && !rig.session.closed; i++) rig.feed(pings);
+  const closed = rig.closed();
+  assert.equal(closed.code, 'overload');
+  assert.equal(closed.reason, 'the peer asks faster than it reads the answers');
+});
