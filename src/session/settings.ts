@@ -8,11 +8,11 @@ export function settingDifferences(here: Settings, there: Settings, peer: string
   const names = new Set([...Object.keys(here), ...Object.keys(there)]);
   return [...names]
     .sort()
-    .filter((name) => valueOf(here, name) !== valueOf(there, name))
-    .map((name) => `${name}: ${valueOf(here, name)} here, ${valueOf(there, name)} at ${peer}`);
+    .filter((name) => valueIn(here, name) !== valueIn(there, name))
+    .map((name) => `${name}: ${valueIn(here, name)} here, ${valueIn(there, name)} at ${peer}`);
 }
 
 // The peer's names come from its JSON: `constructor` must not reach the prototype.
-function valueOf(settings: Settings, name: string): string {
+function valueIn(settings: Settings, name: string): string {
   return (Object.hasOwn(settings, name) ? settings[name] : undefined) ?? 'not set';
 }
