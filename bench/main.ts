@@ -9,7 +9,7 @@ import { startScript, stopAll } from './processes.ts';
 import { report } from './report.ts';
 import { summarize } from './results.ts';
 import { createSamples } from './samples.ts';
-import { type Bench, ROUNDS } from './sections.ts';
+import { type Bench, ROUNDS, warmUp } from './sections.ts';
 import { bore } from './tunnels/bore.ts';
 import { chisel } from './tunnels/chisel.ts';
 import { direct } from './tunnels/direct.ts';
@@ -109,11 +109,13 @@ async function measureRounds(
     connections: startScript('./load/connections.ts'),
     samples: createSamples(),
     seconds: options.seconds,
+    warmUpSeconds: options.warmUpSeconds,
     failed: (peer, what, error) => problem(`${peer}: ${what}: ${messageOf(error)}`),
   };
   const sections = options.sections.filter((section) => section !== 'idle');
   let rounds = 0;
   const tunnels = sections.length === 0 ? [] : await startTunnels(kinds, services, problem);
+  if (tunnels.length > 0) await warmUp(bench, tunnels);
   let roundMs = 0;
   while (rounds < options.rounds && tunnels.length > 0) {
     const roundStart = performance.now();

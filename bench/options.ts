@@ -14,6 +14,8 @@ export interface Options {
   readonly rounds: number;
   /** How long one measurement takes. */
   readonly seconds: number;
+  /** How long every peer is used before the first round. */
+  readonly warmUpSeconds: number;
   /** No new round is begun that would end later than this after the start. */
   readonly roundsBudgetMs: number;
   /** Idle streams held, ascending; the last is the one reported per stream. */
@@ -68,6 +70,7 @@ export function readOptions(argv: readonly string[]): Options | null {
     jsonFile: values.json ?? null,
     rounds: positive('rounds', values.rounds ?? (quick ? '3' : '5')),
     seconds: positive('seconds', values.seconds ?? (quick ? '0.4' : '2')),
+    warmUpSeconds: quick ? 1 : 3,
     roundsBudgetMs: quick ? 55_000 : 30 * 60_000,
     idleSteps: streams > 1_000 ? [1_000, streams] : [streams],
     idleSettleMs: quick ? 1_500 : 5_000,

@@ -6,7 +6,7 @@ import type { EchoCommand, EchoResult } from './load/echo.ts';
 import { cpuOf } from './measure.ts';
 import type { Section } from './options.ts';
 import type { Script } from './processes.ts';
-import type { Samples } from './samples.ts';
+import { createSamples, type Samples } from './samples.ts';
 import type { Tunnel } from './tunnels/tunnel.ts';
 
 export interface Bench {
@@ -15,6 +15,7 @@ export interface Bench {
   readonly connections: Script;
   readonly samples: Samples;
   readonly seconds: number;
+  readonly warmUpSeconds: number;
   /** Tells about a measurement that failed; its figure is missing then. */
   failed(peer: string, what: string, error: unknown): void;
 }
@@ -24,6 +25,8 @@ type Direction = (typeof DIRECTIONS)[number];
 
 const STREAMS_MANY = 8;
 const CONCURRENCY = 16;
+/** ssh answers connections in bursts with pauses of up to 90 ms between; short looks are luck. */
+const CONNECTIONS_STRETCH = 2;
 const ECHO_BYTES = 64;
 /** What a measurement may take beyond its own duration before it counts as hung. */
 const SLACK_MS = 20_000;
@@ -45,6 +48,16 @@ export const ROUNDS: Readonly<
     await inTurn(bench, shared, 'echo during bulk', (t) => echoDuringBulk(bench, t));
   },
 };
+
+/**
+ * Unmeasured load for every peer, and for the load generators themselves: what is measured is a
+ * tunnel that has been up for a while, not the compiler of a runtime that has just started.
+ */
+export async function warmUp(bench: Bench, tunnels: readonly Tunnel[]): Promise<void> {
+  const unmeasured: Bench = { ...bench, samples: createSamples(), seconds: bench.warmUpSeconds };
+  await ROUNDS.connections(unmeasured, tunnels);
+  await ROUNDS.throughput({ ...unmeasured, seconds: bench.warmUpSeconds / 4 }, tunnels);
+}
 
 async function inTurn(
   bench: Bench,
@@ -95,7 +108,8 @@ async function bulk(
 }
 
 async function connections(bench: Bench, tunnel: Tunnel): Promise<void> {
-  const { seconds, samples } = bench;
+  const { samples } = bench;
+  const seconds = bench.seconds * CONNECTIONS_STRETCH;
   const port = tunnel.ports.echo;
   const command: ConnectionsCommand = { port, concurrency: CONCURRENCY, seconds };
   const timeoutMs = seconds * 1000 + SLACK_MS;
