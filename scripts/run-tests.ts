@@ -23,12 +23,12 @@ if (unknown !== undefined) fail(`unknown option ${unknown}`, 2);
 const withCoverage = !args.includes('--no-coverage') && filters.length === 0;
 
 if (filters.length > 0) {
-  runTests(selectByFilters(), false);
+  if (!passes(selectByFilters(), false)) process.exit(1);
 } else {
   const covered = COVERED.flatMap(filesOfCategory);
   const plain = PLAIN.flatMap(filesOfCategory);
-  runTests(covered, withCoverage);
-  runTests(plain, false);
+  const results = [passes(covered, withCoverage), passes(plain, false)];
+  if (results.includes(false)) process.exit(1);
 }
 
 /** The test files of `test/CATEGORY`, at least one. */
@@ -61,14 +61,14 @@ function selectByFilters(): string[] {
   return [...chosen].sort();
 }
 
-/** Runs the files in processes of their own and leaves with their exit code when one fails. */
-function runTests(files: readonly string[], coverage: boolean): void {
+/** Runs the files in processes of their own; false when one fails or too little is covered. */
+function passes(files: readonly string[], coverage: boolean): boolean {
   const test = ['--import', 'tsx', '--test', `--test-timeout=${FILE_TIMEOUT_MS}`, ...files];
   const c8 = join(root, 'node_modules', 'c8', 'bin', 'c8.js');
   const command = coverage ? [c8, process.execPath, ...test] : test;
   const result = spawnSync(process.execPath, command, { cwd: root, stdio: 'inherit' });
   if (result.error !== undefined) fail(result.error.message, 1);
-  if (result.status !== 0) process.exit(result.status ?? 1);
+  return result.status === 0;
 }
 
 function fail(message: string, code: number): never {
