@@ -291,11 +291,16 @@ export class World {
     }
   }
 
-  /** Replaces the session when one side drains or none is there. */
+  /** A new session, on a lane that no fault has touched. */
   #freshSession(): void {
-    this.#establishedLink(this.random.int(0, 1))?.close('shutdown', 'a fresh start');
+    const first = this.random.int(0, 1);
+    this.#establishedLink(first)?.close('shutdown', 'a fresh start');
+    this.#establishedLink(1 - first)?.close('shutdown', 'a fresh start');
+    const fresh = (link: Link | undefined) => link !== undefined && !link.lane.faulted;
     const ready = () =>
-      this.#nodes.every((node) => node.links.size === 1 && this.#establishedLink(node.index));
+      this.#nodes.every(
+        (node) => node.links.size === 1 && fresh(this.#establishedLink(node.index)),
+      );
     this.#settle(ready, 'a fresh session');
   }
 
