@@ -1,0 +1,169 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import type { LaneCode, StreamCode } from '../../src/wire/codes.ts';
+import { FrameDecoder, type FrameHeader } from '../../src/wire/decode.ts';
+import type { FrameWriter } from '../../src/wire/frame-writer.ts';
+import { FRAME_RULES, FrameType, frameName, HEADER_BYTES } from '../../src/wire/layout.ts';
+import {
+  parseAccept,
+  parseClose,
+  parseHello,
+  parseNumber,
+  parseOffers,
+  parseOpen,
+  parseReset,
+} from '../../src/wire/payload.ts';
+import { ProtocolError } from '../../src/wire/protocol-error.ts';
+import { concat, frame } from '../support/frames.ts';
+
+interface Meaning {
+  readonly type: keyof typeof FrameType;
+  readonly flags: number;
+  readonly stream: number;
+  readonly offset: number;
+  readonly json?: unknown;
+  readonly payload?: string;
+  readonly code?: string;
+  readonly reason?: string;
+  readonly clockUs?: number;
+  readonly pingClockUs?: number;
+  readonly receivedUs?: number;
+  readonly sentUs?: number;
+  readonly delivered?: number;
+}
+
+interface Good {
+  readonly name: string;
+  readonly hex: string;
+  readonly frame: Meaning;
+}
+
+interface Bad {
+  readonly name: string;
+  readonly code: string;
+  readonly by: 'header' | 'payload';
+  readonly hex: string;
+}
+
+function vectors<T>(file: string): readonly T[] {
+  const text = readFileSync(new URL(`../vectors/${file}`, import.meta.url), 'utf8');
+  const { vectors: list } = JSON.parse(text) as { vectors: T[] };
+  assert.ok(list.length > 0);
+  return list;
+}
+
+const hexOf = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
+const bytesOf = (hex: string) => Uint8Array.from(Buffer.from(hex, 'hex'));
+
+/** What a payload that is not DATA means. Throws a ProtocolError when it means nothing. */
+function meaningOf(header: FrameHeader, payload: Uint8Array): Partial<Meaning> {
+  switch (header.type) {
+    case FrameType.HELLO:
+      return { json: parseHello(payload) };
+    case FrameType.CLOSE:
+      return parseClose(payload);
+    case FrameType.PING:
+      return { clockUs: parseNumber(payload, 0) };
+    case FrameType.PONG:
+      return {
+        pingClockUs: parseNumber(payload, 0),
+        receivedUs: parseNumber(payload, 1),
+        sentUs: parseNumber(payload, 2),
+      };
+    case FrameType.OFFERS:
+      return { json: parseOffers(payload) };
+    case FrameType.OPEN:
+      return { json: parseOpen(payload) };
+    case FrameType.ACCEPT:
+      return { json: parseAccept(payload) };
+    case FrameType.RESET:
+      return parseReset(payload);
+    case FrameType.CREDIT:
+      return { delivered: parseNumber(payload, 0) };
+    default:
+      return {};
+  }
+}
+
+function decode(bytes: Uint8Array): Meaning[] {
+  const meanings: Meaning[] = [];
+  const decoder = new FrameDecoder({
+    onFrame: (header, payload) => {
+      const { flags, stream, offset } = header;
+      const type = frameName(header.type) as Meaning['type'];
+      meanings.push({ type, flags, stream, offset, ...meaningOf(header, payload) });
+    },
+    onData: (stream, offset, part) => {
+      meanings.push({ type: 'DATA', flags: 0, stream, offset, payload: hexOf(part) });
+    },
+  });
+  decoder.push(bytes);
+  assert.ok(decoder.idle);
+  return meanings;
+}
+
+function encode(meaning: Meaning): Uint8Array {
+  if (meaning.payload === undefined) return frame((writer) => write(writer, meaning));
+  const payload = bytesOf(meaning.payload);
+  const header = frame((w) => w.dataHeader(meaning.stream, meaning.offset, payload.length));
+  return concat([header, payload]);
+}
+
+function write(writer: FrameWriter, meaning: Meaning): void {
+  const { type, stream, offset, flags } = meaning;
+  switch (type) {
+    case 'CLOSE':
+      writer.close(meaning.code as LaneCode, meaning.reason!);
+      break;
+    case 'PING':
+      writer.ping(offset, meaning.clockUs!);
+      break;
+    case 'PONG':
+      writer.pong(offset, meaning.pingClockUs!, meaning.receivedUs!, meaning.sentUs!);
+      break;
+    case 'GOAWAY':
+      writer.goaway();
+      break;
+    case 'FIN':
+      writer.fin(stream, offset);
+      break;
+    case 'RESET':
+      writer.reset(stream, offset, meaning.code as StreamCode, meaning.reason!);
+      break;
+    case 'CREDIT':
+      writer.credit(stream, offset, meaning.delivered!, flags);
+      break;
+    default:
+      writer.json(FrameType[type], stream, offset, meaning.json);
+  }
+}
+
+const good = vectors<Good>('frames.json');
+const bad = vectors<Bad>('bad-frames.json');
+
+for (const { name, hex, frame: meaning } of good) {
+  test(`vector ${name}: decodes to what it means and encodes to the same bytes`, () => {
+    assert.deepEqual(decode(bytesOf(hex)), [meaning]);
+    assert.equal(hexOf(encode(meaning)), hex);
+  });
+}
+
+for (const { name, hex, code, by } of bad) {
+  test(`vector ${name}: refused by its ${by} with ${code}`, () => {
+    const bytes = bytesOf(hex);
+    if (by === 'header') assert.equal(bytes.length, HEADER_BYTES);
+    assert.throws(
+      () => decode(bytes),
+      (error) => error instanceof ProtocolError && error.code === code,
+    );
+  });
+}
+
+test('the vectors have every frame type and every refusal a lone frame can meet', () => {
+  const types = new Set(good.map((each) => each.frame.type));
+  for (const type of FRAME_RULES.keys()) assert.ok(types.has(frameName(type) as Meaning['type']));
+  const codes = new Set(bad.map((each) => each.code));
+  const expected = ['type', 'flags', 'reserved', 'length', 'stream', 'offset', 'payload'];
+  assert.deepEqual([...codes].sort(), expected.map((each) => `frame-${each}`).sort());
+});
