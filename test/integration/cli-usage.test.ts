@@ -4,7 +4,16 @@ import { cli, cliJson, cliOk, scratch } from './cli-support.ts';
 
 const COMMANDS = [
   ...['init', 'invite', 'join', 'adopt', 'up', 'status', 'check', 'ping', 'reload', 'drain'],
-  ...['log-level', 'version', 'demo', 'cert', 'cert request', 'cert issue', 'cert install', 'cert show'],
+  ...[
+    'log-level',
+    'version',
+    'demo',
+    'cert',
+    'cert request',
+    'cert issue',
+    'cert install',
+    'cert show',
+  ],
   ...['service', 'service add', 'service rm', 'forward', 'forward add', 'forward rm'],
 ];
 
