@@ -7,13 +7,7 @@ export function systemCode(error: unknown): string {
 }
 
 /** What this machine ran out of: nothing the peer or the network could mend. */
-const EXHAUSTED: ReadonlySet<string> = new Set([
-  'EMFILE',
-  'ENFILE',
-  'ENOBUFS',
-  'ENOMEM',
-  'EAGAIN',
-]);
+const EXHAUSTED: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EAGAIN']);
 
 const UNREACHABLE: ReadonlySet<string> = new Set([
   'EHOSTUNREACH',

@@ -222,8 +222,8 @@ class Reception {
 
   /** TLS is established; nothing of what the peer sent has been read, and nothing will be unless it passes. */
   #handleSecure(socket: TLSSocket): void {
-    // Stays: until the next owner listens, an error must not be nobody's.
-    socket.on('error', () => undefined);
+    // Stays: an error must not be nobody's, and node leaves the socket open after a TLS error.
+    socket.on('error', () => socket.destroy());
     const arrival = this.#arrivals.get(connectionKey(socket));
     if (arrival === undefined || arrival.settled) {
       socket.destroy();

@@ -134,8 +134,11 @@ export class TlsLane implements Lane {
 
   #handleError(error: Error): void {
     // After our orderly end, with everything sent, a peer that hangs up abruptly is no failure.
-    if (this.#finishing && this.#socket.writableFinished) return;
-    this.#error ??= laneFailure(this.remoteAddress, error);
+    if (!this.#finishing || !this.#socket.writableFinished) {
+      this.#error ??= laneFailure(this.remoteAddress, error);
+    }
+    // Node reports a TLS error after the handshake (a bad record) and leaves the socket open.
+    this.#socket.destroy();
   }
 
   #handleLingerTimeout(): void {

@@ -182,7 +182,7 @@ export function laneCompliance(name: string, makePair: () => Promise<LanePair>):
       bind(pair.accepted);
       const here = bind(pair.dialled);
       pair.accepted.pause();
-      while (pair.dialled.write([new Uint8Array(65_536)])) continue;
+      while (pair.dialled.write([new Uint8Array(65_536)]));
       pair.dialled.destroy();
       await until('closed', () => here.closes.length === 1, 2000);
       assert.deepEqual(here.closes, [undefined]);

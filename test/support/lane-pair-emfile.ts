@@ -10,7 +10,7 @@ import { dialTcp } from '../../src/transport/dial.ts';
 import type { TlsCredentials } from '../../src/transport/lane.ts';
 import { testListener } from './lane-pair.ts';
 
-const credentials = JSON.parse(process.env['CREDENTIALS']!) as TlsCredentials;
+const credentials = JSON.parse(process.env.CREDENTIALS!) as TlsCredentials;
 const server = await testListener(credentials, { reopenDelays: { baseMs: 10, capMs: 100 } });
 const held: number[] = [];
 
