@@ -16,9 +16,15 @@ export class Budget {
     return this.#used;
   }
 
+  /** Bytes that may still be taken, here and above; zero or less when there are none. */
+  get room(): number {
+    const here = this.limit - this.#used;
+    return this.#parent === undefined ? here : Math.min(here, this.#parent.room);
+  }
+
   /** True when nothing more should be taken, here or above. */
   get exhausted(): boolean {
-    return this.#used >= this.limit || (this.#parent?.exhausted ?? false);
+    return this.room <= 0;
   }
 
   /** True when less than `share` (0..1) of it is used, here and above. */
@@ -29,7 +35,7 @@ export class Budget {
 
   /** Takes `bytes` when they fit, here and above. */
   tryTake(bytes: number): boolean {
-    if (!this.#fits(bytes)) return false;
+    if (bytes > this.room) return false;
     this.take(bytes);
     return true;
   }
@@ -43,10 +49,5 @@ export class Budget {
   release(bytes: number): void {
     this.#used -= bytes;
     this.#parent?.release(bytes);
-  }
-
-  #fits(bytes: number): boolean {
-    if (this.#used + bytes > this.limit) return false;
-    return this.#parent === undefined || this.#parent.#fits(bytes);
   }
 }

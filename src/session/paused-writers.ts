@@ -5,6 +5,9 @@ import type { Stream } from './stream.ts';
 /** How often writers paused for the sake of a budget are looked at again. */
 const RETRY_MS = 20;
 
+/** What a writer may bring as soon as it is told to go on: a socket is read in pieces of 64 KiB. */
+const WRITE_BYTES = 64 * 1024;
+
 /**
  * Which writers have to pause, and who tells them to go on. A writer waits for credit, or for a
  * budget: credit comes with a frame of the peer, room in a budget may come from anywhere, another
@@ -48,8 +51,13 @@ export class PausedWriters {
 
   handleTimeout(nowMs: number): void {
     if (this.#retryAtMs === undefined || nowMs < this.#retryAtMs) return;
-    if (!this.#pool.exhausted) {
-      for (const stream of this.#starved) this.#wake(stream);
+    // No more of them than there is room for: thousands may be waiting. Whoever has to pause again
+    // waits behind the others.
+    let { room } = this.#pool;
+    for (const stream of this.#starved) {
+      if (room <= 0) break;
+      this.#wake(stream);
+      room -= WRITE_BYTES;
     }
     this.#retryAtMs = this.#starved.size > 0 ? nowMs + RETRY_MS : undefined;
   }

@@ -126,6 +126,27 @@ test('a writer that waits for credit while the budget runs out is woken when the
   assert.deepEqual(rig.kinds(), ['writable']);
 });
 
+test('of many writers no more are told to go on than there is room for, each in its turn', () => {
+  const shared = pools(1_000_000, 1e8);
+  const rig = established('dialler', { pools: shared });
+  const streams = Array.from({ length: 6 }, () => wideStream(rig));
+  shared.send.take(1_000_000);
+  for (const stream of streams) rig.session.write(rig.nowMs, stream, new Uint8Array(1));
+  const woken: number[] = [];
+  for (let round = 0; round < 3; round++) {
+    shared.send.release(128 * 1024);
+    rig.pass(20);
+    const events = rig.events();
+    assert.equal(events.length, 2, 'two times 64 KiB');
+    for (const event of events) {
+      assert.ok(event.kind === 'writable');
+      woken.push(event.stream);
+      rig.session.write(rig.nowMs, event.stream, new Uint8Array(64 * 1024));
+    }
+  }
+  assert.deepEqual(woken, streams);
+});
+
 test('a session’s own share ends before the process’s', () => {
   const rig = established('dialler', { sessionBuffer: 40_000 });
   const stream = wideStream(rig);
