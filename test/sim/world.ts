@@ -293,15 +293,14 @@ export class World {
 
   /** A new session, on a lane that no fault has touched. */
   #freshSession(): void {
-    const first = this.random.int(0, 1);
-    this.#establishedLink(first)?.close('shutdown', 'a fresh start');
-    this.#establishedLink(1 - first)?.close('shutdown', 'a fresh start');
-    const fresh = (link: Link | undefined) => link !== undefined && !link.lane.faulted;
-    const ready = () =>
-      this.#nodes.every(
-        (node) => node.links.size === 1 && fresh(this.#establishedLink(node.index)),
-      );
-    this.#settle(ready, 'a fresh session');
+    this.#establishedLink(this.random.int(0, 1))?.close('shutdown', 'a fresh start');
+    this.#settle(() => {
+      const links = [this.#establishedLink(0), this.#establishedLink(1)];
+      // One that was under way when the faults ended may come up late, on a path half broken.
+      for (const link of links) if (link?.lane.faulted) link.close('shutdown', 'a faulty lane');
+      const alone = this.#nodes.every((node) => node.links.size === 1);
+      return alone && links.every((link) => link?.session.established);
+    }, 'a fresh session');
   }
 
   /** Without faults a conversation ends cleanly, and a PING is answered. */
