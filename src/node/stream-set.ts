@@ -97,7 +97,7 @@ export class StreamSet implements EndpointHost {
   /** The answer to an incoming stream: its bytes go to and come from `socket`. */
   accept(stream: number, socket: Socket, onEnd: StreamEndHandler): void {
     this.#incoming.delete(stream);
-    this.#session.accept(performance.now(), stream);
+    this.#session.accept(stream);
     this.#endpoints.get(stream)!.attach(socket, onEnd);
     this.#host.schedule();
   }
@@ -127,7 +127,7 @@ export class StreamSet implements EndpointHost {
   }
 
   finDelivered(stream: number): void {
-    this.#session.finDelivered(performance.now(), stream);
+    this.#session.finDelivered(stream);
     this.#host.schedule();
   }
 

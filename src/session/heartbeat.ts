@@ -1,6 +1,10 @@
 /** How many samples the clock filter looks back over, as NTP does (RFC 5905 section 10). */
 const FILTER_SAMPLES = 8;
 
+/** The first PINGs follow each other quickly: windows need an RTT before the first interval is over. */
+export const WARM_UP_PINGS = 4;
+const WARM_UP_MS = 100;
+
 /** PINGs that may be unanswered before older ones are forgotten. */
 const OUTSTANDING_MAX = 64;
 
@@ -67,7 +71,8 @@ export class Heartbeat {
     if (this.#sentAtMs.size > OUTSTANDING_MAX) {
       this.#sentAtMs.delete(this.#sentAtMs.keys().next().value!);
     }
-    this.#nextPingAtMs = nowMs + this.#intervalMs;
+    const pauseMs = sequence < WARM_UP_PINGS ? WARM_UP_MS : this.#intervalMs;
+    this.#nextPingAtMs = nowMs + Math.min(pauseMs, this.#intervalMs);
     return sequence;
   }
 

@@ -11,13 +11,24 @@ const WINDOW_BYTES_START = 64 * 1024;
 const START_WIDE_SHARE = 1 / 4;
 const GROWTH_SHARE = 1 / 2;
 
-/** Half a window consumed faster than this is always a reason to grow: timers are no finer. */
-const GROWTH_INTERVAL_MS_MIN = 0.5;
+/** The rate is measured over one round trip, and over no less than this: schedulers are no finer. */
+const MEASURE_MS_MIN = 5;
+
+/** After this many times the interval without a measurement the stream was idle, not slow. */
+const IDLE_INTERVALS = 4;
+
+/** Added to two round trips when the rate is turned into a window: what the two ends take. */
+const SLACK_MS = 1;
+
+/** A window more than this many times what the rate needs shrinks. */
+const SHRINK_FACTOR = 4;
 
 /**
  * The receiving half of a stream's flow control. Credit is an absolute offset. The window starts
- * small and doubles while the sender uses half of it up within two round trips, as QUIC
- * implementations do (RFC 9000 section 4.2 leaves the policy open).
+ * small and follows the rate of delivery: twice what is under way in a round trip keeps the path
+ * full, and more would only stand in queues where other streams wait behind it. While the window
+ * is what limits the rate this doubles it every round trip. RFC 9000 section 4.2 leaves the policy
+ * open; the target is BBR's (draft-cardwell-iccrg-bbr-congestion-control section 4.2.3.2).
  */
 export class ReceiveWindow {
   readonly #pool: Budget;
@@ -28,7 +39,13 @@ export class ReceiveWindow {
   #delivered = 0;
   /** What the peer was last told. */
   #toldDelivered = 0;
-  #grantedAtMs: number;
+  /** The window the stream had at its start; it never falls below. */
+  #floor: number;
+  /** Where and when the measurement of the rate began. */
+  #measuredFrom = 0;
+  #measuredAtMs: number;
+  /** What the last measured rate needs; undefined until one was measured. */
+  #target: number | undefined;
 
   /** `initial` bytes were taken from `pool` by the caller and are given back by {@link close}. */
   constructor(initial: number, windowMax: number, pool: Budget, nowMs: number) {
@@ -36,7 +53,8 @@ export class ReceiveWindow {
     this.#limit = initial;
     this.#windowMax = windowMax;
     this.#pool = pool;
-    this.#grantedAtMs = nowMs;
+    this.#floor = initial;
+    this.#measuredAtMs = nowMs;
   }
 
   /** Offset up to which the peer may send. */
@@ -80,23 +98,24 @@ export class ReceiveWindow {
   /** Counts `bytes` as delivered. True when new credit should be sent now. */
   deliver(nowMs: number, bytes: number, rttMs: number | undefined): boolean {
     this.#delivered += bytes;
+    this.#measure(nowMs, rttMs ?? 0);
     const used = this.#window - (this.#limit - this.#delivered);
     if (used * 2 < this.#window) return false;
-    this.#grow(nowMs, rttMs);
+    this.#resize();
     return true;
   }
 
   /** Raises the limit as far as the window reaches and takes it as told to the peer. */
-  grant(nowMs: number): void {
+  grant(): void {
     this.#limit = this.#delivered + this.#window;
     this.#toldDelivered = this.#delivered;
-    this.#grantedAtMs = nowMs;
   }
 
   /** Widens the window of a stream at its start while the pool is hardly used. */
-  start(nowMs: number): void {
+  start(): void {
     if (this.#pool.usedLessThan(START_WIDE_SHARE)) this.#widen(WINDOW_BYTES_START);
-    this.grant(nowMs);
+    this.#floor = this.#window;
+    this.grant();
   }
 
   /** Gives the window's bytes back to the pool. */
@@ -105,11 +124,34 @@ export class ReceiveWindow {
     this.#window = 0;
   }
 
-  #grow(nowMs: number, rttMs: number | undefined): void {
-    const fastMs = Math.max(2 * (rttMs ?? 0), GROWTH_INTERVAL_MS_MIN);
-    // Growth leaves the rest of the pool to streams that are yet to open.
-    const fast = nowMs - this.#grantedAtMs < fastMs;
-    if (fast && this.#pool.usedLessThan(GROWTH_SHARE)) this.#widen(2 * this.#window);
+  #measure(nowMs: number, rttMs: number): void {
+    const elapsedMs = nowMs - this.#measuredAtMs;
+    const intervalMs = Math.max(rttMs, MEASURE_MS_MIN);
+    if (elapsedMs < intervalMs) return;
+    if (elapsedMs < IDLE_INTERVALS * intervalMs) {
+      const bytesPerMs = (this.#delivered - this.#measuredFrom) / elapsedMs;
+      this.#target = Math.ceil(bytesPerMs * (2 * rttMs + SLACK_MS));
+    }
+    this.#measuredFrom = this.#delivered;
+    this.#measuredAtMs = nowMs;
+  }
+
+  #resize(): void {
+    const target = this.#target ?? 0;
+    if (target > this.#window) {
+      // Growth leaves the rest of the pool to streams that are yet to open.
+      if (this.#pool.usedLessThan(GROWTH_SHARE)) this.#widen(Math.min(target, 2 * this.#window));
+    } else if (target * SHRINK_FACTOR < this.#window) {
+      this.#narrow(Math.ceil(this.#window / 2));
+    }
+  }
+
+  /** What was granted already cannot be taken back. */
+  #narrow(bytes: number): void {
+    const target = Math.max(bytes, this.#floor, this.#limit - this.#delivered);
+    if (target >= this.#window) return;
+    this.#pool.release(this.#window - target);
+    this.#window = target;
   }
 
   #widen(bytes: number): void {

@@ -181,8 +181,8 @@ export class Session {
     return this.#streams.open(nowMs, request);
   }
 
-  accept(nowMs: number, stream: number): void {
-    this.#streams.accept(nowMs, stream);
+  accept(stream: number): void {
+    this.#streams.accept(stream);
   }
 
   /** Queues bytes, which the session keeps. False: pause until a `writable` event. */
@@ -205,8 +205,8 @@ export class Session {
   }
 
   /** The stream's destination was half-closed after a `fin` event. */
-  finDelivered(nowMs: number, stream: number): void {
-    this.#streams.finDelivered(nowMs, stream);
+  finDelivered(stream: number): void {
+    this.#streams.finDelivered(stream);
   }
 
   /** Tells the peer the complete list of services it may open. */

@@ -113,24 +113,24 @@ export class StreamTable {
     }
     const id = this.#nextLocalId;
     this.#nextLocalId += 2;
-    receive.start(nowMs);
+    receive.start();
     this.#streams.set(id, new Stream(id, 'opening', receive, this.#peerInitialWindow));
     this.totals.opened++;
     this.#writer.json(FrameType.OPEN, id, receive.limit, request);
     return { ok: true, stream: id };
   }
 
-  accept(nowMs: number, id: number): void {
+  accept(id: number): void {
     const stream = this.#streams.get(id);
     if (stream === undefined || stream.phase !== 'incoming') return;
     stream.phase = 'open';
-    stream.receive.start(nowMs);
+    stream.receive.start();
     this.#writer.json(FrameType.ACCEPT, id, stream.receive.limit, {
       version: STREAM_VERSIONS[0],
       capabilities: [],
     });
     // ACCEPT grants credit but acknowledges nothing of the data that came before it.
-    if (stream.receive.delivered > 0 || stream.finDelivered) this.#credit(nowMs, stream);
+    if (stream.receive.delivered > 0 || stream.finDelivered) this.#credit(stream);
     this.#schedule(stream);
   }
 
@@ -166,18 +166,18 @@ export class StreamTable {
     if (stream === undefined || bytes === 0) return;
     this.#undelivered -= bytes;
     if (stream.receive.deliver(nowMs, bytes, this.#heartbeat.rttMinMs)) {
-      if (stream.phase === 'open') this.#credit(nowMs, stream);
+      if (stream.phase === 'open') this.#credit(stream);
     } else {
       this.#acks.add(nowMs, stream);
     }
   }
 
   /** The peer's half-close was passed on to the destination. */
-  finDelivered(nowMs: number, id: number): void {
+  finDelivered(id: number): void {
     const stream = this.#streams.get(id);
     if (stream?.finalSize === undefined || stream.finDelivered) return;
     stream.finDelivered = true;
-    if (stream.phase === 'open') this.#credit(nowMs, stream);
+    if (stream.phase === 'open') this.#credit(stream);
     this.#settle(stream);
   }
 
@@ -214,7 +214,7 @@ export class StreamTable {
   handleTimeout(nowMs: number): void {
     for (const stream of this.#acks.takeDue(nowMs)) {
       const live = this.#streams.get(stream.id) === stream;
-      if (live && stream.phase === 'open' && stream.receive.ackDue) this.#credit(nowMs, stream);
+      if (live && stream.phase === 'open' && stream.receive.ackDue) this.#credit(stream);
     }
     this.#paused.handleTimeout(nowMs);
   }
@@ -390,8 +390,8 @@ export class StreamTable {
     if (stream.hasToSend) this.#scheduler.add(stream);
   }
 
-  #credit(nowMs: number, stream: Stream): void {
-    stream.receive.grant(nowMs);
+  #credit(stream: Stream): void {
+    stream.receive.grant();
     const flags = stream.finDelivered ? FLAG_FIN_DELIVERED : 0;
     this.#writer.credit(stream.id, stream.receive.limit, stream.receive.delivered, flags);
   }

@@ -32,7 +32,7 @@ class Bench {
     this.pool = new Budget(poolBytes);
     assert.ok(this.pool.tryTake(WINDOW_BYTES_MIN));
     this.window = new ReceiveWindow(WINDOW_BYTES_MIN, WINDOW_MAX, this.pool, 0);
-    this.window.start(0);
+    this.window.start();
     this.granted = this.window.limit;
   }
 
@@ -45,7 +45,7 @@ class Bench {
     }
     if (each.kind === 'deliver') {
       const length = Math.floor(each.share * (window.received - window.delivered));
-      if (window.deliver(this.nowMs, length, rttMs)) window.grant(this.nowMs);
+      if (window.deliver(this.nowMs, length, rttMs)) window.grant();
     }
     if (each.kind === 'pressure') this.#press(each.share);
     this.#check();

@@ -127,7 +127,7 @@ export class App {
       return;
     }
     this.#accepted = true;
-    this.#link.session.accept(this.#link.nowMs, this.stream);
+    this.#link.session.accept(this.stream);
     this.#write();
     this.#read();
   }
@@ -206,6 +206,6 @@ export class App {
     }
     if (!this.#finDue) return;
     this.#here.finDelivered = true;
-    this.#link.session.finDelivered(this.#link.nowMs, this.stream);
+    this.#link.session.finDelivered(this.stream);
   }
 }

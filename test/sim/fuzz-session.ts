@@ -75,8 +75,8 @@ function withStreams(): Prepared {
   session.write(START_MS, 3, new Uint8Array(20_000));
   session.write(START_MS, 5, new Uint8Array(1_000));
   session.end(5);
-  session.accept(START_MS, 4);
-  session.accept(START_MS, 6);
+  session.accept(4);
+  session.accept(6);
   session.delivered(START_MS, 4, 100);
   drain(session);
   return prepared;
@@ -212,8 +212,7 @@ class Life {
       if (event.kind === 'closed') this.outcome = outcomeOf(event.code, event.reason);
     }
     for (const stream of this.#fins) {
-      if ((this.#undelivered.get(stream) ?? 0) === 0)
-        this.#session.finDelivered(START_MS + 1, stream);
+      if ((this.#undelivered.get(stream) ?? 0) === 0) this.#session.finDelivered(stream);
     }
     this.#transmit();
     this.#checkBudgets();
@@ -244,7 +243,7 @@ class Life {
   }
 
   #answer(stream: number): void {
-    if (this.#random.chance(0.6)) this.#session.accept(START_MS + 1, stream);
+    if (this.#random.chance(0.6)) this.#session.accept(stream);
     else if (this.#random.chance(0.5)) this.#session.reset(stream, 'target-refused', 'no');
     this.#session.write(START_MS + 1, stream, new Uint8Array(this.#random.int(0, 3_000)));
   }

@@ -8,7 +8,7 @@ import { established, open, Pair, REQUEST, Rig } from './session-rig.ts';
 test('a draining side says so, refuses new streams and goes on with the old ones', () => {
   const rig = established('dialler');
   rig.feed(openFrame(2, 100));
-  rig.session.accept(rig.nowMs, 2);
+  rig.session.accept(2);
   rig.events();
   rig.sent();
   rig.session.drain();

@@ -39,10 +39,10 @@ test('each direction ends by itself; both ends finish when both know', () => {
   dialler.session.write(dialler.nowMs, stream, Uint8Array.of(1, 2, 3));
   dialler.session.end(stream);
   pair.exchange();
-  acceptor.session.accept(acceptor.nowMs, stream);
+  acceptor.session.accept(stream);
   acceptor.session.delivered(acceptor.nowMs, stream, 3);
-  acceptor.session.finDelivered(acceptor.nowMs, stream);
-  acceptor.session.finDelivered(acceptor.nowMs, stream);
+  acceptor.session.finDelivered(stream);
+  acceptor.session.finDelivered(stream);
   pair.exchange();
   assert.deepEqual(kinds(pair.diallerEvents, stream), ['accepted']);
   acceptor.session.write(acceptor.nowMs, stream, Uint8Array.of(9));
@@ -51,7 +51,7 @@ test('each direction ends by itself; both ends finish when both know', () => {
   assert.deepEqual(kinds(pair.diallerEvents, stream), ['accepted', 'data', 'fin']);
   assert.equal(dialler.session.streamCount, 1);
   dialler.session.delivered(dialler.nowMs, stream, 1);
-  dialler.session.finDelivered(dialler.nowMs, stream);
+  dialler.session.finDelivered(stream);
   pair.exchange();
   assert.deepEqual(kinds(pair.diallerEvents, stream), ['accepted', 'data', 'fin', 'finished']);
   assert.deepEqual(kinds(pair.acceptorEvents, stream), ['opened', 'data', 'fin', 'finished']);
@@ -72,9 +72,9 @@ function kinds(events: readonly SessionEvent[], stream: number): string[] {
 test('a FIN that was passed on before the answer is acknowledged after it', () => {
   const rig = established('dialler');
   rig.feed(openFrame(2, 100), fin(2, 0));
-  rig.session.finDelivered(rig.nowMs, 2);
+  rig.session.finDelivered(2);
   assert.deepEqual(rig.sentNames(), []);
-  rig.session.accept(rig.nowMs, 2);
+  rig.session.accept(2);
   const [accept, credit] = rig.sent();
   assert.equal(accept!.type, FrameType.ACCEPT);
   assert.deepEqual([credit!.type, credit!.flags], [FrameType.CREDIT, FLAG_FIN_DELIVERED]);
@@ -83,10 +83,10 @@ test('a FIN that was passed on before the answer is acknowledged after it', () =
 test('finDelivered without a FIN, or for no stream, does nothing', () => {
   const rig = established('dialler');
   rig.feed(openFrame(2, 100));
-  rig.session.accept(rig.nowMs, 2);
+  rig.session.accept(2);
   rig.sent();
-  rig.session.finDelivered(rig.nowMs, 2);
-  rig.session.finDelivered(rig.nowMs, 77);
+  rig.session.finDelivered(2);
+  rig.session.finDelivered(77);
   assert.deepEqual(rig.sentNames(), []);
 });
 
@@ -105,7 +105,7 @@ for (const { name, frames } of VIOLATIONS) {
   test(`${name} breaks the final size`, () => {
     const rig = established('dialler');
     rig.feed(openFrame(2, 100));
-    rig.session.accept(rig.nowMs, 2);
+    rig.session.accept(2);
     rig.feed(...frames);
     const { code, reason } = rig.closed();
     assert.equal(code, 'protocol-error');
@@ -116,7 +116,7 @@ for (const { name, frames } of VIOLATIONS) {
 test('a FIN cannot be acknowledged before its last byte', () => {
   const rig = established('dialler');
   rig.feed(openFrame(2, 100));
-  rig.session.accept(rig.nowMs, 2);
+  rig.session.accept(2);
   rig.session.write(rig.nowMs, 2, new Uint8Array(10));
   rig.session.end(2);
   rig.sent();

@@ -19,14 +19,14 @@ function makeWindow(
 test('it starts small, and wide at its start while the pool is hardly used', () => {
   const { window, pool } = makeWindow(64 * MIB);
   assert.equal(window.limit, WINDOW_BYTES_MIN);
-  window.start(0);
+  window.start();
   assert.equal(window.limit, 64 * KIB);
   assert.equal(pool.used, 64 * KIB);
   const tight = makeWindow(4 * WINDOW_BYTES_MIN);
-  tight.window.start(0);
+  tight.window.start();
   assert.equal(tight.window.limit, WINDOW_BYTES_MIN);
   const capped = makeWindow(64 * MIB, 20_000);
-  capped.window.start(0);
+  capped.window.start();
   assert.equal(capped.window.limit, 20_000);
 });
 
@@ -46,32 +46,77 @@ test('credit is due when half the window is used, an acknowledgement with the fi
   assert.equal(window.deliver(10_000, WINDOW_BYTES_MIN / 2 - 1, undefined), false);
   assert.equal(window.ackDue, true);
   assert.equal(window.deliver(10_000, 1, undefined), true);
-  window.grant(10_000);
+  window.grant();
   assert.equal(window.limit, 1.5 * WINDOW_BYTES_MIN);
   assert.equal(window.ackDue, false);
 });
 
+/** A sender that uses the whole window: all of it arrives and is delivered at `nowMs`. */
 function fill(window: ReceiveWindow, nowMs: number, rttMs: number | undefined): void {
   window.receive(window.received, window.limit - window.received);
   assert.ok(window.deliver(nowMs, window.received - window.delivered, rttMs));
-  window.grant(nowMs);
+  window.grant();
 }
 
-test('it doubles while it is used up within two round trips', () => {
+test('it doubles every round trip while it is what limits the rate', () => {
   const { window } = makeWindow(64 * MIB, MIB);
-  fill(window, 19, 10);
-  assert.equal(window.window, 2 * WINDOW_BYTES_MIN);
-  fill(window, 39, 10);
-  assert.equal(window.window, 2 * WINDOW_BYTES_MIN, 'twenty ms are two round trips');
-  fill(window, 39.4, undefined);
-  assert.equal(window.window, 4 * WINDOW_BYTES_MIN, 'at once is always fast');
-  for (let i = 0; i < 20; i++) fill(window, 40, 10);
-  assert.equal(window.window, MIB, 'up to its limit');
+  for (let i = 1; i <= 7; i++) {
+    fill(window, i * 10, 10);
+    assert.equal(window.window, Math.min(WINDOW_BYTES_MIN * 2 ** i, MIB), 'up to its limit');
+  }
+});
+
+test('it stays as it is for a sender that takes its time', () => {
+  const { window } = makeWindow(64 * MIB, MIB);
+  for (let i = 1; i <= 7; i++) fill(window, i * 30, 10);
+  assert.equal(window.window, WINDOW_BYTES_MIN);
+});
+
+test('a pause says nothing about the rate', () => {
+  const { window } = makeWindow(64 * MIB, MIB);
+  for (let i = 1; i <= 4; i++) fill(window, i * 10, 10);
+  assert.equal(window.window, 16 * WINDOW_BYTES_MIN);
+  fill(window, 60_000, 10);
+  fill(window, 60_010, 10);
+  assert.ok(window.window >= 32 * WINDOW_BYTES_MIN);
+});
+
+test('on a fast path it follows the rate and not the noise of a scheduler', () => {
+  const { window } = makeWindow(64 * MIB);
+  // 100 KiB/ms at 0.25 ms of round trip: 150 KiB are enough.
+  for (let nowMs = 5; nowMs < 500; nowMs += 5) {
+    for (let left = 500 * KIB; left > 0; ) {
+      const length = Math.min(left, window.limit - window.received);
+      window.receive(window.received, length);
+      if (window.deliver(nowMs, length, 0.25)) window.grant();
+      left -= length;
+    }
+  }
+  assert.ok(window.window >= 150 * KIB && window.window <= 300 * KIB, `${window.window} bytes`);
+});
+
+test('it shrinks by halves when the rate falls, never below its start or what was granted', () => {
+  const { window, pool } = makeWindow(64 * MIB);
+  window.start();
+  for (let i = 1; i <= 4; i++) fill(window, i * 10, 10);
+  assert.equal(window.window, MIB);
+  let nowMs = 40;
+  const widths = new Set<number>();
+  while (nowMs < 20_000) {
+    nowMs += 10;
+    const length = Math.min(4 * KIB, window.limit - window.received);
+    window.receive(window.received, length);
+    if (window.deliver(nowMs, length, 10)) window.grant();
+    widths.add(window.window);
+    assert.ok(window.limit - window.delivered <= window.window);
+    assert.equal(pool.used, window.window);
+  }
+  assert.deepEqual([...widths], [MIB, 512 * KIB, 256 * KIB, 128 * KIB, 64 * KIB]);
 });
 
 test('it grows only while half of the pool is free, and gives everything back', () => {
   const { window, pool } = makeWindow(256 * KIB);
-  for (let i = 0; i < 20; i++) fill(window, 1, 10);
+  for (let i = 1; i < 20; i++) fill(window, i * 10, 10);
   assert.equal(window.window, 128 * KIB);
   assert.equal(pool.used, 128 * KIB);
   window.close();

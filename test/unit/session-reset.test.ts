@@ -30,7 +30,7 @@ test('a reset drops what was not sent, says how much was, and gives all memory b
 test('a reset of the peer ends the stream with its code and reason', () => {
   const rig = established('dialler');
   rig.feed(openFrame(2, 100), dataFrame(2, 0, new Uint8Array(9)));
-  rig.session.accept(rig.nowMs, 2);
+  rig.session.accept(2);
   rig.session.write(rig.nowMs, 2, new Uint8Array(500));
   assert.ok(rig.session.bufferedBytes > 0);
   rig.events();
@@ -46,7 +46,7 @@ test('a reset of the peer ends the stream with its code and reason', () => {
   rig.session.write(rig.nowMs, 2, new Uint8Array(5));
   rig.session.delivered(rig.nowMs, 2, 9);
   rig.session.end(2);
-  rig.session.accept(rig.nowMs, 2);
+  rig.session.accept(2);
   assert.deepEqual(rig.sentNames(), [], 'a stream that is gone takes no commands');
 });
 
@@ -97,7 +97,7 @@ test('the end of the session resets every stream, then tells of the end', () => 
   const rig = established('dialler');
   open(rig);
   rig.feed(openFrame(2, 100), openFrame(4, 100));
-  rig.session.accept(rig.nowMs, 4);
+  rig.session.accept(4);
   rig.events();
   rig.session.close(rig.nowMs, 'shutdown', 'good night');
   const events = rig.events();

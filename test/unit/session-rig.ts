@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { SessionEvent } from '../../src/session/events.ts';
 import type { SessionOptions } from '../../src/session/options.ts';
+import { WARM_UP_PINGS } from '../../src/session/heartbeat.ts';
 import { Session } from '../../src/session/session.ts';
 import { frameName } from '../../src/wire/layout.ts';
 import {
@@ -86,6 +87,8 @@ export function established(
   rig.feed(helloFrame(sessionOptions(role === 'dialler' ? 'acceptor' : 'dialler')));
   rig.session.admit(rig.nowMs);
   assert.ok(rig.session.established);
+  // The first heartbeats follow each other quickly; tests begin after them.
+  for (let i = 1; i < WARM_UP_PINGS; i++) rig.session.ping(rig.nowMs);
   rig.events();
   rig.sent();
   return rig;

@@ -197,7 +197,7 @@ const STREAM_PHASES: readonly {
     make: () => {
       const rig = established('dialler');
       rig.feed(openFrame(2, 1_000), dataFrame(2, 0, new Uint8Array(3)));
-      rig.session.accept(rig.nowMs, 2);
+      rig.session.accept(2);
       return rig;
     },
     expected: {
@@ -217,7 +217,7 @@ const STREAM_PHASES: readonly {
       const rig = established('dialler');
       rig.feed(openFrame(2, 1_000), dataFrame(2, 0, new Uint8Array(3)));
       rig.feed(frame((writer) => writer.fin(2, 3)));
-      rig.session.accept(rig.nowMs, 2);
+      rig.session.accept(2);
       return rig;
     },
     expected: {

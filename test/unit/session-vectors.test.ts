@@ -56,13 +56,13 @@ function command(session: Session, call: Call): void {
       assert.ok(session.open(0, call[1]).ok);
       break;
     case 'accept':
-      session.accept(0, call[1]);
+      session.accept(call[1]);
       break;
     case 'end':
       session.end(call[1]);
       break;
     case 'finDelivered':
-      session.finDelivered(0, call[1]);
+      session.finDelivered(call[1]);
       break;
     case 'write':
       session.write(0, call[1], new TextEncoder().encode(call[2]));
