@@ -68,6 +68,15 @@ function addOthers(program: Command, act: Act): void {
       out.facts({ routy: version(), node: process.versions.node }, `routy ${version()}`);
     }),
   );
+  withHelp(program.command('demo'), {
+    summary: 'Show two nodes, two databases and a firewall that only one side may pass.',
+    examples: [
+      ['routy demo', 'about half a minute; leaves nothing behind'],
+      ['routy demo --keep', 'stay up afterwards, to connect and try'],
+    ],
+  })
+    .option('--keep', 'stay up until Ctrl-C, and tell how to connect')
+    .action(act(async () => (await import('./commands/demo.ts')).demo));
 }
 
 function running(program: Command, name: string): Command {
