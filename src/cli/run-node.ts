@@ -10,6 +10,7 @@ import { type RunningNode, startNode } from '../node/node.ts';
 import type { Log } from '../observe/log.ts';
 import { createMetrics } from '../observe/metrics.ts';
 import { adminSocketPath } from './context.ts';
+import { tuneGarbageCollector } from './garbage-collector.ts';
 import { EXIT } from './output.ts';
 import { version } from './version.ts';
 
@@ -23,6 +24,7 @@ interface RunOptions {
 /** Runs a node with its admin socket until a signal or a failure ends it. */
 export async function runNode(options: RunOptions): Promise<void> {
   const { config, configPath, log } = options;
+  tuneGarbageCollector();
   dieLoudly(log);
   const admin = await openAdminSocket(adminSocketPath(config.node.state));
   try {
