@@ -7,10 +7,11 @@ import { errorText } from '../base/errors.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/types.ts';
 import { type RunningNode, startNode } from '../node/node.ts';
+import type { NodeStatus } from '../node/status.ts';
 import type { Log } from '../observe/log.ts';
 import { createMetrics } from '../observe/metrics.ts';
 import { adminSocketPath } from './context.ts';
-import { tuneGarbageCollector } from './garbage-collector.ts';
+import { tuneGarbageCollector, type WorkDone } from './garbage-collector.ts';
 import { EXIT } from './output.ts';
 import { version } from './version.ts';
 
@@ -24,7 +25,6 @@ interface RunOptions {
 /** Runs a node with its admin socket until a signal or a failure ends it. */
 export async function runNode(options: RunOptions): Promise<void> {
   const { config, configPath, log } = options;
-  tuneGarbageCollector();
   dieLoudly(log);
   const admin = await openAdminSocket(adminSocketPath(config.node.state));
   try {
@@ -49,6 +49,7 @@ async function serveUntilDone(
   const { metricsListen } = config.admin;
   let metrics: MetricsListener | undefined;
   const release = onSignals(node, log);
+  const stopCollecting = tuneGarbageCollector(() => workDone(node.status()));
   try {
     admin.serve(node);
     if (metricsListen !== undefined) {
@@ -59,6 +60,7 @@ async function serveUntilDone(
     await node.done;
   } finally {
     release();
+    stopCollecting();
     await node.stop();
     await metrics?.close();
   }
@@ -100,4 +102,15 @@ function dieLoudly(log: Log): void {
     log.close();
     process.exit(EXIT.failed);
   });
+}
+
+function workDone({ services, forwards, peers }: NodeStatus): WorkDone {
+  let streams = 0;
+  let bytes = 0;
+  // Opened, and closed again: both leave garbage.
+  for (const each of [...services, ...forwards]) streams += 2 * each.opened - each.streams;
+  for (const { session } of peers) {
+    if (session !== null) bytes += session.bytesSent + session.bytesReceived;
+  }
+  return { streams, bytes };
 }

@@ -18,7 +18,7 @@ const MEASURE_MS_MIN = 5;
 const IDLE_INTERVALS = 4;
 
 /** Added to two round trips when the rate is turned into a window: what the two ends take. */
-const SLACK_MS = 1;
+const SLACK_MS = 0.5;
 
 /** A window more than this many times what the rate needs shrinks. */
 const SHRINK_FACTOR = 4;

@@ -6,7 +6,7 @@ import { laneFailure } from './failures.ts';
 import type { Lane, LaneHandlers } from './lane.ts';
 
 /** Bytes queued in the process above which `write` returns false. */
-export const LANE_HIGH_WATER_BYTES = 256 * 1024;
+export const LANE_HIGH_WATER_BYTES = 64 * 1024;
 
 /** How long `end` waits for the queue to leave and the peer to end too, in ms. */
 export const LANE_LINGER_MS = 10_000;

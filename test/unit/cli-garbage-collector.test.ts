@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { CalmAfterLoad } from '../../src/cli/garbage-collector.ts';
+
+const IDLE = { streams: 10, bytes: 1_000_000 };
+
+function answers(calm: CalmAfterLoad, work: readonly { streams: number; bytes: number }[]) {
+  return work.map((each) => calm.collectionDue(each));
+}
+
+test('a node that was never busy is left alone', () => {
+  const calm = new CalmAfterLoad(IDLE);
+  const quiet = Array.from({ length: 10 }, (_, i) => ({ streams: 10 + i, bytes: 1e6 + i * 1e6 }));
+  assert.ok(!answers(calm, quiet).includes(true));
+});
+
+test('after a load of bytes or of streams it collects three times, not during it', () => {
+  for (const load of [
+    { streams: 0, bytes: 1e9 },
+    { streams: 5_000, bytes: 0 },
+  ]) {
+    const calm = new CalmAfterLoad({ streams: 0, bytes: 0 });
+    const twice = { streams: 2 * load.streams, bytes: 2 * load.bytes };
+    assert.deepEqual(answers(calm, [load, twice]), [false, false]);
+    assert.deepEqual(answers(calm, Array(5).fill(twice)), [true, true, true, false, false]);
+  }
+});
+
+test('a session that ends takes its bytes out of the sum, which is no load', () => {
+  const calm = new CalmAfterLoad({ streams: 0, bytes: 1e12 });
+  assert.deepEqual(answers(calm, [IDLE, IDLE]), [false, false]);
+});
