@@ -127,6 +127,7 @@ class SessionDriver implements SessionDriverApi {
         sessionBuffer: options.limits.sessionBuffer,
         streams: options.limits.streams,
         pools: options.pools,
+        pauseWriters: () => this.#streams.pauseAll(),
       },
       performance.now(),
       wallOffsetMs(),

@@ -16,6 +16,8 @@ export interface EndpointHost {
   unflushed(endpoint: StreamEndpoint): void;
 }
 
+const NOTHING = new Uint8Array(0);
+
 /** How listeners find the endpoint of the socket they are called on, without a closure each. */
 const ENDPOINT = Symbol('endpoint');
 
@@ -43,6 +45,10 @@ export class StreamEndpoint {
   #bytesReported = 0;
   /** One for all chunks: progress made later than the write is reported here. */
   readonly #onWritten = () => this.reportDelivered();
+  /** Without an error the end was one; with an error the socket closes, and that is told instead. */
+  readonly #onEndKnown = (error: unknown) => {
+    if (!error && !this.#over) this.#host.end(this.id);
+  };
 
   constructor(id: number, host: EndpointHost) {
     this.id = id;
@@ -54,12 +60,13 @@ export class StreamEndpoint {
     return this.#bytesOut === 0 && !(this.#socket?.readableEnded ?? false);
   }
 
-  /** Joins the socket to the stream and starts reading it. */
+  /** Joins the socket to the stream. It is read once it is {@link writable}. */
   attach(socket: Socket, onEnd: StreamEndHandler): void {
     const endpointSocket = socket as EndpointSocket;
     endpointSocket[ENDPOINT] = this;
     this.#socket = endpointSocket;
     this.#onEnd = onEnd;
+    socket.pause();
     socket.on('data', onSocketData);
     socket.on('end', onSocketEnd);
     socket.on('error', onSocketError);
@@ -68,7 +75,6 @@ export class StreamEndpoint {
     for (const bytes of this.#early) this.data(bytes);
     this.#early = [];
     if (this.#finReceived) this.fin();
-    socket.resume();
   }
 
   /** Parts from the socket without touching it; nothing may have been read from it. */
@@ -125,9 +131,13 @@ export class StreamEndpoint {
     this.#socket?.end();
   }
 
-  /** The session takes bytes again. */
+  /** The session takes bytes, for the first time or again. */
   writable(): void {
     this.#socket?.resume();
+  }
+
+  pause(): void {
+    this.#socket?.pause();
   }
 
   /** The stream ended cleanly both ways; the socket closes by itself. */
@@ -160,7 +170,14 @@ export class StreamEndpoint {
   }
 
   socketEnd(): void {
-    if (!this.#over) this.#host.end(this.id);
+    if (this.#over) return;
+    const socket = this.#socket!;
+    // libuv calls a reset that comes together with the last bytes an end (uv__stream_io: POLLHUP
+    // after a partial read). Writing nothing to such a socket fails and tells the two apart. A unix
+    // socket knows no reset, and behind bytes that wait to be written the answer might never come.
+    const askable = !socket.writableEnded && socket.writableLength === 0;
+    if (askable && socket.localAddress !== undefined) socket.write(NOTHING, this.#onEndKnown);
+    else this.#host.end(this.id);
   }
 
   socketFinish(): void {

@@ -54,6 +54,7 @@ export class StreamSet implements EndpointHost {
     this.#openings.set(result.stream, { handlers, socket });
     // Reading starts before the answer: the first bytes travel with OPEN.
     endpoint.attach(socket, handlers.onEnd);
+    this.#read(result.stream, endpoint);
   }
 
   /** Passes on an event of a stream; false for an event of the session. */
@@ -85,6 +86,12 @@ export class StreamSet implements EndpointHost {
     }
   }
 
+  /** The budget is used up: no socket is read until its stream is `writable` again. */
+  pauseAll(): void {
+    for (const endpoint of this.#endpoints.values()) endpoint.pause();
+    this.#host.schedule();
+  }
+
   /** Lets the sockets write what this round brought; false when there was nothing. */
   flush(): boolean {
     if (this.#unflushed.length === 0) return false;
@@ -98,7 +105,9 @@ export class StreamSet implements EndpointHost {
   accept(stream: number, socket: Socket, onEnd: StreamEndHandler): void {
     this.#incoming.delete(stream);
     this.#session.accept(stream);
-    this.#endpoints.get(stream)!.attach(socket, onEnd);
+    const endpoint = this.#endpoints.get(stream)!;
+    endpoint.attach(socket, onEnd);
+    this.#read(stream, endpoint);
     this.#host.schedule();
   }
 
@@ -133,6 +142,10 @@ export class StreamSet implements EndpointHost {
 
   unflushed(endpoint: StreamEndpoint): void {
     this.#unflushed.push(endpoint);
+  }
+
+  #read(stream: number, endpoint: StreamEndpoint): void {
+    if (this.#session.mayWrite(performance.now(), stream)) endpoint.writable();
   }
 
   #opened(stream: number, payload: OpenPayload): void {

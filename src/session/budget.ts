@@ -5,11 +5,16 @@
 export class Budget {
   readonly limit: number;
   readonly #parent: Budget | undefined;
+  readonly #onExhausted: (() => void) | undefined;
+  readonly #children = new Set<Budget>();
   #used = 0;
 
-  constructor(limit: number, parent?: Budget) {
+  /** `onExhausted` is called in the middle of the `take` that uses up this budget or the parent. */
+  constructor(limit: number, parent?: Budget, onExhausted?: () => void) {
     this.limit = limit;
     this.#parent = parent;
+    this.#onExhausted = onExhausted;
+    if (parent !== undefined && onExhausted !== undefined) parent.#children.add(this);
   }
 
   get used(): number {
@@ -42,12 +47,24 @@ export class Budget {
 
   /** Takes `bytes` that are already held, even past the limit: the holder pauses by `exhausted`. */
   take(bytes: number): void {
+    const hadRoom = this.#used < this.limit;
     this.#used += bytes;
+    if (hadRoom && this.#used >= this.limit) this.#tellExhausted();
     this.#parent?.take(bytes);
   }
 
   release(bytes: number): void {
     this.#used -= bytes;
     this.#parent?.release(bytes);
+  }
+
+  /** Is told nothing any more; what it holds stays counted until it is released. */
+  detach(): void {
+    if (this.#parent !== undefined) this.#parent.#children.delete(this);
+  }
+
+  #tellExhausted(): void {
+    this.#onExhausted?.();
+    for (const child of this.#children) child.#tellExhausted();
   }
 }

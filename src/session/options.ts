@@ -36,4 +36,9 @@ export interface SessionOptions {
   /** Most streams open at once. */
   readonly streams: number;
   readonly pools: BudgetPools;
+  /**
+   * Called when a write, of this session or another, has used the budget up: every writer of this
+   * session must pause at once, until its `writable` event.
+   */
+  readonly pauseWriters?: () => void;
 }

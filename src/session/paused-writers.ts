@@ -19,6 +19,8 @@ export class PausedWriters {
   /** Streams whose writer has credit and waits for the budget. */
   readonly #starved = new Set<Stream>();
   #retryAtMs: number | undefined;
+  /** Of the last write: another session may use the budget up, and has no time to give. */
+  #nowMs = 0;
 
   constructor(pool: Budget, events: EventQueue) {
     this.#pool = pool;
@@ -31,10 +33,22 @@ export class PausedWriters {
 
   /** After a write: true when the writer may go on; else it gets a `writable` event. */
   mayGoOn(nowMs: number, stream: Stream): boolean {
+    this.#nowMs = nowMs;
     if (hasCredit(stream) && !this.#pool.exhausted) return true;
     stream.writerPaused = true;
     if (hasCredit(stream)) this.#starve(nowMs, stream);
     return false;
+  }
+
+  /** The budget is used up: no writer may bring anything more, not even what it has read already. */
+  pauseAll(streams: Iterable<Stream>, tellWriters: (() => void) | undefined): void {
+    if (tellWriters === undefined) return;
+    for (const stream of streams) {
+      if (stream.writerPaused) continue;
+      stream.writerPaused = true;
+      if (hasCredit(stream)) this.#starve(this.#nowMs, stream);
+    }
+    tellWriters();
   }
 
   /** The stream has new credit. */

@@ -190,6 +190,11 @@ export class Session {
     return this.#streams.write(nowMs, stream, chunk);
   }
 
+  /** Whether the stream may be written to already; if not it gets a `writable` event. */
+  mayWrite(nowMs: number, stream: number): boolean {
+    return this.#streams.mayWrite(nowMs, stream);
+  }
+
   /** Half-closes: FIN follows the bytes written so far. */
   end(stream: number): void {
     this.#streams.end(stream);

@@ -32,7 +32,6 @@ export type OpenResult =
   | { readonly ok: true; readonly stream: number }
   | { readonly ok: false; readonly code: StreamCode; readonly reason: string };
 
-/** Figures for status and metrics. */
 export interface StreamTotals {
   opened: number;
   bytesSent: number;
@@ -70,7 +69,9 @@ export class StreamTable {
     this.#events = events;
     this.#writer = writer;
     this.#heartbeat = heartbeat;
-    this.#sendPool = new Budget(options.sessionBuffer / 2, options.pools.send);
+    this.#sendPool = new Budget(options.sessionBuffer / 2, options.pools.send, () => {
+      this.#paused.pauseAll(this.#streams.values(), options.pauseWriters);
+    });
     this.#receivePool = new Budget(options.sessionBuffer / 2, options.pools.receive);
     this.#paused = new PausedWriters(this.#sendPool, events);
     const dialler = options.role === 'dialler';
@@ -142,6 +143,12 @@ export class StreamTable {
     this.#sendPool.take(chunk.length);
     this.#schedule(stream);
     return this.#paused.mayGoOn(nowMs, stream);
+  }
+
+  /** Whether the stream's writer may begin; if not it gets a `writable` event. */
+  mayWrite(nowMs: number, id: number): boolean {
+    const stream = this.#streams.get(id);
+    return stream === undefined || this.#paused.mayGoOn(nowMs, stream);
   }
 
   /** Half-closes this side's direction once everything written was sent. */
@@ -257,6 +264,7 @@ export class StreamTable {
       this.#events.push({ kind: 'reset', stream: stream.id, code, reason });
     }
     this.#acks.clear();
+    this.#sendPool.detach();
   }
 
   #handleOpen(nowMs: number, header: FrameHeader, payload: Uint8Array): void {

@@ -69,8 +69,15 @@ export class App {
     this.#write();
   }
 
+  /** The budget is used up. */
+  pause(): void {
+    this.#paused = true;
+  }
+
   writable(): void {
-    must(this.#paused, () => `${this.#name}: told to write on without having paused`);
+    // A budget used up pauses streams too whose writer has not begun.
+    const mayBePaused = this.#paused || this.#here.written === 0;
+    must(mayBePaused, () => `${this.#name}: told to write on without having paused`);
     this.#paused = false;
     this.#write();
   }

@@ -264,9 +264,14 @@ export class World {
     this.note(`lane ${number}: session ${this.#sessionId} epoch ${this.#epoch}`);
     const links = this.#nodes.map((node) => {
       const settings = this.#settings(node.index);
-      const options = node.options(this.#sessionId, this.#epoch, settings);
+      const options = {
+        ...node.options(this.#sessionId, this.#epoch, settings),
+        pauseWriters: () => {
+          for (const app of link.apps.values()) app.pause();
+        },
+      };
       const session = new Session(options, node.nowMs, node.wallOffsetMs);
-      const link = new Link(this, node, lane, `n${node.index}.${number}`, session);
+      const link: Link = new Link(this, node, lane, `n${node.index}.${number}`, session);
       node.links.add(link);
       return link;
     });

@@ -154,6 +154,30 @@ test('a session’s own share ends before the process’s', () => {
   assert.equal(rig.session.write(rig.nowMs, stream, new Uint8Array(1)), false);
 });
 
+test('a budget that is used up pauses every writer of every session at once', () => {
+  const shared = pools(1_000, 1e6);
+  const told: string[] = [];
+  const rigs = ['one', 'two'].map((name) =>
+    established('dialler', { pools: shared, pauseWriters: () => told.push(name) }),
+  );
+  const [one, two] = rigs as [Rig, Rig];
+  const writing = wideStream(one);
+  const others = [wideStream(one), wideStream(two)];
+  assert.ok(one.session.write(one.nowMs, writing, new Uint8Array(999)));
+  assert.deepEqual(told, []);
+  assert.ok(!one.session.write(one.nowMs, writing, new Uint8Array(1)));
+  assert.deepEqual(told.sort(), ['one', 'two']);
+  assert.ok(!one.session.mayWrite(one.nowMs, others[0]!));
+  one.sent();
+  one.feed(frame((writer) => writer.credit(writing, 10_000_000, 1_000, 0)));
+  for (const rig of rigs) rig.pass(20);
+  assert.deepEqual(one.kinds(), ['writable', 'writable']);
+  assert.deepEqual(two.kinds(), ['writable']);
+  two.session.close(two.nowMs, 'normal', 'done');
+  assert.ok(!one.session.write(one.nowMs, writing, new Uint8Array(1_000)));
+  assert.deepEqual(told.sort(), ['one', 'one', 'two'], 'a closed session is told nothing');
+});
+
 test('a paused stream that goes leaves no timer', () => {
   const rig = established('dialler', { pools: pools(10, 1e6) });
   const stream = wideStream(rig);
