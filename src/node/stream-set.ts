@@ -54,7 +54,7 @@ export class StreamSet implements EndpointHost {
     this.#openings.set(result.stream, { handlers, socket });
     // Reading starts before the answer: the first bytes travel with OPEN.
     endpoint.attach(socket, handlers.onEnd);
-    this.#read(result.stream, endpoint);
+    this.#read(result.stream);
   }
 
   /** Passes on an event of a stream; false for an event of the session. */
@@ -67,7 +67,7 @@ export class StreamSet implements EndpointHost {
         this.#endpoints.get(event.stream)?.fin();
         return true;
       case 'writable':
-        this.#endpoints.get(event.stream)?.writable();
+        this.#read(event.stream);
         return true;
       case 'opened':
         this.#opened(event.stream, event.request);
@@ -105,9 +105,8 @@ export class StreamSet implements EndpointHost {
   accept(stream: number, socket: Socket, onEnd: StreamEndHandler): void {
     this.#incoming.delete(stream);
     this.#session.accept(stream);
-    const endpoint = this.#endpoints.get(stream)!;
-    endpoint.attach(socket, onEnd);
-    this.#read(stream, endpoint);
+    this.#endpoints.get(stream)!.attach(socket, onEnd);
+    this.#read(stream);
     this.#host.schedule();
   }
 
@@ -144,8 +143,9 @@ export class StreamSet implements EndpointHost {
     this.#unflushed.push(endpoint);
   }
 
-  #read(stream: number, endpoint: StreamEndpoint): void {
-    if (this.#session.mayWrite(performance.now(), stream)) endpoint.writable();
+  /** The budget may have been used up again since the session said so. */
+  #read(stream: number): void {
+    if (this.#session.mayWrite(performance.now(), stream)) this.#endpoints.get(stream)?.writable();
   }
 
   #opened(stream: number, payload: OpenPayload): void {

@@ -16,7 +16,7 @@ export type SessionEvent =
   | { readonly kind: 'data'; readonly stream: number; readonly bytes: Uint8Array }
   /** The peer half-closed; report with `finDelivered` once passed on. */
   | { readonly kind: 'fin'; readonly stream: number }
-  /** A writer that was told to pause may go on. */
+  /** A writer that was told to pause may go on, if `mayWrite` still says so. */
   | { readonly kind: 'writable'; readonly stream: number }
   /** Both directions ended cleanly; the stream is gone. */
   | { readonly kind: 'finished'; readonly stream: number }

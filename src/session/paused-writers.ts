@@ -31,10 +31,14 @@ export class PausedWriters {
     return this.#retryAtMs;
   }
 
-  /** After a write: true when the writer may go on; else it gets a `writable` event. */
+  /** After a write or before one: true when the writer may go on; else it gets a `writable` event. */
   mayGoOn(nowMs: number, stream: Stream): boolean {
     this.#nowMs = nowMs;
-    if (hasCredit(stream) && !this.#pool.exhausted) return true;
+    if (hasCredit(stream) && !this.#pool.exhausted) {
+      stream.writerPaused = false;
+      this.forget(stream);
+      return true;
+    }
     stream.writerPaused = true;
     if (hasCredit(stream)) this.#starve(nowMs, stream);
     return false;

@@ -78,7 +78,7 @@ export class App {
     // A budget used up pauses streams too whose writer has not begun.
     const mayBePaused = this.#paused || this.#here.written === 0;
     must(mayBePaused, () => `${this.#name}: told to write on without having paused`);
-    this.#paused = false;
+    this.#paused = !this.#link.session.mayWrite(this.#link.nowMs, this.stream);
     this.#write();
   }
 
