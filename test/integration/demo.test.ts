@@ -39,7 +39,7 @@ test('the demo shows everything and ends by itself', { timeout: 2 * DEADLINE_MS 
 
 test('the demo can stay up, takes connections and ends on Ctrl-C', async (t) => {
   const demo = runDemo(t, '--keep');
-  await demo.printed(/Still up/, DEADLINE_MS);
+  await demo.printed(/Still up(?:[\s\S]*?psql "host=[^\n]*\n){4}/, DEADLINE_MS);
   const [gray, red, , redToGray] = [...demo.output.matchAll(/psql "host=127\.0\.0\.1 port=(\d+)/g)];
   const grayClient = await connect(t, gray);
   await grayClient.query("INSERT INTO orders (item) VALUES ('mine')");
