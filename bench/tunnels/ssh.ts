@@ -26,7 +26,8 @@ export const ssh: TunnelKind = {
 async function startSsh(services: Ports, dir: string): Promise<Tunnel> {
   const serverPort = await freePort();
   const ports: Ports = { bulk: await freePort(), echo: await freePort() };
-  const config = await writeServerFiles(dir, serverPort);
+  const server = { host: '127.0.0.1', port: serverPort };
+  const config = await writeServerFiles(dir, server);
   const sshd = start('sshd', findProgram('sshd')!, ['-D', '-e', '-f', config]);
   await whenListening(`127.0.0.1:${serverPort}`, sshd);
   const forwards = (['bulk', 'echo'] as const).flatMap((name) => [
@@ -34,26 +35,33 @@ async function startSsh(services: Ports, dir: string): Promise<Tunnel> {
     `127.0.0.1:${ports[name]}:127.0.0.1:${services[name]}`,
   ]);
   const client = start('ssh', findProgram('ssh')!, [
-    ...clientOptions(dir, serverPort),
+    ...clientOptions(dir, server),
     ...forwards,
-    '127.0.0.1',
+    server.host,
   ]);
   const pids = () => ({ red: [client.pid], gray: withDescendants(sshd.pid) });
   // The client first: sshd's process for the connection ends with it.
   return whenReady('ssh', ports, pids, [client, sshd]);
 }
 
-async function writeServerFiles(dir: string, port: number): Promise<string> {
+/** Where an sshd listens. */
+export interface SshServer {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Writes keys and configuration of a server and its one client; gives sshd's configuration file. */
+export async function writeServerFiles(dir: string, { host, port }: SshServer): Promise<string> {
   if (process.getuid?.() === 0) mkdirSync(PRIVILEGE_SEPARATION_DIR, { recursive: true });
   const keygen = findProgram('ssh-keygen')!;
   for (const name of ['host_key', 'user_key'])
     await runToEnd('ssh-keygen', keygen, ['-q', '-t', 'ed25519', '-N', '', '-f', join(dir, name)]);
   writeFileSync(join(dir, 'authorized_keys'), readFileSync(join(dir, 'user_key.pub')));
   const hostKey = readFileSync(join(dir, 'host_key.pub'), 'utf8');
-  writeFileSync(join(dir, 'known_hosts'), `[127.0.0.1]:${port} ${hostKey}`);
+  writeFileSync(join(dir, 'known_hosts'), `[${host}]:${port} ${hostKey}`);
   const lines = [
     `Port ${port}`,
-    'ListenAddress 127.0.0.1',
+    `ListenAddress ${host}`,
     `HostKey ${join(dir, 'host_key')}`,
     `AuthorizedKeysFile ${join(dir, 'authorized_keys')}`,
     'PidFile none',
@@ -71,7 +79,8 @@ async function writeServerFiles(dir: string, port: number): Promise<string> {
   return config;
 }
 
-function clientOptions(dir: string, port: number): string[] {
+/** What an ssh client needs to come in; forwards and the host have to be added. */
+export function clientOptions(dir: string, { port }: SshServer): string[] {
   const options = [
     'BatchMode=yes',
     'IdentitiesOnly=yes',

@@ -57,6 +57,13 @@ export function partition(network: Network): Promise<Fault> {
   return both(network, loseTowards);
 }
 
+/** Every packet to and from one address of gray is lost; gray's others are reached. */
+export function loseAddress(network: Network, address: string): Promise<Fault> {
+  return both(network, (namespace) =>
+    onArrival(namespace, [`ip daddr ${address} drop`, `ip saddr ${address} drop`]),
+  );
+}
+
 /** Packets are lost at random, each way: `percent` of them, 0 to 100. */
 export function loseAtRandom(network: Network, percent: number): Promise<Fault> {
   return both(network, (namespace) =>

@@ -34,6 +34,8 @@ interface Exchange {
   readonly arrivals: Arrivals;
   readonly ended: Promise<ExchangeEnd>;
   sendBytes: number;
+  /** Undefined for as fast as the other end reads. */
+  bytesPerSecond: number | undefined;
   sent: number;
   outcome: string | null;
 }
@@ -99,6 +101,16 @@ export function finishExchange(params: { handle: number }): void {
   exchangeOf(params.handle).sendBytes = 0;
 }
 
+/** From now on it sends as fast as the other end reads. */
+export function hurryExchange(params: { handle: number }): void {
+  exchangeOf(params.handle).bytesPerSecond = undefined;
+}
+
+/** Gives it up with a reset, as a client does that is killed. */
+export function resetExchange(params: { handle: number }): void {
+  exchangeOf(params.handle).socket.resetAndDestroy();
+}
+
 /**
  * The silence that a cut left, in ms from `fromMs` to the byte that ended it; see
  * {@link Arrivals.silenceAfter}. Null while it lasts.
@@ -141,15 +153,18 @@ function begin(socket: net.Socket, plan: Plan, side: 'client' | 'server'): numbe
       resolve({ sent, received, digest: hex, intact, outcome });
     });
   });
-  const { sendBytes } = plan;
-  const exchange: Exchange = { socket, arrivals, ended, sendBytes, sent: 0, outcome: null };
+  const { sendBytes, bytesPerSecond } = plan;
+  const exchange: Exchange = {
+    ...{ socket, arrivals, ended, sendBytes, bytesPerSecond },
+    ...{ sent: 0, outcome: null },
+  };
   lastHandle += 1;
   exchanges.set(lastHandle, exchange);
-  send(exchange, SEEDS[side], plan.bytesPerSecond);
+  send(exchange, SEEDS[side]);
   return lastHandle;
 }
 
-function send(exchange: Exchange, seed: number, bytesPerSecond: number | undefined): void {
+function send(exchange: Exchange, seed: number): void {
   const { socket } = exchange;
   const startMs = performance.now();
   let writable = true;
@@ -162,6 +177,7 @@ function send(exchange: Exchange, seed: number, bytesPerSecond: number | undefin
         socket.end();
         return;
       }
+      const { bytesPerSecond } = exchange;
       const due = ((performance.now() - startMs) * (bytesPerSecond ?? 0)) / 1000 + PIECE_BYTES;
       if (bytesPerSecond !== undefined && exchange.sent + PIECE_BYTES > due) return;
       const piece = pieceOf(seed, exchange.sent / PIECE_BYTES).subarray(0, left);
