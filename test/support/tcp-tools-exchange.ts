@@ -86,6 +86,15 @@ export function acceptedExchanges(params: { port: number }): readonly number[] {
   return accepted.get(params.port) ?? [];
 }
 
+/** Stops listening and destroys what is open. */
+export async function closeExchanges(params: { port: number }): Promise<void> {
+  const server = servers.get(params.port);
+  if (server === undefined) throw new Error(`no exchange server on port ${params.port}`);
+  servers.delete(params.port);
+  for (const handle of acceptedExchanges(params)) exchangeOf(handle).socket.destroy();
+  await new Promise<void>((resolve) => server.close(() => resolve()));
+}
+
 /** Waits until both directions have ended, or the connection has. */
 export function exchangeEnd(params: { handle: number }): Promise<ExchangeEnd> {
   return exchangeOf(params.handle).ended;
