@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { findProgram } from '../../bench/processes.ts';
-import { clientOptions, writeServerFiles } from '../../bench/tunnels/ssh.ts';
+import { AUTOSSH_AT_ONCE, clientOptions, writeServerFiles } from '../../bench/tunnels/ssh.ts';
 import { canConnect, inside, type Namespace, type Network } from './namespaces.ts';
 import { Daemon, until } from './process.ts';
 
@@ -31,7 +31,7 @@ export async function startSshTunnel(
   const place = join(directory, 'ssh');
   mkdirSync(place);
   const server = { host: gray.ipv4, port: SERVER_PORT };
-  const config = await writeServerFiles(place, server);
+  const config = await writeServerFiles(place, server, server);
   const sshd = daemon(gray, directory, 'sshd', ['-D', '-e', '-f', config]);
   await until('sshd listens', () => canConnect(red, server.host, server.port));
   const forward = `127.0.0.1:${options.forwardPort}:127.0.0.1:${options.targetPort}`;
@@ -62,7 +62,6 @@ function daemon(
   const start = inside(namespace, path, args);
   return new Daemon(program, start.command, start.args, {
     logFile: join(directory, `${program}.log`),
-    // Tried again at once, however short the last connection was.
-    env: { AUTOSSH_GATETIME: '0', AUTOSSH_POLL: '10' },
+    env: AUTOSSH_AT_ONCE,
   });
 }

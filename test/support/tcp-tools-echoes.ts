@@ -76,10 +76,10 @@ export async function closeEchoes(params: { handle: number }): Promise<void> {
   const { list } = held.get(params.handle)!;
   held.delete(params.handle);
   await Promise.all(
-    list.map(({ socket }) => {
+    list.map(async ({ socket }) => {
       const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
       socket.end();
-      return socket.destroyed ? undefined : closed;
+      if (!socket.destroyed) await closed;
     }),
   );
 }

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
-import type { PeerStatus } from '../../src/node/status.ts';
 import { flowsOf, type Flow } from '../support/namespace-faults.ts';
 import { until } from '../support/process.ts';
 import type { Home, RoutyNode } from '../support/routy.ts';
@@ -221,13 +220,6 @@ export async function untilLanesAgree(ground: Ground, deadlineMs: number): Promi
     },
     { deadlineMs, intervalMs: 50 },
   );
-}
-
-/** The status of the peer of a node that is not meant to have several. */
-export async function peerOf(node: RoutyNode): Promise<PeerStatus> {
-  const { peers } = await node.status();
-  assert.equal(peers.length, 1, `${node.home.name} has ${peers.length} peers`);
-  return peers[0]!;
 }
 
 /** `p50 12 ms, p99 40 ms, most 41 ms` of figures in ms. */
