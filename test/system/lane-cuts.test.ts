@@ -20,7 +20,7 @@ import { systemTest } from './world.ts';
 const BYTES = 1_000_000_000;
 const LINK_MBIT_PER_SECOND = 800;
 /** Until the last cut: slow enough that all of them happen while bytes flow. */
-const PACE_BYTES_PER_SECOND = 10_000_000;
+const PACE_BYTES_PER_SECOND = 8_000_000;
 const RESUMED_MS_MAX = 1_000;
 /** Between two cuts, in ms. */
 const CALM_MS = [300, 700] as const;
