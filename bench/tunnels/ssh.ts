@@ -18,7 +18,7 @@ const CIPHER = 'aes128-gcm@openssh.com';
 const PRIVILEGE_SEPARATION_DIR = '/run/sshd';
 
 /** However short the last connection was; the pause after several is a fraction of the poll time. */
-export const AUTOSSH_AT_ONCE = { AUTOSSH_GATETIME: '0', AUTOSSH_POLL: '10' } as const;
+export const AUTOSSH_AT_ONCE = { AUTOSSH_GATETIME: '0', AUTOSSH_POLL: '1' } as const;
 
 /** OpenSSH's `ssh -R`, with a server of our own on a private port. */
 export const ssh: TunnelKind = {
