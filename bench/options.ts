@@ -80,7 +80,7 @@ export function readOptions(argv: readonly string[]): Options | null {
     rounds: positive('rounds', values.rounds ?? (quick ? '3' : '5')),
     seconds: positive('seconds', values.seconds ?? (quick ? '0.4' : '2')),
     warmUpSeconds: quick ? 1 : 3,
-    roundsBudgetMs: quick ? 55_000 : 30 * 60_000,
+    roundsBudgetMs: quick ? 50_000 : 30 * 60_000,
     idleSteps: streams > 1_000 ? [1_000, streams] : [streams],
     idleSettleMs: quick ? 1_500 : 5_000,
     idleAfterMs: quick ? 8_000 : 60_000,

@@ -90,15 +90,15 @@ test('without faults it carries bytes and half-close both ways', async (t) => {
 
 test('latency delays one direction and not the other', async (t) => {
   const { proxy, client, target } = await ground(t);
-  proxy.setFaults('up', { latencyMs: 80 });
+  proxy.setFaults('up', { latencyMs: 300 });
   const startMs = performance.now();
   client.socket.write('slow');
   await until('it arrives', () => target.text === 'slow');
-  assert.ok(performance.now() - startMs >= 79);
+  assert.ok(performance.now() - startMs >= 299);
   const backMs = performance.now();
   target.socket.write('fast');
   await until('it arrives', () => client.text === 'fast');
-  assert.ok(performance.now() - backMs < 79);
+  assert.ok(performance.now() - backMs < 299);
 });
 
 test('bandwidth is limited for each connection', async (t) => {
@@ -109,7 +109,7 @@ test('bandwidth is limited for each connection', async (t) => {
   for (const { socket } of [client, other]) socket.write(Buffer.alloc(300_000));
   await until('both have arrived', () => target.bytes + otherTarget.bytes === 600_000);
   const ms = performance.now() - startMs;
-  assert.ok(ms >= 270 && ms < 550, `300 kB on each of two connections took ${ms} ms`);
+  assert.ok(ms >= 270 && ms < 590, `300 kB on each of two connections took ${ms} ms`);
 });
 
 test('a stall keeps the bytes of one direction, a heal delivers them', async (t) => {

@@ -78,7 +78,10 @@ export function setPeer(home: Home, peer: PeerSettings): void {
     const at = lines.findIndex((line, index) => index > start && /^address(es)? /.test(line));
     lines[at] = `addresses = ${JSON.stringify(addresses)}`;
   }
-  if (lanes !== undefined) lines.splice(start + 1, 0, `lanes = ${lanes}`);
+  if (lanes !== undefined) {
+    const at = lines.findIndex((line, index) => index > start && line.startsWith('lanes '));
+    lines.splice(at === -1 ? start + 1 : at, at === -1 ? 0 : 1, `lanes = ${lanes}`);
+  }
   writeFileSync(home.config, lines.join('\n'));
 }
 
