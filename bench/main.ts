@@ -7,9 +7,10 @@ import { describeMachine } from './measure.ts';
 import { HELP, type Options, readOptions } from './options.ts';
 import { startScript, stopAll } from './processes.ts';
 import { report } from './report.ts';
+import { measureResume, type ResumeFigures } from './resume.ts';
 import { summarize } from './results.ts';
 import { createSamples } from './samples.ts';
-import { type Bench, ROUNDS, warmUp } from './sections.ts';
+import { type Bench, ROUNDS, type RoundSection, warmUp } from './sections.ts';
 import { bore } from './tunnels/bore.ts';
 import { chisel } from './tunnels/chisel.ts';
 import { direct } from './tunnels/direct.ts';
@@ -23,6 +24,8 @@ const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
 const KINDS: readonly TunnelKind[] = [routy, ssh, direct, rathole, frp, chisel, bore];
 /** Peers that belong to every run: their absence is told. Others are only measured if found. */
 const EXPECTED: readonly TunnelKind[] = [routy, ssh, direct];
+/** Whose connections are cut. */
+const RESUMED: readonly TunnelKind[] = [routy, ssh];
 /** In a quick run the others' idle streams would take too long. */
 const QUICK_IDLE_PEERS = ['routy'];
 const SCRIPT_TIMEOUT_MS = 15_000;
@@ -69,12 +72,15 @@ async function run(options: Options): Promise<number> {
   const idle = options.sections.includes('idle')
     ? await measureIdlePeers(options, kinds, services, problem)
     : new Map<string, IdleFigures>();
+  const resume = options.sections.includes('resume')
+    ? await measureResumes(options, kinds, services, problem)
+    : new Map<string, ResumeFigures>();
 
   const peers = kinds.map(({ name }) => name);
   const notes = Object.fromEntries(kinds.map(({ name, note }) => [name, note]));
   const { seconds } = options;
   const results = summarize({
-    ...{ samples, peers, idle, machine, notes, problems, rounds, seconds },
+    ...{ samples, peers, idle, resume, machine, notes, problems, rounds, seconds },
   });
   console.log(report(results, peers));
   console.log(`\ntook ${Math.round((performance.now() - startedAt) / 1000)} s`);
@@ -112,7 +118,9 @@ async function measureRounds(
     warmUpSeconds: options.warmUpSeconds,
     failed: (peer, what, error) => problem(`${peer}: ${what}: ${messageOf(error)}`),
   };
-  const sections = options.sections.filter((section) => section !== 'idle');
+  const sections = options.sections.filter(
+    (section): section is RoundSection => section !== 'idle' && section !== 'resume',
+  );
   let rounds = 0;
   const tunnels = sections.length === 0 ? [] : await startTunnels(kinds, services, problem);
   if (tunnels.length > 0) await warmUp(bench, tunnels);
@@ -176,6 +184,25 @@ async function measureIdlePeers(
       problem(`${kind.name}: idle streams: ${messageOf(error)}`);
     }
     await tunnel.stop();
+  }
+  return figures;
+}
+
+/** One peer after the other, each with a path of its own. */
+async function measureResumes(
+  options: Options,
+  kinds: readonly TunnelKind[],
+  services: Ports,
+  problem: (text: string) => void,
+): Promise<Map<string, ResumeFigures>> {
+  const figures = new Map<string, ResumeFigures>();
+  for (const kind of kinds.filter((each) => RESUMED.includes(each))) {
+    const own = mkdtempSync(join(dir, `${kind.name}-cut-`));
+    try {
+      figures.set(kind.name, await measureResume(kind, services, own, options.resumeCuts));
+    } catch (error) {
+      problem(`${kind.name}: resume: ${messageOf(error)}`);
+    }
   }
   return figures;
 }

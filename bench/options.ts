@@ -1,6 +1,13 @@
 import { parseArgs } from 'node:util';
 
-export const SECTIONS = ['throughput', 'throughput8', 'connections', 'echo', 'idle'] as const;
+export const SECTIONS = [
+  'throughput',
+  'throughput8',
+  'connections',
+  'echo',
+  'idle',
+  'resume',
+] as const;
 export type Section = (typeof SECTIONS)[number];
 
 export const PEERS = ['routy', 'ssh', 'direct', 'rathole', 'frp', 'chisel', 'bore'] as const;
@@ -23,6 +30,8 @@ export interface Options {
   readonly idleSettleMs: number;
   /** How long after closing the idle streams RSS is read again. */
   readonly idleAfterMs: number;
+  /** How often the path between the nodes is cut. */
+  readonly resumeCuts: number;
 }
 
 export const HELP = `npm run bench -- [options]
@@ -71,10 +80,11 @@ export function readOptions(argv: readonly string[]): Options | null {
     rounds: positive('rounds', values.rounds ?? (quick ? '3' : '5')),
     seconds: positive('seconds', values.seconds ?? (quick ? '0.4' : '2')),
     warmUpSeconds: quick ? 1 : 3,
-    roundsBudgetMs: quick ? 55_000 : 30 * 60_000,
+    roundsBudgetMs: quick ? 50_000 : 30 * 60_000,
     idleSteps: streams > 1_000 ? [1_000, streams] : [streams],
     idleSettleMs: quick ? 1_500 : 5_000,
     idleAfterMs: quick ? 8_000 : 60_000,
+    resumeCuts: quick ? 5 : 50,
   };
 }
 

@@ -1,5 +1,6 @@
 /** Prints results as tables for a terminal. */
 import type { IdleFigures } from './idle.ts';
+import type { ResumeFigures } from './resume.ts';
 import type { Compared, EachWay, Results } from './results.ts';
 
 const LABEL_WIDTH = 34;
@@ -14,6 +15,7 @@ export function report(results: Results, peers: readonly string[]): string {
     '',
     ...comparison(results, peers),
     ...idle(results),
+    ...resume(results),
     '',
     ...targets(results),
     ...(results.problems.length === 0 ? [] : ['', 'Not measured:']),
@@ -70,6 +72,27 @@ function idleRows([peer, figures]: readonly [string, IdleFigures]): string[] {
         `  ${peer.padEnd(8)}${String(streams).padStart(6)} streams: ${bytesPerStream} bytes each, RSS ${rssMB.toFixed(1)} MB (${baseline} before); opened in ${openedInMs} ms`,
     ),
     `  ${peer.padEnd(8)}RSS ${after} MB ${figures.afterMs / 1000} s after closing`,
+  ];
+}
+
+function resume({ resume: figures }: Results): string[] {
+  if (figures === null) return [];
+  return [
+    '',
+    'A busy connection whose path is cut',
+    ...Object.entries(figures).flatMap(resumeRows),
+  ];
+}
+
+function resumeRows([peer, figures]: readonly [string, ResumeFigures]): string[] {
+  const { cuts, connectionsLost, firstByteMs, newConnectionMs, bytesReplayed } = figures;
+  const times = (what: string, { p50, p99, max }: NonNullable<typeof firstByteMs>) =>
+    `  ${peer.padEnd(8)}path back to ${what}: p50 ${p50} ms, p99 ${p99} ms, most ${max} ms`;
+  return [
+    `  ${peer.padEnd(8)}${connectionsLost} connections lost in ${cuts} cuts`,
+    ...(firstByteMs === null ? [] : [times('first byte', firstByteMs)]),
+    ...(newConnectionMs === null ? [] : [times('first byte of a new connection', newConnectionMs)]),
+    ...(bytesReplayed === null ? [] : [`  ${peer.padEnd(8)}${bytesReplayed} bytes replayed`]),
   ];
 }
 

@@ -1,6 +1,7 @@
 /** From samples to the figures that are printed and written as JSON. */
 import type { IdleFigures } from './idle.ts';
 import { type Machine, mean } from './measure.ts';
+import type { ResumeFigures } from './resume.ts';
 import type { Samples } from './samples.ts';
 
 type Figure = number | null;
@@ -40,6 +41,8 @@ export interface Results {
   readonly cpuSecondsPerGB: EachWay & { readonly red: Compared; readonly gray: Compared };
   /** Routy's; MB are 10^6 bytes of both nodes together. Null when it was not measured. */
   readonly idle: (IdleFigures & { readonly peers: Readonly<Record<string, IdleFigures>> }) | null;
+  /** By peer: what becomes of a busy connection when the path is cut. Null when not measured. */
+  readonly resume: Readonly<Record<string, ResumeFigures>> | null;
   readonly targets: readonly Target[];
   readonly machine: Machine;
   /** What each peer is. */
@@ -66,6 +69,7 @@ export interface Measured {
   readonly samples: Samples;
   readonly peers: readonly string[];
   readonly idle: ReadonlyMap<string, IdleFigures>;
+  readonly resume: ReadonlyMap<string, ResumeFigures>;
   readonly machine: Machine;
   readonly notes: Readonly<Record<string, string>>;
   readonly problems: readonly string[];
@@ -79,7 +83,8 @@ export function summarize(measured: Measured): Results {
   return {
     ...figures,
     idle: idleResults(measured.idle),
-    targets: targetsOf(figures, measured.idle.get('routy')),
+    resume: measured.resume.size === 0 ? null : Object.fromEntries(measured.resume),
+    targets: targetsOf(figures, measured.idle.get('routy'), measured.resume.get('routy')),
     machine,
     notes,
     problems,
@@ -90,7 +95,7 @@ export function summarize(measured: Measured): Results {
 
 type Figures = Omit<
   Results,
-  'idle' | 'targets' | 'machine' | 'notes' | 'problems' | 'rounds' | 'seconds'
+  'idle' | 'resume' | 'targets' | 'machine' | 'notes' | 'problems' | 'rounds' | 'seconds'
 >;
 
 function compare({ samples, peers }: Measured): Figures {
@@ -162,17 +167,30 @@ function idleResults(idle: ReadonlyMap<string, IdleFigures>): Results['idle'] {
   return { ...routy, peers: Object.fromEntries([...idle].filter(([peer]) => peer !== 'routy')) };
 }
 
-function targetsOf(figures: Figures, idle: IdleFigures | undefined): Target[] {
+function targetsOf(
+  figures: Figures,
+  idle: IdleFigures | undefined,
+  resume: ResumeFigures | undefined,
+): Target[] {
   const { throughput, connections, echo } = figures;
+  const { routy: echoInBulk, ssh: sshEchoInBulk } = echo.p99DuringBulkUs;
   const after = idle === undefined ? null : rounded(idle.rssAfterMB / idle.rssBaselineMB);
   return [
     target('throughput, ratio to ssh -R', throughput.ratioToSsh, 0.6, true),
     target('connections a second, ratio to ssh -R', connections.ratioToSsh, 5, true),
     target('echo p50, ratio to ssh -R', echo.p50Us.ratioToSsh, 1.3, false),
     target('echo p99 during bulk, ratio to ssh -R', echo.p99DuringBulkUs.ratioToSsh, 1, false),
+    target('echo p99 during bulk, µs', echoInBulk, echoInBulkLimit(sshEchoInBulk), false),
     target('bytes an idle stream, both nodes', idle?.bytesPerStream ?? null, 25_000, false),
     target('RSS after closing, ratio to before', after, 1.2, false),
+    target('connections lost when the path is cut', resume?.connectionsLost ?? null, 0, false),
+    target('p99 from path back to first byte, ms', resume?.firstByteMs?.p99 ?? null, 1000, false),
   ];
+}
+
+/** 5 ms, or half of what ssh takes where that is more. */
+function echoInBulkLimit(sshUs: Figure): number {
+  return Math.max(5_000, (sshUs ?? 0) / 2);
 }
 
 function target(what: string, figure: Figure, limit: number, atLeast: boolean): Target {

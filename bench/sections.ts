@@ -20,6 +20,9 @@ export interface Bench {
   failed(peer: string, what: string, error: unknown): void;
 }
 
+/** The other sections start tunnels of their own. */
+export type RoundSection = Exclude<Section, 'idle' | 'resume'>;
+
 const DIRECTIONS = ['up', 'down'] as const;
 type Direction = (typeof DIRECTIONS)[number];
 
@@ -34,7 +37,7 @@ const SLACK_MS = 20_000;
 const BULK_LEAD_MS = 300;
 
 export const ROUNDS: Readonly<
-  Record<Exclude<Section, 'idle'>, (bench: Bench, tunnels: readonly Tunnel[]) => Promise<void>>
+  Record<RoundSection, (bench: Bench, tunnels: readonly Tunnel[]) => Promise<void>>
 > = {
   throughput: (bench, tunnels) => inTurn(bench, tunnels, 'throughput', (t) => throughput(bench, t)),
   throughput8: (bench, tunnels) =>

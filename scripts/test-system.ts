@@ -14,8 +14,20 @@ import { removeOrphans } from '../test/support/namespaces.ts';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const POSTGRES_BIN = process.env.POSTGRES_BIN ?? '/usr/lib/postgresql/15/bin';
 const TOOLS = [
-  ...['ip', 'tc', 'nft', 'setpriv', 'sysctl', 'socat', 'openssl', `${POSTGRES_BIN}/postgres`],
-  ...[`${POSTGRES_BIN}/initdb`, 'redis-server', 'redis-cli'],
+  ...[
+    'ip',
+    'tc',
+    'nft',
+    'ss',
+    'sshd',
+    'autossh',
+    'setpriv',
+    'sysctl',
+    'socat',
+    'openssl',
+    `${POSTGRES_BIN}/postgres`,
+  ],
+  ...[`${POSTGRES_BIN}/initdb`, `${POSTGRES_BIN}/pgbench`, 'redis-server', 'redis-cli'],
   ...['mariadbd', 'mariadb-install-db', 'mariadb'],
 ];
 /** Longest a single test file may take, in ms. */

@@ -2,7 +2,15 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { freePort, runToEnd, start } from '../processes.ts';
-import { type Ports, type Tunnel, type TunnelKind, whenListening, whenReady } from './tunnel.ts';
+import type { NodeStatus } from '../../src/node/status.ts';
+import {
+  type Detour,
+  type Ports,
+  type Tunnel,
+  type TunnelKind,
+  whenListening,
+  whenReady,
+} from './tunnel.ts';
 
 const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
@@ -17,8 +25,10 @@ export const routy: TunnelKind = {
   start: startRouty,
 };
 
-async function startRouty(services: Ports, dir: string): Promise<Tunnel> {
-  const listen = `127.0.0.1:${await freePort()}`;
+async function startRouty(services: Ports, dir: string, detour?: Detour): Promise<Tunnel> {
+  const address = { host: '127.0.0.1', port: await freePort() };
+  const listen = `${address.host}:${address.port}`;
+  const dialled = (await detour?.(address)) ?? address;
   const ports: Ports = { bulk: await freePort(), echo: await freePort() };
   const place = (site: string) => ['--config', join(dir, site, 'routy.toml')];
   const state = (site: string) => ['--state', join(dir, site, 'state')];
@@ -26,7 +36,7 @@ async function startRouty(services: Ports, dir: string): Promise<Tunnel> {
 
   const invitation = await runCli([
     ...['init', '--site', 'gray', '--node', 'gray1', ...place('gray'), ...state('gray')],
-    ...['--listen', listen, '--advertise', listen, '--invite', 'red'],
+    ...['--listen', listen, '--advertise', `${dialled.host}:${dialled.port}`, '--invite', 'red'],
     ...['--forward', `127.0.0.1:${ports.bulk}=red/bulk`],
     ...['--forward', `127.0.0.1:${ports.echo}=red/echo`],
   ]);
@@ -48,7 +58,21 @@ async function startRouty(services: Ports, dir: string): Promise<Tunnel> {
   }
   const red = startNode('red', place('red'));
   const pids = () => ({ red: [red.pid], gray: [gray.pid] });
-  return whenReady('routy', ports, pids, [red, gray]);
+  const tunnel = await whenReady('routy', ports, pids, [red, gray]);
+  const bytesReplayed = async (): Promise<number | null> => {
+    const sent = await Promise.all([replayedBy(place('red')), replayedBy(place('gray'))]);
+    return sent.includes(null) ? null : (sent as number[]).reduce((sum, bytes) => sum + bytes, 0);
+  };
+  return { ...tunnel, bytesReplayed };
+}
+
+async function replayedBy(place: readonly string[]): Promise<number | null> {
+  const status = JSON.parse(await runCli(['status', '--json', ...place])) as NodeStatus;
+  const figures = status.peers.map(({ session }) => {
+    return (session as { bytesReplayed?: number } | null)?.bytesReplayed;
+  });
+  if (figures.length === 0 || figures.includes(undefined)) return null;
+  return (figures as number[]).reduce((sum, bytes) => sum + bytes, 0);
 }
 
 function runCli(args: readonly string[]): Promise<string> {

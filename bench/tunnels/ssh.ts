@@ -3,11 +3,22 @@ import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { withDescendants } from '../measure.ts';
 import { findProgram, freePort, runToEnd, start } from '../processes.ts';
-import { type Ports, type Tunnel, type TunnelKind, whenListening, whenReady } from './tunnel.ts';
+import {
+  type Detour,
+  type Ports,
+  type TcpAddress,
+  type Tunnel,
+  type TunnelKind,
+  whenListening,
+  whenReady,
+} from './tunnel.ts';
 
 const CIPHER = 'aes128-gcm@openssh.com';
 /** sshd refuses to run as root without it; Debian makes it when the service starts. */
 const PRIVILEGE_SEPARATION_DIR = '/run/sshd';
+
+/** However short the last connection was; the pause after several is a fraction of the poll time. */
+export const AUTOSSH_AT_ONCE = { AUTOSSH_GATETIME: '0', AUTOSSH_POLL: '1' } as const;
 
 /** OpenSSH's `ssh -R`, with a server of our own on a private port. */
 export const ssh: TunnelKind = {
@@ -23,37 +34,53 @@ export const ssh: TunnelKind = {
   start: startSsh,
 };
 
-async function startSsh(services: Ports, dir: string): Promise<Tunnel> {
+async function startSsh(services: Ports, dir: string, detour?: Detour): Promise<Tunnel> {
   const serverPort = await freePort();
   const ports: Ports = { bulk: await freePort(), echo: await freePort() };
-  const config = await writeServerFiles(dir, serverPort);
+  const server = { host: '127.0.0.1', port: serverPort };
+  const dialled = (await detour?.(server)) ?? server;
+  const config = await writeServerFiles(dir, server, dialled);
   const sshd = start('sshd', findProgram('sshd')!, ['-D', '-e', '-f', config]);
   await whenListening(`127.0.0.1:${serverPort}`, sshd);
   const forwards = (['bulk', 'echo'] as const).flatMap((name) => [
     '-R',
     `127.0.0.1:${ports[name]}:127.0.0.1:${services[name]}`,
   ]);
-  const client = start('ssh', findProgram('ssh')!, [
-    ...clientOptions(dir, serverPort),
-    ...forwards,
-    '127.0.0.1',
-  ]);
-  const pids = () => ({ red: [client.pid], gray: withDescendants(sshd.pid) });
+  const args = [...clientOptions(dir, dialled), ...forwards, dialled.host];
+  const client =
+    detour === undefined ? start('ssh', findProgram('ssh')!, args) : startAutossh(args);
+  const pids = () => ({ red: withDescendants(client.pid), gray: withDescendants(sshd.pid) });
   // The client first: sshd's process for the connection ends with it.
   return whenReady('ssh', ports, pids, [client, sshd]);
 }
 
-async function writeServerFiles(dir: string, port: number): Promise<string> {
+/** ssh that is started again, at once, whenever it ends; it notices a dead connection in 3 s. */
+function startAutossh(args: readonly string[]) {
+  const keepAlive = ['-o', 'ServerAliveInterval=1', '-o', 'ServerAliveCountMax=3'];
+  const program = findProgram('autossh');
+  if (program === null) throw new Error('autossh not found; on Debian: apt-get install autossh');
+  return start('autossh', program, ['-M', '0', ...keepAlive, ...args], AUTOSSH_AT_ONCE);
+}
+
+/**
+ * Writes keys and configuration of a server and its one client, which knows it by the address it
+ * dials; gives sshd's configuration file.
+ */
+export async function writeServerFiles(
+  dir: string,
+  { host, port }: TcpAddress,
+  dialled: TcpAddress,
+): Promise<string> {
   if (process.getuid?.() === 0) mkdirSync(PRIVILEGE_SEPARATION_DIR, { recursive: true });
   const keygen = findProgram('ssh-keygen')!;
   for (const name of ['host_key', 'user_key'])
     await runToEnd('ssh-keygen', keygen, ['-q', '-t', 'ed25519', '-N', '', '-f', join(dir, name)]);
   writeFileSync(join(dir, 'authorized_keys'), readFileSync(join(dir, 'user_key.pub')));
   const hostKey = readFileSync(join(dir, 'host_key.pub'), 'utf8');
-  writeFileSync(join(dir, 'known_hosts'), `[127.0.0.1]:${port} ${hostKey}`);
+  writeFileSync(join(dir, 'known_hosts'), `[${dialled.host}]:${dialled.port} ${hostKey}`);
   const lines = [
     `Port ${port}`,
-    'ListenAddress 127.0.0.1',
+    `ListenAddress ${host}`,
     `HostKey ${join(dir, 'host_key')}`,
     `AuthorizedKeysFile ${join(dir, 'authorized_keys')}`,
     'PidFile none',
@@ -71,7 +98,8 @@ async function writeServerFiles(dir: string, port: number): Promise<string> {
   return config;
 }
 
-function clientOptions(dir: string, port: number): string[] {
+/** What an ssh client needs to come in; forwards and the host have to be added. */
+export function clientOptions(dir: string, { port }: TcpAddress): string[] {
   const options = [
     'BatchMode=yes',
     'IdentitiesOnly=yes',

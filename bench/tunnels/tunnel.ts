@@ -19,7 +19,17 @@ export interface Tunnel {
   failure(): string | null;
   /** Ends its processes; those still there are ended by the bench. */
   stop(): Promise<void>;
+  /** Bytes sent a second time so far by both nodes; null when the tunnel does not tell. */
+  bytesReplayed?(): Promise<number | null>;
 }
+
+export interface TcpAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Stands between the nodes of a tunnel: where to dial instead of an address. */
+export type Detour = (address: TcpAddress) => Promise<TcpAddress>;
 
 /** How one peer of the comparison is found and started. */
 export interface TunnelKind {
@@ -28,8 +38,11 @@ export interface TunnelKind {
   readonly note: string;
   /** Why it cannot be measured here, or null. */
   missing(): string | null;
-  /** `dir` is an empty directory of its own that the bench removes. */
-  start(services: Ports, dir: string): Promise<Tunnel>;
+  /**
+   * `dir` is an empty directory of its own that the bench removes. With a detour the connection
+   * between the nodes will fail and has to be kept up.
+   */
+  start(services: Ports, dir: string, detour?: Detour): Promise<Tunnel>;
 }
 
 const READY_TIMEOUT_MS = 15_000;

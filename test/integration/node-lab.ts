@@ -5,7 +5,7 @@ import { parseConfig } from '../../src/config/load.ts';
 import { type RunningNode, startNode } from '../../src/node/node.ts';
 import type { ForwardStatus, PeerStatus } from '../../src/node/status.ts';
 import { createLog, type Log } from '../../src/observe/log.ts';
-import { createMetrics } from '../../src/observe/metrics.ts';
+import { createMetrics, type Metrics } from '../../src/observe/metrics.ts';
 import { type TestCa, testCa, testCredentials } from '../support/certificates.ts';
 import { until } from './node-support.ts';
 
@@ -21,18 +21,21 @@ export class LabNode {
   readonly name: string;
   readonly lines: readonly LogLine[];
   readonly running: RunningNode;
+  readonly metrics: Metrics;
   readonly #log: Log;
   readonly #toml: { text: string };
 
   private constructor(parts: {
     name: string;
     running: RunningNode;
+    metrics: Metrics;
     log: Log;
     lines: readonly LogLine[];
     toml: { text: string };
   }) {
     this.name = parts.name;
     this.running = parts.running;
+    this.metrics = parts.metrics;
     this.lines = parts.lines;
     this.#log = parts.log;
     this.#toml = parts.toml;
@@ -48,16 +51,17 @@ export class LabNode {
     });
     const toml = { text };
     const head = `[node]\nname = "${node}"\nsite = "${site}"\nstate = "/nonexistent"\n`;
+    const metrics = createMetrics();
     const load = () => parseConfig(`${head}drain_timeout = "${drain}"\n${toml.text}`);
     const running = await startNode({
       config: load(),
       credentials,
       version: '0.0.0',
       log,
-      metrics: createMetrics(),
+      metrics,
       loadConfig: async () => load(),
     });
-    return new LabNode({ name: `${site}/${node}`, running, log, lines, toml });
+    return new LabNode({ name: `${site}/${node}`, running, metrics, log, lines, toml });
   }
 
   /** Where other nodes dial this one. */

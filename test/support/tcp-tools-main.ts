@@ -1,4 +1,6 @@
 import * as clients from './tcp-tools-clients.ts';
+import * as echoes from './tcp-tools-echoes.ts';
+import * as exchange from './tcp-tools-exchange.ts';
 import * as intruders from './tcp-tools-intruders.ts';
 import * as readers from './tcp-tools-readers.ts';
 import * as servers from './tcp-tools-servers.ts';
@@ -7,7 +9,7 @@ import * as servers from './tcp-tools-servers.ts';
  * A process that stands in one namespace and does there what the test asks over node's IPC
  * channel: one process for all servers and clients, because starting one takes half a second.
  */
-const methods = { ...clients, ...intruders, ...readers, ...servers };
+const methods = { ...clients, ...echoes, ...exchange, ...intruders, ...readers, ...servers };
 
 export type Methods = typeof methods;
 
