@@ -166,7 +166,7 @@ test('a budget that is used up pauses every writer of every session at once', ()
   assert.ok(one.session.write(one.nowMs, writing, new Uint8Array(999)));
   assert.deepEqual(told, []);
   assert.ok(!one.session.write(one.nowMs, writing, new Uint8Array(1)));
-  assert.deepEqual(told.sort(), ['one', 'two']);
+  assert.deepEqual(told.sort(byName), ['one', 'two']);
   assert.ok(!one.session.mayWrite(one.nowMs, others[0]!));
   one.sent();
   one.feed(frame((writer) => writer.credit(writing, 10_000_000, 1_000, 0)));
@@ -175,7 +175,7 @@ test('a budget that is used up pauses every writer of every session at once', ()
   assert.deepEqual(two.kinds(), ['writable']);
   two.session.close(two.nowMs, 'normal', 'done');
   assert.ok(!one.session.write(one.nowMs, writing, new Uint8Array(1_000)));
-  assert.deepEqual(told.sort(), ['one', 'one', 'two'], 'a closed session is told nothing');
+  assert.deepEqual(told.sort(byName), ['one', 'one', 'two'], 'a closed session is told nothing');
 });
 
 test('a paused stream that goes leaves no timer', () => {
@@ -197,3 +197,7 @@ test('a peer that asks faster than it reads the answers is closed', () => {
   assert.equal(closed.code, 'overload');
   assert.equal(closed.reason, 'the peer asks faster than it reads the answers');
 });
+
+function byName(one: string, other: string): number {
+  return one.localeCompare(other);
+}
