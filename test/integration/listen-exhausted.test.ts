@@ -15,7 +15,7 @@ const CHILD = fileURLToPath(new URL('../support/lane-pair-emfile.ts', import.met
 const FILES_MAX = 64;
 
 describe('a listener does not die', { timeout: 60_000 }, () => {
-  test('of a process without free descriptors; dialling there says what is missing', async () => {
+  test('of a process without free descriptors; dialling there says what is missing', async (t) => {
     const ca = await testCa();
     const red = await testCredentials(ca, { site: 'red' });
     const gray = await testCredentials(ca, { site: 'gray' });
@@ -27,6 +27,7 @@ describe('a listener does not die', { timeout: 60_000 }, () => {
         env: { ...process.env, CREDENTIALS: JSON.stringify(gray) },
       },
     );
+    t.after(() => child.kill('SIGKILL'));
     const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
     const line = async () => String((await lines.next()).value);
     const ask = async (command: string) => {
