@@ -3,6 +3,10 @@ import type { Identity } from '../base/identity.ts';
 
 export type { TlsCredentials } from '../base/credentials.ts';
 
+export const LANE_EXPORTER_LABEL = 'EXPORTER-routy-lane';
+
+export const LANE_EXPORTER_BYTES = 32;
+
 export interface LaneHandlers {
   /** Decrypted bytes, in order, any size. The view is the receiver's to keep. */
   onData(chunk: Uint8Array): void;
@@ -26,6 +30,12 @@ export interface Lane {
   readonly localAddress: string;
   /** For people: `TLSv1.3 TLS_AES_128_GCM_SHA256`. */
   readonly security: string;
+  /**
+   * 32 bytes that both ends know and nobody else, another value for every lane: the TLS exporter
+   * (RFC 8446 §7.5) with {@link LANE_EXPORTER_LABEL} and no context. A proof over them cannot be
+   * carried from one lane to another.
+   */
+  readonly exporter: Uint8Array;
   /** Bytes accepted by `write` that the operating system has not taken yet. */
   readonly queuedBytes: number;
   /** Sets the handlers and starts reading. Called exactly once. */

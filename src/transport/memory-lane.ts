@@ -1,8 +1,12 @@
+import { createHash } from 'node:crypto';
 import { invariant, RoutyError } from '../base/errors.ts';
 import type { Identity } from '../base/identity.ts';
 import type { Lane, LaneHandlers } from './lane.ts';
 import { type LaneFaults, MemoryLink } from './memory-link.ts';
 import { realTimers, type Timers } from './timers.ts';
+
+/** Lanes made so far by this process, so that each has an exporter of its own. */
+let lanesMade = 0;
 
 /** Bytes queued above which `write` returns false. */
 const HIGH_WATER_BYTES = 256 * 1024;
@@ -44,8 +48,11 @@ export function memoryLanes(options: MemoryLanesOptions): MemoryLanes {
   const { dialler, listener, faults = {}, timers = realTimers } = options;
   const toListener = new MemoryLink(timers, faults);
   const toDialler = new MemoryLink(timers, faults);
-  const dialled = new MemoryLane('dialled', listener, toListener, toDialler, timers);
-  const accepted = new MemoryLane('accepted', dialler, toDialler, toListener, timers);
+  lanesMade += 1;
+  const exporter = createHash('sha256').update(`memory lane ${lanesMade}`).digest();
+  const common = { exporter, timers };
+  const dialled = new MemoryLane('dialled', listener, toListener, toDialler, common);
+  const accepted = new MemoryLane('accepted', dialler, toDialler, toListener, common);
   const pick = (direction: LaneDirection = 'both') => [
     ...(direction === 'to-dialler' ? [] : [toListener]),
     ...(direction === 'to-listener' ? [] : [toDialler]),
@@ -75,6 +82,7 @@ class MemoryLane implements Lane {
   readonly remoteAddress: string;
   readonly localAddress: string;
   readonly security = 'none (memory)';
+  readonly exporter: Uint8Array;
   readonly #out: MemoryLink;
   readonly #in: MemoryLink;
   readonly #timers: Timers;
@@ -94,7 +102,7 @@ class MemoryLane implements Lane {
     peer: Identity,
     out: MemoryLink,
     into: MemoryLink,
-    timers: Timers,
+    common: { readonly exporter: Uint8Array; readonly timers: Timers },
   ) {
     this.direction = direction;
     this.peer = peer;
@@ -104,7 +112,8 @@ class MemoryLane implements Lane {
     this.remoteAddress = remote;
     this.#out = out;
     this.#in = into;
-    this.#timers = timers;
+    this.exporter = common.exporter;
+    this.#timers = common.timers;
     out.attachSender({
       onEmpty: () => this.#handleEmpty(),
       onEnded: () => this.#handleSentAll(),

@@ -3,13 +3,16 @@ import { formatHostPort } from '../base/address.ts';
 import { invariant, RoutyError } from '../base/errors.ts';
 import type { Identity } from '../base/identity.ts';
 import { laneFailure } from './failures.ts';
-import type { Lane, LaneHandlers } from './lane.ts';
+import { LANE_EXPORTER_BYTES, LANE_EXPORTER_LABEL, type Lane, type LaneHandlers } from './lane.ts';
 
 /** Bytes queued in the process above which `write` returns false. */
 export const LANE_HIGH_WATER_BYTES = 64 * 1024;
 
 /** How long `end` waits for the queue to leave and the peer to end too, in ms. */
 export const LANE_LINGER_MS = 10_000;
+
+/** In TLS 1.3 an empty context and none give the same bytes. */
+const NO_CONTEXT = Buffer.alloc(0);
 
 export interface TlsLaneOptions {
   readonly peer: Identity;
@@ -32,6 +35,7 @@ export class TlsLane implements Lane {
   readonly remoteAddress: string;
   readonly localAddress: string;
   readonly security: string;
+  readonly exporter: Uint8Array;
   readonly #socket: TLSSocket;
   readonly #highWaterBytes: number;
   readonly #lingerMs: number;
@@ -52,6 +56,12 @@ export class TlsLane implements Lane {
     this.remoteAddress = endpoint(socket.remoteAddress, socket.remotePort);
     this.localAddress = endpoint(socket.localAddress, socket.localPort);
     this.security = `${socket.getProtocol()} ${socket.getCipher().standardName}`;
+    // Now, as the handle that knows it may be gone later.
+    this.exporter = socket.exportKeyingMaterial(
+      LANE_EXPORTER_BYTES,
+      LANE_EXPORTER_LABEL,
+      NO_CONTEXT,
+    );
     this.#socket = socket;
     this.#highWaterBytes = options.highWaterBytes ?? LANE_HIGH_WATER_BYTES;
     this.#lingerMs = options.lingerMs ?? LANE_LINGER_MS;

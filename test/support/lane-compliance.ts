@@ -31,6 +31,20 @@ export function laneCompliance(name: string, makePair: () => Promise<LanePair>):
       assert.notEqual(dialled.security, '');
     });
 
+    pairTest('both ends know the same 32 bytes, and another lane has others', async (pair) => {
+      const other = await makePair();
+      try {
+        assert.equal(pair.dialled.exporter.length, 32);
+        assert.deepEqual([...pair.dialled.exporter], [...pair.accepted.exporter]);
+        assert.deepEqual([...other.dialled.exporter], [...other.accepted.exporter]);
+        assert.notDeepEqual([...pair.dialled.exporter], [...other.dialled.exporter]);
+        pair.dialled.destroy();
+        assert.equal(pair.dialled.exporter.length, 32);
+      } finally {
+        await other.close();
+      }
+    });
+
     pairTest('carries bytes both ways in order, whatever the sizes', async (pair) => {
       const there = bind(pair.accepted);
       const back = bind(pair.dialled);
