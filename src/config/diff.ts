@@ -1,4 +1,4 @@
-import { formatAddress } from '../base/address.ts';
+import { formatAddress, type TcpAddress } from '../base/address.ts';
 import { formatDuration } from '../base/units.ts';
 import type { Config, ForwardConfig, PeerConfig, ServiceConfig } from './types.ts';
 
@@ -35,6 +35,7 @@ export function diffConfigs(before: Config, after: Config): ConfigDiff {
     forwards,
     peers,
     live: [
+      ...listenLines(before.listen?.address, after.listen?.address),
       ...describe('service', services, serviceKey),
       ...describe('forward', forwards, forwardKey),
       ...describe('peer', peers, peerName),
@@ -42,6 +43,14 @@ export function diffConfigs(before: Config, after: Config): ConfigDiff {
     ],
     restartRequired: restartKeys(before, after),
   };
+}
+
+function listenLines(before: TcpAddress | undefined, after: TcpAddress | undefined): string[] {
+  const [from, to] = [before, after].map((address) => address && formatAddress(address));
+  if (from === to) return [];
+  if (from === undefined) return [`listen ${to}: added`];
+  if (to === undefined) return [`listen ${from}: removed`];
+  return [`listen.address: ${from} to ${to}`];
 }
 
 function liveValues(before: Config, after: Config): string[] {
@@ -62,7 +71,6 @@ const RESTART_KEYS: readonly Key[] = [
   ['node.name', (config) => config.node.name],
   ['node.site', (config) => config.node.site],
   ['node.state', (config) => config.node.state],
-  ['listen.address', (config) => config.listen && formatAddress(config.listen.address)],
   ['fabric.heartbeat_interval', (config) => config.fabric.heartbeatIntervalMs],
   ['fabric.heartbeat_misses', (config) => config.fabric.heartbeatMisses],
   ['fabric.resume_time', (config) => config.fabric.resumeTimeMs],

@@ -90,7 +90,7 @@ export function completeConfig(draft: Draft): Config | undefined {
 function peerOf(value: unknown): PeerConfig | undefined {
   const peer = read(peerSchema, value);
   const addresses = peer?.addresses ?? (peer?.address && [peer.address]);
-  return addresses && { addresses, via: peer?.via };
+  return peer && addresses && { addresses, via: peer.via, lanes: peer.lanes };
 }
 
 function serviceOf(value: unknown, name: string): ServiceConfig | undefined {

@@ -148,9 +148,10 @@ const heartbeatTimes: Rule = (document, draft) => {
   if (draft.fabric === undefined) return [];
   const { heartbeatIntervalMs, heartbeatMisses, resumeTimeMs } = draft.fabric;
   const deadAfterMs = heartbeatIntervalMs * heartbeatMisses;
-  if (resumeTimeMs === 0 || deadAfterMs <= resumeTimeMs) return [];
-  const message = `a dead lane is noticed after heartbeat_interval x heartbeat_misses = ${formatDuration(deadAfterMs)}, later than resume_time ${formatDuration(resumeTimeMs)}`;
-  const hint = 'the other end may have given the session up by then; raise resume_time';
+  // Both count from the last byte heard, so what is left for dialling anew is the difference.
+  if (resumeTimeMs === 0 || deadAfterMs < resumeTimeMs) return [];
+  const message = `a lane that falls silent is given up after heartbeat_interval x heartbeat_misses = ${formatDuration(deadAfterMs)}, when resume_time ${formatDuration(resumeTimeMs)} is already over`;
+  const hint = 'its streams would be reset before another lane is dialled; raise resume_time';
   const problem = { message, hint, severity: 'warning' } as const;
   return [document.atKey(['fabric', 'resume_time'], problem)];
 };

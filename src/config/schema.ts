@@ -1,6 +1,6 @@
 import * as z from 'zod';
-import { isName } from '../base/identity.ts';
 import { parseTcpAddress } from '../base/address.ts';
+import { isName } from '../base/identity.ts';
 import { parseDuration } from '../base/units.ts';
 import {
   address,
@@ -82,6 +82,14 @@ export const peerSchema = z.strictObject({
     },
     readProxy,
   ).optional(),
+  lanes: count({
+    class: 'local',
+    description:
+      'Lanes kept up to the peer at the same time. With more than one, streams go on at once when a lane is lost.',
+    min: 1,
+    max: 16,
+    initial: 2,
+  }),
 });
 
 export const serviceSchema = z.strictObject({
@@ -168,7 +176,8 @@ export const fabricSchema = z.strictObject({
   }),
   resume_time: duration({
     class: 'shared',
-    description: 'How long a session without a lane keeps its streams.',
+    description:
+      'How long a session without a lane keeps its streams, counted from the last byte heard of the peer. "0s": they are reset as soon as the last lane is lost.',
     min: '0s',
     max: '24h',
     initial: '60s',

@@ -22,10 +22,12 @@ export interface Config {
 }
 
 export interface PeerConfig {
-  /** Tried in order, one dialled lane at a time: `address = "h:p"` or `addresses = [...]`. */
+  /** Tried in order by each lane that is dialled: `address = "h:p"` or `addresses = [...]`. */
   readonly addresses: readonly TcpAddress[];
   /** `http://[user:pass@]host:port` or `socks5://[user:pass@]host:port`. */
   readonly via: string | undefined;
+  /** Lanes kept up at the same time, 1 to 16. */
+  readonly lanes: number;
 }
 
 export interface ServiceConfig {
@@ -49,6 +51,7 @@ export interface ForwardConfig {
 export interface FabricSettings {
   readonly heartbeatIntervalMs: number;
   readonly heartbeatMisses: number;
+  /** Counted from the last byte heard; 0 ends a session with its last lane. */
   readonly resumeTimeMs: number;
 }
 

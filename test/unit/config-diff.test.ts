@@ -87,11 +87,34 @@ test('another way to a peer is another peer, and its password stays out of the w
   assert.deepEqual(changes.live, ['peer gray:7443: added', 'peer gray:7443: removed']);
 });
 
+test('other lanes change a peer in place', () => {
+  const changes = diff(['"gray:7443"', '"gray:7443"\nlanes = 4']);
+  assert.deepEqual(changes.live, ['peer gray:7443: changed lanes']);
+  assert.deepEqual(changes.restartRequired, []);
+  const { added, removed, changed } = changes.peers;
+  assert.deepEqual([added, removed], [[], []]);
+  assert.deepEqual(
+    changed.map(({ before, after }) => [before.lanes, after.lanes]),
+    [[2, 4]],
+  );
+  const moved = diff(['"gray:7443"', '"gray:7444"\nlanes = 4']);
+  assert.equal(moved.peers.changed.length, 0);
+});
+
+test('the address for lanes moves, goes and comes', () => {
+  const table = '[listen]\naddress = "127.0.0.1:7443"\n';
+  const moved = diff(['127.0.0.1:7443', '0.0.0.0:7444']);
+  assert.deepEqual(moved.live, ['listen.address: 127.0.0.1:7443 to 0.0.0.0:7444']);
+  assert.deepEqual(moved.restartRequired, []);
+  assert.deepEqual(diff([table, '']).live, ['listen 127.0.0.1:7443: removed']);
+  const without = parseConfig(BASE.replace(table, ''));
+  assert.deepEqual(diffConfigs(without, parseConfig(BASE)).live, ['listen 127.0.0.1:7443: added']);
+});
+
 test('the rest needs a restart, each key by its name in the file', () => {
   const changes = diff(
     ['name = "red1"', 'name = "red2"'],
     ['site = "red"', 'site = "blue"\nstate = "/srv/routy"'],
-    ['[listen]\naddress = "127.0.0.1:7443"\n', ''],
     [
       'heartbeat_interval = "5s"',
       'heartbeat_interval = "1s"\nheartbeat_misses = 4\nresume_time = "2m"',
@@ -113,7 +136,6 @@ streams = 5`,
     'node.name',
     'node.site',
     'node.state',
-    'listen.address',
     'fabric.heartbeat_interval',
     'fabric.heartbeat_misses',
     'fabric.resume_time',

@@ -36,6 +36,7 @@ test('every key is read', () => {
     [[peer]]
     address = "gray.example:7443"
     via = "http://user:secret@proxy.example:3128"
+    lanes = 16
     [[peer]]
     addresses = ["10.0.0.1:7443", "[fd00::1]:7443"]
     [service.postgres]
@@ -78,6 +79,7 @@ test('every key is read', () => {
     {
       addresses: [{ kind: 'tcp', host: 'gray.example', port: 7443 }],
       via: 'http://user:secret@proxy.example:3128',
+      lanes: 16,
     },
     {
       addresses: [
@@ -85,6 +87,7 @@ test('every key is read', () => {
         { kind: 'tcp', host: 'fd00::1', port: 7443 },
       ],
       via: undefined,
+      lanes: 2,
     },
   ]);
   assert.deepEqual(
@@ -307,9 +310,28 @@ heartbeat_interval = "30s"
     [
       '1:2 warning: session_buffer 256MiB is larger than process_buffer 128MiB and can never be used up',
       '2:1 error: stream_window 512MiB is larger than session_buffer 256MiB',
-      '4:2 warning: a dead lane is noticed after heartbeat_interval x heartbeat_misses = 90s, later than resume_time 60s',
+      '4:2 warning: a lane that falls silent is given up after heartbeat_interval x heartbeat_misses = 90s, when resume_time 60s is already over',
     ],
   );
+});
+
+test('resume_time counts from the last byte heard: it must leave time to dial after a silence', () => {
+  const times = (resume: string) => messages(`[fabric]\nresume_time = "${resume}"\n`);
+  assert.deepEqual(times('16s'), []);
+  assert.equal(times('15s').length, 1);
+  assert.match(times('15s')[0]!, /= 15s, when resume_time 15s is already over/);
+  // Streams are not to outlive their lane at all.
+  assert.deepEqual(times('0s'), []);
+});
+
+test('a peer has 1 to 16 lanes', () => {
+  const lanes = (value: string) => messages(`[[peer]]\naddress = "a:1"\nlanes = ${value}\n`);
+  for (const fine of ['1', '2', '16']) assert.deepEqual(lanes(fine), []);
+  const expected = '3:9 error: "lanes" in [[peer]]: expected a whole number from 1 to 16, got';
+  for (const wrong of ['0', '17', '-1', '1.5']) {
+    assert.deepEqual(lanes(wrong), [`${expected} the number ${wrong}`]);
+  }
+  assert.deepEqual(lanes('"2"'), [`${expected} the string "2"`]);
 });
 
 test('warnings alone leave a config', () => {
