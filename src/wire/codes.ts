@@ -14,6 +14,12 @@ export const LANE_CODES = {
   overload: 11,
   'lane-lost': 12,
   internal: 13,
+  /** The proof is for a session the acceptor does not hold. */
+  'unknown-session': 14,
+  /** Ends one lane; the session goes on. */
+  'lane-done': 15,
+  /** No lane came back in time. Never sent: there is no lane to send it on. */
+  'resume-timeout': 16,
 } as const;
 
 export type LaneCode = keyof typeof LANE_CODES;
@@ -32,6 +38,8 @@ export const STREAM_CODES = {
   'connection-reset': 9,
   'session-lost': 10,
   internal: 11,
+  /** A RESUME record and this side's own counts of the stream exclude each other. */
+  'resume-mismatch': 12,
 } as const;
 
 export type StreamCode = keyof typeof STREAM_CODES;

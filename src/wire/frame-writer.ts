@@ -49,6 +49,12 @@ export class FrameWriter {
     this.#u64(sentUs);
   }
 
+  /** A frame of records (see `resume.ts`); `payload` is copied. */
+  resume(flags: number, payload: Uint8Array): void {
+    this.#header(FrameType.RESUME, flags, payload.length, 0, 0);
+    this.#bytes(payload);
+  }
+
   goaway(): void {
     this.#header(FrameType.GOAWAY, 0, 0, 0, 0);
   }
@@ -131,7 +137,7 @@ export class FrameWriter {
 }
 
 /** Writes an integer of 0..2^53-1 as u64, big endian. */
-function writeU64(view: DataView, at: number, value: number): void {
+export function writeU64(view: DataView, at: number, value: number): void {
   view.setUint32(at, Math.floor(value / 0x1_0000_0000));
   view.setUint32(at + 4, value >>> 0);
 }

@@ -25,7 +25,7 @@ export const FrameType = {
   PING: 0x03,
   /** Offset: the PING's. Payload: u64 the PING's clock, u64 clock on receipt, u64 clock on sending. */
   PONG: 0x04,
-  /** Payload: JSON array, the complete list of services the receiver may open. */
+  /** Offset: rises with every list. Payload: JSON array, all services the receiver may open. */
   OFFERS: 0x05,
   /** The sender takes no new streams. Payload: empty. */
   GOAWAY: 0x06,
@@ -43,7 +43,7 @@ export const FrameType = {
   CREDIT: 0x15,
   /** Reserved: unreliable datagrams. */
   DATAGRAM: 0x20,
-  /** Reserved: stream offsets after a lane was replaced. */
+  /** Payload: records of what the sender knows, after it lost a lane (see `resume.ts`). */
   RESUME: 0x21,
   /** Reserved: services of other sites reachable through the sender. */
   ROUTES: 0x22,
@@ -53,6 +53,9 @@ export type FrameType = (typeof FrameType)[keyof typeof FrameType];
 
 /** Flag of CREDIT: everything up to the sender's FIN was delivered, the FIN included. */
 export const FLAG_FIN_DELIVERED = 0x01;
+
+/** Flag of RESUME: the set of records ends with this frame. */
+export const FLAG_RESUME_LAST = 0x01;
 
 interface FrameRule {
   readonly name: string;
@@ -81,6 +84,7 @@ export const FRAME_RULES: ReadonlyMap<number, FrameRule> = new Map([
   [FrameType.FIN, rule('FIN', true, 0, 0)],
   [FrameType.RESET, rule('RESET', true, 2, 1024)],
   [FrameType.CREDIT, rule('CREDIT', true, 8, 8, FLAG_FIN_DELIVERED)],
+  [FrameType.RESUME, rule('RESUME', false, 0, PAYLOAD_BYTES_MAX, FLAG_RESUME_LAST)],
 ]);
 
 /** `DATA`, or `0x7f` for a type without a name. */

@@ -16,13 +16,27 @@ export interface Hello {
   readonly software: string;
   /** 32 hex digits, random per process start. */
   readonly instance: string;
-  readonly session: { readonly id: string; readonly epoch: number };
+  readonly session: HelloSession;
   /** Values that must be equal on both ends, as people write them. */
   readonly settings: Readonly<Record<string, string>>;
   /** Bytes the peer may send on a stream it opens before it is accepted. */
   readonly initialWindow: number;
   /** Wall clock on sending, µs since 1970. */
   readonly clockUs: number;
+}
+
+/** Which session a lane belongs to, and what shows that it may. */
+export interface HelloSession {
+  /** 32 hex digits, random, drawn by the dialler. */
+  readonly id: string;
+  /** Number of the lane in its session, from 1 on. */
+  readonly epoch: number;
+  /** 64 hex digits, random, drawn by the acceptor: in its answer to the session's first lane. */
+  readonly secret?: string;
+  /** 64 hex digits: on every further lane, shows that its sender knows the secret. */
+  readonly proof?: string;
+  /** Id of the session the dialler gave up for this one. */
+  readonly replaces?: string;
 }
 
 /** OPEN's payload. */
@@ -47,13 +61,13 @@ export interface AcceptPayload {
 }
 
 const HEX32 = /^[0-9a-f]{32}$/;
+const HEX64 = /^[0-9a-f]{64}$/;
 /** Texts of the peer reach logs and terminals, where control characters do harm. */
 const CONTROL = /\p{Cc}/u;
 const INITIAL_WINDOW_MAX = 1024 * 1024;
 
 export function parseHello(payload: Uint8Array): Hello {
   const json = parseObject(payload, 'HELLO');
-  const session = asObject(json.session, 'HELLO session');
   const hello: Hello = {
     versions: numberList(json.versions, 'HELLO versions'),
     capabilities: textList(json.capabilities, 'HELLO capabilities'),
@@ -62,15 +76,24 @@ export function parseHello(payload: Uint8Array): Hello {
     node: name(json.node, 'HELLO node'),
     software: text(json.software, 'HELLO software', 100),
     instance: hex32(json.instance, 'HELLO instance'),
-    session: {
-      id: hex32(session.id, 'HELLO session id'),
-      epoch: integer(session.epoch, 'HELLO epoch', 1, OFFSET_MAX),
-    },
+    session: helloSession(json.session),
     settings: textRecord(json.settings, 'HELLO settings'),
     initialWindow: integer(json.initialWindow, 'HELLO initialWindow', 0, INITIAL_WINDOW_MAX),
     clockUs: integer(json.clockUs, 'HELLO clockUs', 0, OFFSET_MAX),
   };
   return hello;
+}
+
+function helloSession(value: unknown): HelloSession {
+  const json = asObject(value, 'HELLO session');
+  const { secret, proof, replaces } = json;
+  return {
+    id: hex32(json.id, 'HELLO session id'),
+    epoch: integer(json.epoch, 'HELLO epoch', 1, OFFSET_MAX),
+    ...(secret !== undefined && { secret: hex64(secret, 'HELLO session secret') }),
+    ...(proof !== undefined && { proof: hex64(proof, 'HELLO session proof') }),
+    ...(replaces !== undefined && { replaces: hex32(replaces, 'HELLO session replaces') }),
+  };
 }
 
 export function parseOpen(payload: Uint8Array): OpenPayload {
@@ -113,7 +136,12 @@ export function parseClose(payload: Uint8Array): { code: LaneCode; reason: strin
 /** The `index`th u64 of a payload of numbers; refuses one beyond 2^53-1. */
 export function parseNumber(payload: Uint8Array, index: number): number {
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
-  const value = readU64(view, 8 * index);
+  return numberAt(view, 8 * index);
+}
+
+/** The u64 at a byte position; refuses one beyond 2^53-1. */
+export function numberAt(view: DataView, at: number): number {
+  const value = readU64(view, at);
   if (value > OFFSET_MAX) throw new ProtocolError('frame-payload', 'a number beyond 2^53');
   return value;
 }
@@ -155,6 +183,11 @@ function name(value: unknown, what: string): string {
 
 function hex32(value: unknown, what: string): string {
   if (typeof value !== 'string' || !HEX32.test(value)) throw bad(what, 'is not 32 hex digits');
+  return value;
+}
+
+function hex64(value: unknown, what: string): string {
+  if (typeof value !== 'string' || !HEX64.test(value)) throw bad(what, 'is not 64 hex digits');
   return value;
 }
 

@@ -26,4 +26,6 @@ export type ProtocolErrorCode =
   | 'stream-state'
   | 'credit-exceeded'
   | 'credit-regressed'
-  | 'final-size';
+  | 'final-size'
+  | 'resume'
+  | 'reassembly';
