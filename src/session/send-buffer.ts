@@ -1,7 +1,7 @@
 /**
  * The bytes of one direction of a stream from the first unacknowledged one on. It is the send
- * queue and the replay buffer in one: `acked <= sent <= written`, all absolute byte offsets.
- * Chunks are kept as they came and handed out as views.
+ * queue and the replay buffer in one: `acked <= sent <= everSent <= written`, all absolute byte
+ * offsets. Chunks are kept as they came and handed out as views.
  */
 export class SendBuffer {
   #chunks: Uint8Array[] = [];
@@ -15,6 +15,7 @@ export class SendBuffer {
   #cursorSkip = 0;
   #acked = 0;
   #sent = 0;
+  #everSent = 0;
   #written = 0;
 
   /** Bytes the peer has delivered. */
@@ -22,9 +23,14 @@ export class SendBuffer {
     return this.#acked;
   }
 
-  /** Bytes handed out by `take`. */
+  /** Offset of the byte that `take` hands out next. */
   get sent(): number {
     return this.#sent;
+  }
+
+  /** Highest offset ever handed out by `take`: what the peer may have received. */
+  get everSent(): number {
+    return this.#everSent;
   }
 
   /** Bytes ever put in. */
@@ -65,9 +71,29 @@ export class SendBuffer {
       }
     }
     this.#sent += length;
+    if (this.#sent > this.#everSent) this.#everSent = this.#sent;
   }
 
-  /** Forgets everything below `offset`, which lies within `acked..sent`. Returns bytes freed. */
+  /**
+   * Takes `offset`, which lies within `acked..everSent`, as what is to be sent next: what was sent
+   * beyond it may be lost, what lies below has arrived.
+   */
+  rewind(offset: number): void {
+    let cursor = this.#head;
+    let start = this.#headOffset;
+    while (cursor < this.#chunks.length && start + this.#chunks[cursor]!.length <= offset) {
+      start += this.#chunks[cursor]!.length;
+      cursor++;
+    }
+    this.#cursor = cursor;
+    this.#cursorSkip = offset - start;
+    this.#sent = offset;
+  }
+
+  /**
+   * Forgets everything below `offset`, which lies within `acked..everSent`; after a rewind the
+   * rest of it need not be sent again. Returns bytes freed.
+   */
   ack(offset: number): number {
     const freed = offset - this.#acked;
     this.#acked = offset;
@@ -78,6 +104,11 @@ export class SendBuffer {
       this.#chunks[this.#head] = EMPTY;
       this.#headOffset += length;
       this.#head++;
+    }
+    if (offset > this.#sent) {
+      this.#cursor = this.#head;
+      this.#cursorSkip = offset - this.#headOffset;
+      this.#sent = offset;
     }
     this.#compact();
     return freed;
@@ -92,6 +123,7 @@ export class SendBuffer {
     this.#chunks = [];
     this.#acked = this.#written;
     this.#sent = this.#written;
+    this.#everSent = this.#written;
     return freed;
   }
 
