@@ -5,19 +5,26 @@ export interface AdmissionRequest {
   /** Random per process start of the peer. */
   readonly instance: string;
   readonly sessionId: string;
-  /** Grows with every transport of the same session; integer >= 0. */
-  readonly epoch: number;
+  /** An earlier session of this peer and instance that it has given up. */
+  readonly replaces?: string | undefined;
 }
 
-/** `displaced`: sessions whose transport the caller must destroy now, the admitted one's own id too. */
+/**
+ * `existing`: this instance of the peer holds the session already, and the lane joins it.
+ * `displaced`: sessions that the caller must end now, never the admitted one; they count as removed.
+ */
 export type RegistryAdmission =
-  | { readonly ok: true; readonly displaced: readonly string[] }
-  | { readonly ok: false; readonly code: 'stale-epoch'; readonly reason: string };
+  | { readonly ok: true; readonly existing: boolean; readonly displaced: readonly string[] }
+  | {
+      readonly ok: false;
+      readonly code: 'stale-epoch' | 'not-authorized';
+      readonly reason: string;
+    };
 
 interface PeerEntry {
   instance: string;
-  /** Live sessions of that instance: id to epoch. */
-  readonly sessions: Map<string, number>;
+  /** Live sessions of that instance, oldest first. */
+  readonly sessions: Set<string>;
   /** Instances that lost to a newer one, oldest first, at most DISPLACED_MAX. */
   displaced: string[];
 }
@@ -26,9 +33,10 @@ interface PeerEntry {
 const DISPLACED_MAX = 16;
 
 /**
- * Decides which sessions of a peer live. A newer epoch of the same session wins over the older; a
- * restarted peer (another instance) wins over everything its former process left behind. Holds
- * entries only for peers that have a live session.
+ * Decides which sessions of a peer live. A session belongs to the peer that began it; a restarted
+ * peer (another instance) wins over everything its former process left behind; a peer may replace a
+ * session of its own. Which lanes a session takes is the session's to judge. Holds entries only for
+ * peers that have a live session.
  */
 export class SessionRegistry {
   readonly #peers = new Map<string, PeerEntry>();
@@ -37,45 +45,41 @@ export class SessionRegistry {
 
   /** Admits or refuses; an admitted session counts as live until {@link remove}. */
   admit(request: AdmissionRequest): RegistryAdmission {
-    const { peer, instance, sessionId, epoch } = request;
-    const owner = this.#owners.get(sessionId);
-    if (owner !== undefined && owner !== peer) {
-      return stale(`session ${sessionId} belongs to ${owner}`);
-    }
+    const { peer, instance, sessionId } = request;
     const entry = this.#peers.get(peer);
+    const refusal = this.#refusal(request, entry);
+    if (refusal !== undefined) return refusal;
     if (entry === undefined) {
-      this.#peers.set(peer, { instance, sessions: new Map([[sessionId, epoch]]), displaced: [] });
+      this.#peers.set(peer, { instance, sessions: new Set([sessionId]), displaced: [] });
       this.#owners.set(sessionId, peer);
-      return { ok: true, displaced: [] };
+      return { ok: true, existing: false, displaced: [] };
     }
-    if (entry.instance !== instance) return this.#admitInstance(entry, request);
-    const current = entry.sessions.get(sessionId);
-    if (current !== undefined && epoch <= current) {
-      return stale(`epoch ${epoch} of session ${sessionId} is not newer than ${current}`);
-    }
-    entry.sessions.set(sessionId, epoch);
+    const existing = entry.sessions.has(sessionId);
+    const displaced = this.#displace(entry, request);
+    entry.sessions.add(sessionId);
     this.#owners.set(sessionId, peer);
-    return { ok: true, displaced: current === undefined ? [] : [sessionId] };
+    return { ok: true, existing, displaced };
   }
 
-  /**
-   * The session has ended. With `epoch`, nothing happens when a newer epoch has taken over since,
-   * so the end of a displaced transport does not take its successor away.
-   */
-  remove(sessionId: string, epoch?: number): void {
+  /** The session has ended; nothing happens when it was displaced before. */
+  remove(sessionId: string): void {
     const peer = this.#owners.get(sessionId);
     const entry = peer === undefined ? undefined : this.#peers.get(peer);
     if (peer === undefined || entry === undefined) return;
-    if (epoch !== undefined && entry.sessions.get(sessionId) !== epoch) return;
     entry.sessions.delete(sessionId);
     this.#owners.delete(sessionId);
     // Without a live session there is nothing an older instance could take away any more.
     if (entry.sessions.size === 0) this.#peers.delete(peer);
   }
 
+  /** Whether the session lives, whoever holds it. */
+  knows(sessionId: string): boolean {
+    return this.#owners.has(sessionId);
+  }
+
   /** Ids of the peer's live sessions, oldest first. */
   sessionsOf(peer: string): string[] {
-    return [...(this.#peers.get(peer)?.sessions.keys() ?? [])];
+    return [...(this.#peers.get(peer)?.sessions ?? [])];
   }
 
   /** Live sessions of all peers. */
@@ -83,22 +87,41 @@ export class SessionRegistry {
     return this.#owners.size;
   }
 
-  #admitInstance(entry: PeerEntry, request: AdmissionRequest): RegistryAdmission {
-    const { peer, instance, sessionId, epoch } = request;
-    if (entry.displaced.includes(instance)) {
-      return stale(`this instance of ${peer} was replaced by a newer one`);
+  /** A refusal changes nothing. */
+  #refusal(
+    { peer, instance, sessionId }: AdmissionRequest,
+    entry: PeerEntry | undefined,
+  ): RegistryAdmission | undefined {
+    const owner = this.#owners.get(sessionId);
+    // Without the owner's name: it is none of the other's business.
+    if (owner !== undefined && owner !== peer) {
+      return refused('not-authorized', `session ${sessionId} belongs to another node`);
     }
-    const displaced = [...entry.sessions.keys()];
-    for (const id of displaced) this.#owners.delete(id);
-    entry.sessions.clear();
-    entry.displaced = [...entry.displaced, entry.instance].slice(-DISPLACED_MAX);
-    entry.instance = instance;
-    entry.sessions.set(sessionId, epoch);
-    this.#owners.set(sessionId, peer);
-    return { ok: true, displaced };
+    if (entry === undefined || entry.instance === instance) return undefined;
+    if (entry.displaced.includes(instance)) {
+      return refused('stale-epoch', `this instance of ${peer} was replaced by a newer one`);
+    }
+    // Ids are random, so no honest process comes upon one of its predecessor.
+    if (owner === undefined) return undefined;
+    return refused('not-authorized', `session ${sessionId} belongs to another process of ${peer}`);
+  }
+
+  #displace(entry: PeerEntry, { instance, sessionId, replaces }: AdmissionRequest): string[] {
+    let displaced = [...entry.sessions];
+    if (entry.instance === instance) {
+      displaced = displaced.filter((id) => id === replaces && id !== sessionId);
+    } else {
+      entry.displaced = [...entry.displaced, entry.instance].slice(-DISPLACED_MAX);
+      entry.instance = instance;
+    }
+    for (const id of displaced) {
+      entry.sessions.delete(id);
+      this.#owners.delete(id);
+    }
+    return displaced;
   }
 }
 
-function stale(reason: string): RegistryAdmission {
-  return { ok: false, code: 'stale-epoch', reason };
+function refused(code: 'stale-epoch' | 'not-authorized', reason: string): RegistryAdmission {
+  return { ok: false, code, reason };
 }

@@ -2,40 +2,55 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SessionRegistry } from '../../src/fabric/registry.ts';
 
-const FIRST = { peer: 'red/red1', instance: 'i1', sessionId: 's1', epoch: 1 };
+const FIRST = { peer: 'red/red1', instance: 'i1', sessionId: 's1' };
+const ADMITTED = { ok: true, existing: false, displaced: [] };
 
 test('a new session is admitted and displaces nothing', () => {
   const registry = new SessionRegistry();
-  assert.deepEqual(registry.admit(FIRST), { ok: true, displaced: [] });
+  assert.equal(registry.knows('s1'), false);
+  assert.deepEqual(registry.admit(FIRST), ADMITTED);
   assert.deepEqual(registry.sessionsOf('red/red1'), ['s1']);
+  assert.equal(registry.knows('s1'), true);
 });
 
-test('a newer epoch of the same session wins and displaces the older transport', () => {
+test('a further lane of the same session finds it, and displaces nothing', () => {
   const registry = new SessionRegistry();
   registry.admit(FIRST);
-  assert.deepEqual(registry.admit({ ...FIRST, epoch: 2 }), { ok: true, displaced: ['s1'] });
+  assert.deepEqual(registry.admit(FIRST), { ok: true, existing: true, displaced: [] });
   assert.equal(registry.size, 1);
-});
-
-test('an equal or older epoch is refused and changes nothing', () => {
-  const registry = new SessionRegistry();
-  registry.admit({ ...FIRST, epoch: 5 });
-  for (const epoch of [5, 4, 0]) {
-    const refused = registry.admit({ ...FIRST, epoch });
-    assert.deepEqual(refused, {
-      ok: false,
-      code: 'stale-epoch',
-      reason: `epoch ${epoch} of session s1 is not newer than 5`,
-    });
-  }
-  assert.deepEqual(registry.admit({ ...FIRST, epoch: 6 }), { ok: true, displaced: ['s1'] });
 });
 
 test('several sessions of one instance live side by side', () => {
   const registry = new SessionRegistry();
   registry.admit(FIRST);
-  assert.deepEqual(registry.admit({ ...FIRST, sessionId: 's2' }), { ok: true, displaced: [] });
+  assert.deepEqual(registry.admit({ ...FIRST, sessionId: 's2' }), ADMITTED);
   assert.deepEqual(registry.sessionsOf('red/red1'), ['s1', 's2']);
+});
+
+test('a session that the peer has given up goes when its successor comes', () => {
+  const registry = new SessionRegistry();
+  registry.admit(FIRST);
+  registry.admit({ ...FIRST, sessionId: 's2' });
+  assert.deepEqual(registry.admit({ ...FIRST, sessionId: 's3', replaces: 's1' }), {
+    ok: true,
+    existing: false,
+    displaced: ['s1'],
+  });
+  assert.deepEqual(registry.sessionsOf('red/red1'), ['s2', 's3']);
+  assert.equal(registry.knows('s1'), false);
+});
+
+test('a session replaces nothing that is gone, unknown, itself or of another peer', () => {
+  const registry = new SessionRegistry();
+  registry.admit({ ...FIRST, peer: 'gray/gray1', sessionId: 'g1' });
+  registry.admit(FIRST);
+  for (const replaces of ['g1', 'unknown', 's2']) {
+    assert.deepEqual(registry.admit({ ...FIRST, sessionId: 's2', replaces }), ADMITTED);
+    registry.remove('s2');
+  }
+  const again = registry.admit({ ...FIRST, replaces: 's1' });
+  assert.deepEqual(again, { ok: true, existing: true, displaced: [] });
+  assert.equal(registry.size, 2);
 });
 
 test('a restarted peer displaces all sessions of its former process', () => {
@@ -43,7 +58,7 @@ test('a restarted peer displaces all sessions of its former process', () => {
   registry.admit(FIRST);
   registry.admit({ ...FIRST, sessionId: 's2' });
   const restarted = registry.admit({ ...FIRST, instance: 'i2', sessionId: 's3' });
-  assert.deepEqual(restarted, { ok: true, displaced: ['s1', 's2'] });
+  assert.deepEqual(restarted, { ok: true, existing: false, displaced: ['s1', 's2'] });
   assert.deepEqual(registry.sessionsOf('red/red1'), ['s3']);
 });
 
@@ -51,35 +66,44 @@ test('a displaced process may not come back while the newer lives', () => {
   const registry = new SessionRegistry();
   registry.admit(FIRST);
   registry.admit({ ...FIRST, instance: 'i2', sessionId: 's2' });
-  assert.deepEqual(registry.admit({ ...FIRST, epoch: 99 }), {
-    ok: false,
-    code: 'stale-epoch',
-    reason: 'this instance of red/red1 was replaced by a newer one',
-  });
+  for (const sessionId of ['s1', 's9']) {
+    assert.deepEqual(registry.admit({ ...FIRST, sessionId }), {
+      ok: false,
+      code: 'stale-epoch',
+      reason: 'this instance of red/red1 was replaced by a newer one',
+    });
+  }
   registry.remove('s2');
-  assert.equal(registry.admit({ ...FIRST, epoch: 99 }).ok, true);
+  assert.equal(registry.admit(FIRST).ok, true);
 });
 
-test('the end of a displaced transport does not take its successor away', () => {
+test('a session id held by another peer, or by another process of it, is refused', () => {
   const registry = new SessionRegistry();
   registry.admit(FIRST);
-  registry.admit({ ...FIRST, epoch: 2 });
-  registry.remove('s1', 1);
-  assert.deepEqual(registry.sessionsOf('red/red1'), ['s1']);
-  registry.remove('s1', 2);
-  assert.deepEqual(registry.sessionsOf('red/red1'), []);
-  registry.remove('s1');
-  assert.equal(registry.size, 0);
-});
-
-test('a session id held by another peer is refused', () => {
-  const registry = new SessionRegistry();
-  registry.admit(FIRST);
-  assert.deepEqual(registry.admit({ ...FIRST, peer: 'gray/gray1', epoch: 2 }), {
+  assert.deepEqual(registry.admit({ ...FIRST, peer: 'gray/gray1' }), {
     ok: false,
-    code: 'stale-epoch',
-    reason: 'session s1 belongs to red/red1',
+    code: 'not-authorized',
+    reason: 'session s1 belongs to another node',
   });
+  assert.deepEqual(registry.admit({ ...FIRST, instance: 'i2' }), {
+    ok: false,
+    code: 'not-authorized',
+    reason: 'session s1 belongs to another process of red/red1',
+  });
+  assert.deepEqual(registry.admit(FIRST), { ok: true, existing: true, displaced: [] });
+});
+
+test('a removed session is unknown, and removing it again takes nothing else away', () => {
+  const registry = new SessionRegistry();
+  registry.admit(FIRST);
+  registry.admit({ ...FIRST, sessionId: 's2' });
+  registry.remove('s1');
+  registry.remove('s1');
+  registry.remove('never');
+  assert.equal(registry.knows('s1'), false);
+  assert.deepEqual(registry.sessionsOf('red/red1'), ['s2']);
+  registry.remove('s2');
+  assert.equal(registry.size, 0);
 });
 
 test('the memory of displaced processes is bounded', () => {
