@@ -4,7 +4,7 @@ import type { Lane } from './lane.ts';
 import { realTimers, type Timers } from './timers.ts';
 
 /**
- * `down`: not started or stopped. `dialling`: until the session on the new lane is established.
+ * `down`: not started or stopped. `dialling`: until the new lane is established in its session.
  * `backoff` and `refused`: waiting for the next attempt, after a failure or after a no.
  */
 export type DialState = 'down' | 'dialling' | 'up' | 'backoff' | 'refused';
@@ -30,7 +30,7 @@ export interface DialSchedulerOptions {
   dial(address: TcpAddress, signal: AbortSignal): Promise<Lane>;
   /**
    * Delay before the next round, in ms, after `attempt` failures in a row; attempt 0 is the retry
-   * after a session that had been established.
+   * after a lane that had been established.
    */
   nextDelayMs(attempt: number, error: RoutyError | undefined): number;
   /** True when the peer or its policy said no, so that the state is `refused` while waiting. */
@@ -40,16 +40,16 @@ export interface DialSchedulerOptions {
   /** After every change of state. */
   onState?(status: DialStatus): void;
   readonly timers?: Timers;
-  /** A session that lasted this long counts as having worked, in ms. */
+  /** A lane that was established for so long counts as having worked, in ms. */
   readonly stableMs?: number;
 }
 
 const STABLE_MS = 10_000;
 
 /**
- * Keeps one peer dialled: at once, then after `nextDelayMs`, for ever. One lane at a time. That a
- * lane came up proves little (a peer may refuse right after the handshake), so only `established`
- * ends a series of failures; and a session that keeps dying young is a series too.
+ * Keeps one lane of a peer dialled: at once, then after `nextDelayMs`, for ever. That a lane came
+ * up proves little (a peer may refuse right after the handshake), so only `established` ends a
+ * series of failures; and lanes that keep dying young are a series too.
  */
 export class DialScheduler {
   readonly #options: DialSchedulerOptions;
@@ -57,8 +57,10 @@ export class DialScheduler {
   #state: DialState = 'down';
   #since: number;
   #attempts = 0;
-  /** Established sessions in a row that ended before `stableMs`. */
+  /** Established lanes in a row that ended before `stableMs`. */
   #shortLived = 0;
+  /** It waits because of them. */
+  #holdsBack = false;
   #lastError: RoutyError | undefined;
   #nextAttemptAt: number | undefined;
   /** Into `addresses`. */
@@ -88,13 +90,18 @@ export class DialScheduler {
     };
   }
 
+  /** Dials at once, unless started already; the failures before a `stop` are forgotten. */
   start(): void {
-    if (this.#state === 'down') this.#dial();
+    if (this.#state === 'down') this.restart();
   }
 
-  /** Stops dialling. A lane that was handed out is the caller's to close. */
+  /**
+   * Stops dialling until `start`. A lane that was handed out is the caller's to close, without a
+   * word here: `laneClosed` would be taken for the end of the lane dialled after it.
+   */
   stop(): void {
     this.#cancelWait();
+    if (this.#state === 'up') this.#noteDuration();
     this.#dialling?.abort(new RoutyError('dial-aborted', 'dialling was stopped'));
     this.#dialling = undefined;
     this.#hasLane = false;
@@ -107,7 +114,21 @@ export class DialScheduler {
     if (this.#state === 'backoff' || this.#state === 'refused') this.#dial();
   }
 
-  /** The session on the lane is established: the failures before it are history. */
+  /**
+   * Forgets failures and dials now, for an established session that was lost: what kept its lanes
+   * from coming back need not keep the next session away. Nothing happens while a lane is dialled
+   * or handed out, nor while it waits because established lanes keep dying young: dialling those
+   * at once would be a loop.
+   */
+  restart(): void {
+    if (this.#state === 'dialling' || this.#state === 'up' || this.#holdsBack) return;
+    this.#attempts = 0;
+    this.#lastError = undefined;
+    this.#roundErrors = [];
+    this.#dial();
+  }
+
+  /** The lane is established in its session: the failures before it are history. */
   established(): void {
     if (!this.#hasLane || this.#state === 'up') return;
     this.#attempts = 0;
@@ -124,11 +145,17 @@ export class DialScheduler {
       this.#handleFailure(error ?? neverEstablished());
       return;
     }
-    const lasted = this.#timers.now() - this.#since;
-    if (lasted >= (this.#options.stableMs ?? STABLE_MS)) this.#shortLived = 0;
+    this.#noteDuration();
     this.#lastError = error;
+    this.#holdsBack = this.#shortLived > 0;
     this.#wait(this.#options.nextDelayMs(this.#shortLived, error), error);
     this.#shortLived += 1;
+  }
+
+  /** The lane that is up ends now. */
+  #noteDuration(): void {
+    const lastedMs = this.#timers.now() - this.#since;
+    if (lastedMs >= (this.#options.stableMs ?? STABLE_MS)) this.#shortLived = 0;
   }
 
   get #address(): TcpAddress {
@@ -195,6 +222,7 @@ export class DialScheduler {
     this.#cancelTimer?.();
     this.#cancelTimer = undefined;
     this.#nextAttemptAt = undefined;
+    this.#holdsBack = false;
   }
 
   #enter(state: DialState): void {

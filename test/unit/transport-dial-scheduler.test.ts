@@ -2,70 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { TcpAddress } from '../../src/base/address.ts';
 import { RoutyError } from '../../src/base/errors.ts';
-import {
-  DialScheduler,
-  type DialSchedulerOptions,
-  type DialState,
-} from '../../src/transport/dial-scheduler.ts';
-import type { Lane } from '../../src/transport/lane.ts';
-import { memoryLanes } from '../../src/transport/memory-lane.ts';
-import { VirtualTimers } from '../support/lane-pair-timers.ts';
+import { A, policy, refused, rig } from '../support/dial-rig.ts';
 
-const A: TcpAddress = { kind: 'tcp', host: 'a', port: 1 };
 const B: TcpAddress = { kind: 'tcp', host: 'b', port: 2 };
-
-const refused = new RoutyError('dial-refused', 'nobody there');
-const policy = new RoutyError('not-authorized', 'you may not');
-
-interface Dial {
-  readonly address: TcpAddress;
-  readonly at: number;
-  readonly signal: AbortSignal;
-  succeed(): Promise<Lane>;
-  fail(error?: unknown): Promise<void>;
-}
-
-/** A scheduler under a virtual clock, whose dials the test answers one by one. */
-function rig(options: Partial<DialSchedulerOptions> = {}) {
-  const timers = new VirtualTimers();
-  const dials: Dial[] = [];
-  const lanes: Lane[] = [];
-  const states: DialState[] = [];
-  const delays: [number, string | undefined][] = [];
-  const scheduler = new DialScheduler({
-    addresses: [A],
-    timers,
-    dial: (address, signal) =>
-      new Promise((resolve, reject) => {
-        dials.push({
-          address,
-          at: timers.now(),
-          signal,
-          succeed: async () => {
-            const lane = testLane();
-            resolve(lane);
-            await turn();
-            return lane;
-          },
-          fail: async (error = refused) => {
-            reject(error);
-            await turn();
-          },
-        });
-      }),
-    nextDelayMs: (attempt, error) => {
-      delays.push([attempt, error?.code]);
-      return attempt * 100;
-    },
-    isRefusal: (error) => error === policy,
-    onLane: (lane) => lanes.push(lane),
-    onState: ({ state }) => {
-      if (states[states.length - 1] !== state) states.push(state);
-    },
-    ...options,
-  });
-  return { timers, dials, lanes, states, delays, scheduler };
-}
 
 describe('dial scheduler', () => {
   test('dials at once when started, and is up when the session is', async () => {
@@ -307,13 +246,3 @@ describe('dial scheduler', () => {
     ]);
   });
 });
-
-function testLane(): Lane {
-  const dialler = { fabric: 'fabric1', site: 'red', node: 'red1' };
-  const listener = { fabric: 'fabric1', site: 'gray', node: 'gray1' };
-  return memoryLanes({ dialler, listener, timers: new VirtualTimers() }).dialled;
-}
-
-async function turn(): Promise<void> {
-  await new Promise((resolve) => setImmediate(resolve));
-}
