@@ -19,6 +19,7 @@ const anyFrame = fc.oneof(
   fc.tuple(id, fc.string()).map(([a, b]) => frame((w) => w.reset(a, 0, 'internal', b))),
   fc.string().map((text) => frame((writer) => writer.close('internal', text))),
   fc.array(fc.constant('redis'), { maxLength: 50 }).map((names) => offersFrame(names)),
+  fc.uint8Array({ maxLength: 300 }).map((bytes) => frame((w) => w.resume(bytes.length % 2, bytes))),
   fc.constant(frame((writer) => writer.goaway())),
 );
 

@@ -15,6 +15,13 @@ test('every code has one number and every number its code', () => {
   }
 });
 
+test('codes that peers rely on keep their numbers', () => {
+  assert.equal(LANE_CODES['unknown-session'], 14);
+  assert.equal(LANE_CODES['lane-done'], 15);
+  assert.equal(LANE_CODES['resume-timeout'], 16);
+  assert.equal(STREAM_CODES['resume-mismatch'], 12);
+});
+
 test('a code of a later version is internal', () => {
   assert.equal(laneCodeName(9_999), 'internal');
   assert.equal(streamCodeName(9_999), 'internal');

@@ -89,7 +89,7 @@ test('only the types of the table are taken; reserved ones are not', () => {
     const bytes = header({ type, stream, length: rule?.payloadBytesMin ?? 8 });
     assert.equal(refusal(bytes), rule === undefined ? 'frame-type' : 'taken');
   }
-  for (const type of [FrameType.DATAGRAM, FrameType.RESUME, FrameType.ROUTES]) {
+  for (const type of [FrameType.DATAGRAM, FrameType.ROUTES]) {
     assert.equal(refusal(header({ type })), 'frame-type');
   }
 });

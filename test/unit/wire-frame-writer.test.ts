@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FrameWriter } from '../../src/wire/frame-writer.ts';
-import { FrameType, HEADER_BYTES, OFFSET_MAX } from '../../src/wire/layout.ts';
+import { FLAG_RESUME_LAST, FrameType, HEADER_BYTES, OFFSET_MAX } from '../../src/wire/layout.ts';
 import { concat, frame, readFrames } from '../support/frames.ts';
 
 test('small frames leave together in one piece', () => {
@@ -53,6 +53,27 @@ test('frames larger than a block, and many blocks, keep their order', () => {
   for (const index of [1, 2_002]) {
     assert.deepEqual(JSON.parse(new TextDecoder().decode(frames[index]!.payload)), names);
   }
+});
+
+test('a RESUME frame has a copy of its payload, which may be empty', () => {
+  const writer = new FrameWriter();
+  const payload = new Uint8Array(64 * 1024).map((_, i) => i % 251);
+  writer.resume(0, payload);
+  const copy = payload.slice();
+  payload.fill(0);
+  writer.resume(FLAG_RESUME_LAST, payload.subarray(0, 0));
+  const out: Uint8Array[] = [];
+  writer.drainTo(out);
+  const [first, last, ...none] = readFrames(out);
+  assert.deepEqual(first, {
+    type: FrameType.RESUME,
+    flags: 0,
+    stream: 0,
+    offset: 0,
+    payload: copy,
+  });
+  assert.deepEqual([last!.type, last!.flags, last!.payload.length], [FrameType.RESUME, 1, 0]);
+  assert.equal(none.length, 0);
 });
 
 test('numbers up to 2^53-1 are written as u64', () => {

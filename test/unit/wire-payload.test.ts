@@ -71,6 +71,26 @@ const BAD_HELLO: [string, unknown, string][] = [
   ['session', { id: 'x', epoch: 1 }, 'HELLO session id is not 32 hex digits'],
   ['session', { id: '0'.repeat(32), epoch: 0 }, 'HELLO epoch is not an integer from 1 to'],
   ['session', { id: '0'.repeat(32), epoch: 2 ** 53 }, 'HELLO epoch is not an integer from 1 to'],
+  [
+    'session',
+    { id: '0'.repeat(32), epoch: 1, secret: '0'.repeat(63) },
+    'HELLO session secret is not 64 hex digits',
+  ],
+  [
+    'session',
+    { id: '0'.repeat(32), epoch: 2, proof: 'A'.repeat(64) },
+    'HELLO session proof is not 64 hex digits',
+  ],
+  [
+    'session',
+    { id: '0'.repeat(32), epoch: 2, proof: null },
+    'HELLO session proof is not 64 hex digits',
+  ],
+  [
+    'session',
+    { id: '0'.repeat(32), epoch: 1, replaces: '0'.repeat(64) },
+    'HELLO session replaces is not 32 hex digits',
+  ],
   ['settings', null, 'HELLO settings is not an object'],
   ['settings', { a: 1 }, 'HELLO settings is not a text of at most 256 characters'],
   ['settings', { a: 'x'.repeat(257) }, 'HELLO settings is not a text of at most 256 characters'],
@@ -92,6 +112,19 @@ for (const [member, value, message] of BAD_HELLO) {
     assert.ok(said.startsWith(message), said);
   });
 }
+
+test('a HELLO may show that its lane belongs to the session, and name the session it replaces', () => {
+  const { session } = HELLO;
+  for (const more of [
+    { secret: '0123456789abcdef'.repeat(4) },
+    { proof: 'fedcba9876543210'.repeat(4) },
+    { replaces: 'e'.repeat(32) },
+    { secret: '1'.repeat(64), proof: '2'.repeat(64), replaces: '3'.repeat(32) },
+  ]) {
+    const hello = { ...HELLO, session: { ...session, ...more } };
+    assert.deepEqual(parseHello(json(hello)), hello);
+  }
+});
 
 test('limits of a HELLO are within', () => {
   const widest = {

@@ -15,7 +15,21 @@ import {
   parseReset,
 } from '../../src/wire/payload.ts';
 import { ProtocolError } from '../../src/wire/protocol-error.ts';
+import {
+  type ResumeSink,
+  type ResumeStream,
+  ResumeWriter,
+  readResume,
+} from '../../src/wire/resume.ts';
 import { concat, frame } from '../support/frames.ts';
+
+/** A record of RESUME; `code` is null when the stream ended cleanly. */
+type ResumeRecord =
+  | { readonly kind: 'opened'; readonly seen: number; readonly opened: number }
+  | { readonly kind: 'dead'; readonly epoch: number }
+  | { readonly kind: 'seen'; readonly id: number }
+  | ({ readonly kind: 'stream' } & ResumeStream)
+  | { readonly kind: 'ended'; readonly id: number; readonly code: StreamCode | null };
 
 interface Meaning {
   readonly type: keyof typeof FrameType;
@@ -31,6 +45,7 @@ interface Meaning {
   readonly receivedUs?: number;
   readonly sentUs?: number;
   readonly delivered?: number;
+  readonly records?: readonly ResumeRecord[];
 }
 
 interface Good {
@@ -81,9 +96,23 @@ function meaningOf(header: FrameHeader, payload: Uint8Array): Partial<Meaning> {
       return parseReset(payload);
     case FrameType.CREDIT:
       return { delivered: parseNumber(payload, 0) };
+    case FrameType.RESUME:
+      return { records: recordsOf(payload) };
     default:
       return {};
   }
+}
+
+function recordsOf(payload: Uint8Array): ResumeRecord[] {
+  const records: ResumeRecord[] = [];
+  readResume(payload, {
+    opened: (seen, opened) => records.push({ kind: 'opened', seen, opened }),
+    dead: (epoch) => records.push({ kind: 'dead', epoch }),
+    seen: (id) => records.push({ kind: 'seen', id }),
+    stream: (entry) => records.push({ kind: 'stream', ...entry }),
+    ended: (id, code) => records.push({ kind: 'ended', id, code: code ?? null }),
+  });
+  return records;
 }
 
 function decode(bytes: Uint8Array): Meaning[] {
@@ -104,10 +133,41 @@ function decode(bytes: Uint8Array): Meaning[] {
 }
 
 function encode(meaning: Meaning): Uint8Array {
+  if (meaning.records !== undefined) return encodeResume(meaning.records, meaning.flags);
   if (meaning.payload === undefined) return frame((writer) => write(writer, meaning));
   const payload = bytesOf(meaning.payload);
   const header = frame((w) => w.dataHeader(meaning.stream, meaning.offset, payload.length));
   return concat([header, payload]);
+}
+
+function encodeResume(records: readonly ResumeRecord[], flags: number): Uint8Array {
+  const bytes = frame((writer) => {
+    const resume = new ResumeWriter(writer);
+    for (const record of records) tell(resume, record);
+    resume.end();
+  });
+  // The writer alone knows which frame is the last; here it is the only one.
+  bytes[1] = flags;
+  return bytes;
+}
+
+function tell(sink: ResumeSink, record: ResumeRecord): void {
+  switch (record.kind) {
+    case 'opened':
+      sink.opened(record.seen, record.opened);
+      break;
+    case 'dead':
+      sink.dead(record.epoch);
+      break;
+    case 'seen':
+      sink.seen(record.id);
+      break;
+    case 'stream':
+      sink.stream(record);
+      break;
+    default:
+      sink.ended(record.id, record.code ?? undefined);
+  }
 }
 
 function write(writer: FrameWriter, meaning: Meaning): void {
@@ -165,5 +225,6 @@ test('the vectors have every frame type and every refusal a lone frame can meet'
   for (const type of FRAME_RULES.keys()) assert.ok(types.has(frameName(type) as Meaning['type']));
   const codes = new Set(bad.map((each) => each.code));
   const expected = ['type', 'flags', 'reserved', 'length', 'stream', 'offset', 'payload'];
-  assert.deepEqual([...codes].sort(), expected.map((each) => `frame-${each}`).sort());
+  const all = [...expected.map((each) => `frame-${each}`), 'resume'];
+  assert.deepEqual([...codes].sort(), all.sort());
 });
