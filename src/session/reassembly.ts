@@ -1,6 +1,6 @@
 import { ProtocolError } from '../wire/protocol-error.ts';
 
-/** Runs a stream may have: as many gaps as lanes and turns can make, and far from a burden. */
+/** Runs a stream may have: more than turns on a few lanes can make, and still no burden. */
 const RUNS_MAX = 4096;
 
 /** Up to this, a piece is copied: what surrounds one costs more than its bytes. */
@@ -76,7 +76,7 @@ export class Reassembly {
       return index;
     }
     if (this.#runs.length >= RUNS_MAX) {
-      throw new ProtocolError('reassembly', `DATA at ${at} after ${RUNS_MAX} gaps`);
+      throw new ProtocolError('reassembly', `DATA at ${at} beside ${RUNS_MAX} runs that wait`);
     }
     const added = new Run(at);
     added.append(piece);

@@ -45,6 +45,53 @@ test('acknowledged bytes are forgotten, the rest goes on', () => {
   assert.deepEqual([...concat(take(buffer, 1))], [6]);
 });
 
+test('after a rewind the same bytes come out again, then the rest', () => {
+  const buffer = new SendBuffer();
+  const chunks = [Uint8Array.of(1, 2, 3), Uint8Array.of(4, 5), Uint8Array.of(6, 7, 8)];
+  for (const chunk of chunks) buffer.push(chunk);
+  take(buffer, 7);
+  buffer.ack(1);
+  buffer.rewind(3);
+  assert.deepEqual([buffer.acked, buffer.sent, buffer.everSent], [1, 3, 7]);
+  assert.deepEqual([buffer.unsentBytes, buffer.heldBytes], [5, 7]);
+  assert.equal(take(buffer, 2)[0], chunks[1], 'a whole chunk is not even a new view');
+  buffer.rewind(1);
+  assert.deepEqual([...concat(take(buffer, 7))], [2, 3, 4, 5, 6, 7, 8]);
+  assert.deepEqual([buffer.sent, buffer.everSent, buffer.unsentBytes], [8, 8, 0]);
+});
+
+test('a rewind to what was sent last changes nothing, and one within what was sent leads forward', () => {
+  const buffer = new SendBuffer();
+  buffer.rewind(0);
+  buffer.push(Uint8Array.of(1, 2, 3));
+  buffer.push(Uint8Array.of(4, 5, 6));
+  take(buffer, 5);
+  buffer.rewind(5);
+  buffer.rewind(0);
+  buffer.rewind(4);
+  assert.deepEqual([...concat(take(buffer, 2))], [5, 6]);
+  buffer.rewind(6);
+  buffer.push(Uint8Array.of(7));
+  assert.deepEqual([...concat(take(buffer, 1))], [7]);
+});
+
+test('an acknowledgement of what was sent before a rewind spares sending it again', () => {
+  const buffer = new SendBuffer();
+  for (let i = 0; i < 100; i++) buffer.push(Uint8Array.of(2 * i, 2 * i + 1));
+  take(buffer, 150);
+  buffer.rewind(10);
+  take(buffer, 3);
+  assert.equal(buffer.ack(149), 149);
+  assert.deepEqual([buffer.sent, buffer.everSent, buffer.unsentBytes], [149, 150, 51]);
+  assert.deepEqual([...concat(take(buffer, 3))], [149, 150, 151]);
+  take(buffer, 48);
+  buffer.rewind(149);
+  assert.equal(buffer.ack(200), 51);
+  assert.deepEqual([buffer.heldBytes, buffer.unsentBytes], [0, 0]);
+  buffer.push(Uint8Array.of(200));
+  assert.deepEqual([...concat(take(buffer, 1))], [200]);
+});
+
 test('thousands of chunks pass through without a growing remainder', () => {
   const buffer = new SendBuffer();
   let next = 0;
@@ -65,6 +112,6 @@ test('a dropped buffer holds nothing and has nothing to send', () => {
   take(buffer, 4);
   buffer.ack(3);
   assert.equal(buffer.drop(), 7);
-  assert.deepEqual([buffer.heldBytes, buffer.unsentBytes], [0, 0]);
+  assert.deepEqual([buffer.heldBytes, buffer.unsentBytes, buffer.everSent], [0, 0, 10]);
   assert.equal(buffer.drop(), 0);
 });
