@@ -103,7 +103,7 @@ export class SessionRegistry {
     }
     // Ids are random, so no honest process comes upon one of its predecessor.
     if (owner === undefined) return undefined;
-    return refused('not-authorized', `session ${sessionId} belongs to another process of ${peer}`);
+    return refused('not-authorized', `session ${sessionId} belongs to another instance of ${peer}`);
   }
 
   #displace(entry: PeerEntry, { instance, sessionId, replaces }: AdmissionRequest): string[] {

@@ -1,4 +1,4 @@
-import type { RoutyError } from '../base/errors.ts';
+import { errorText, RoutyError } from '../base/errors.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { EnrolmentEvent } from '../pki/enrol-protocol.ts';
@@ -47,10 +47,12 @@ export class NodeEvents {
     });
   }
 
-  reloadRefused(reason: string): void {
+  reloadRefused(error: unknown): void {
+    const reason = errorText(error);
+    const known = error instanceof RoutyError ? error.hint : undefined;
     this.#log.error('reload-refused', `configuration not reloaded, nothing changed: ${reason}`, {
       reason,
-      hint: 'routy check shows what is wrong with the file.',
+      hint: known ?? 'routy check shows what is wrong with the file.',
     });
   }
 

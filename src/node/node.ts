@@ -1,23 +1,22 @@
 import { randomBytes } from 'node:crypto';
-import { formatHostPort } from '../base/address.ts';
 import type { TlsCredentials } from '../base/credentials.ts';
-import { errorText, RoutyError } from '../base/errors.ts';
+import { RoutyError } from '../base/errors.ts';
 import type { Config, LogLevel } from '../config/types.ts';
 import { nextDelayMs } from '../fabric/backoff.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
-import { serveEnrolment } from '../pki/enrol-join.ts';
 import { dialLane } from '../transport/dial.ts';
-import { type LaneListener, listenLanes } from '../transport/listen.ts';
 import { AcceptedSessions } from './accepted.ts';
 import { NodeEvents } from './events.ts';
 import type { ForwardHost } from './forward.ts';
 import { Forwards } from './forwards.ts';
+import { LanesListener } from './lanes-listener.ts';
 import { Peers } from './peers.ts';
 import { applyConfig } from './reload.ts';
 import { Services } from './service.ts';
-import { createPools, startSession } from './session-driver.ts';
+import { startSession } from './session-driver.ts';
 import { type SessionFactory, SessionHost } from './session-host.ts';
+import { createPools, type SessionCommons } from './session-options.ts';
 import { LiveSessions } from './sessions.ts';
 import type { NodeStatus, PingReply, ReloadReport } from './status.ts';
 import { certificateExpiry, nodeStatus } from './status-report.ts';
@@ -85,8 +84,8 @@ class RoutyNode implements RunningNode {
   readonly #host: SessionHost;
   readonly #peers: Peers;
   readonly #accepted: AcceptedSessions;
+  readonly #lanes: LanesListener;
   #config: Config;
-  #listener: LaneListener | undefined;
   #drained: Promise<void> | undefined;
   #stopping = false;
   #reloading: Promise<unknown> = Promise.resolve();
@@ -116,6 +115,12 @@ class RoutyNode implements RunningNode {
       factory: options.sessions ?? startSession,
     });
     this.#accepted = new AcceptedSessions(this.#host);
+    this.#lanes = new LanesListener({
+      credentials: () => credentials,
+      stateDir: config.node.state,
+      events: this.#events,
+      onLane: (lane) => this.#accepted.onLane(lane),
+    });
     this.#peers = new Peers(config.peers, this.#host, (address, via, signal) =>
       dialLane({ credentials, address, via, signal }),
     );
@@ -126,7 +131,7 @@ class RoutyNode implements RunningNode {
 
   async start(): Promise<void> {
     const { config, metrics } = this.#options;
-    if (config.listen !== undefined) this.#listener = await this.#listen(config.listen.address);
+    await this.#lanes.listen(config.listen?.address);
     metrics.bind(() => this.status());
     this.#forwards.start();
     this.#peers.start();
@@ -143,7 +148,7 @@ class RoutyNode implements RunningNode {
       startedAtMs: this.#startedAtMs,
       version: this.#options.version,
       certificateExpiresAt: this.#certificateExpiresAt,
-      listener: this.#listener,
+      listener: this.#lanes.current,
       host: this.#host,
       peers: this.#peers,
       accepted: this.#accepted,
@@ -185,7 +190,7 @@ class RoutyNode implements RunningNode {
     if (this.#stopping) return this.done;
     this.#stopping = true;
     this.#peers.stopDialling();
-    await this.#listener?.close();
+    await this.#lanes.close();
     await this.drain();
     const streamsReset = this.#host.streams;
     const lanes = this.#host.lanes();
@@ -223,8 +228,10 @@ class RoutyNode implements RunningNode {
     let after: Config;
     try {
       after = await this.#options.loadConfig();
+      // First, as it alone may fail: nothing else has changed then.
+      await this.#lanes.listen(after.listen?.address);
     } catch (error) {
-      this.#events.reloadRefused(errorText(error));
+      this.#events.reloadRefused(error);
       throw error;
     }
     const { config, report } = applyConfig(this.#config, after, {
@@ -237,25 +244,6 @@ class RoutyNode implements RunningNode {
     this.#config = config;
     this.#events.reloaded(report);
     return report;
-  }
-
-  async #listen(address: NonNullable<Config['listen']>['address']): Promise<LaneListener> {
-    const { config, credentials } = this.#options;
-    const name = formatHostPort(address.host, address.port);
-    const stateDir = config.node.state;
-    return listenLanes({
-      address,
-      credentials: () => credentials,
-      handlers: {
-        onLane: (lane) => this.#accepted.onLane(lane),
-        onRefused: (refusal) => this.#events.laneRefused(refusal),
-        onEnrol: (socket) => {
-          void serveEnrolment(socket, { stateDir, log: (event) => this.#events.enrolment(event) });
-        },
-        onError: (error) => this.#events.lanesError(name, error),
-        onReopened: () => this.#events.lanesListening(name),
-      },
-    });
   }
 
   #forwardHost(): ForwardHost {
@@ -272,7 +260,7 @@ class RoutyNode implements RunningNode {
   }
 }
 
-function commonsOf({ config, credentials, version }: NodeOptions): SessionHost['commons'] {
+function commonsOf({ config, credentials, version }: NodeOptions): SessionCommons {
   return {
     self: credentials.identity,
     instance: randomBytes(16).toString('hex'),

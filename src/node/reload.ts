@@ -17,9 +17,10 @@ export interface Reloadable {
 }
 
 /**
- * Applies a validated configuration to a running node. Removing a service, a forward or a peer, or
- * taking a peer from `allow`, resets the streams concerned; no other change touches a stream.
- * Returns the configuration now in force, which keeps what only a restart can change.
+ * Applies a validated configuration to a running node whose listener for lanes has moved already,
+ * as only that can fail. Removing a service, a forward or a peer, or taking a peer from `allow`,
+ * resets the streams concerned; no other change touches a stream. Returns the configuration now in
+ * force, which keeps what only a restart can change.
  */
 export function applyConfig(
   before: Config,
@@ -69,6 +70,7 @@ function applyForwards(changes: Changes['forwards'], forwards: Forwards): number
 function applyPeers(changes: Changes['peers'], peers: Peers): number {
   let streamsReset = 0;
   for (const removed of changes.removed) streamsReset += peers.remove(removed);
+  for (const { after } of changes.changed) peers.change(after);
   for (const added of changes.added) peers.add(added);
   return streamsReset;
 }
@@ -77,6 +79,7 @@ function inForce(before: Config, after: Config): Config {
   return {
     ...before,
     node: { ...before.node, drainMs: after.node.drainMs },
+    listen: after.listen,
     peers: after.peers,
     services: after.services,
     forwards: after.forwards,

@@ -60,6 +60,8 @@ export interface ListenOptions {
   readonly timeouts?: { readonly handshakeMs?: number } | undefined;
   readonly limits?: Partial<ListenLimits> | undefined;
   readonly reopenDelays?: ReopenDelays | undefined;
+  /** An address that cannot be had yet is reported by `onError` and tried again, not thrown. */
+  readonly insist?: boolean | undefined;
 }
 
 export interface LaneListener {
@@ -87,7 +89,7 @@ export async function listenLanes(options: ListenOptions): Promise<LaneListener>
     onError: (error) => options.handlers.onError(error),
     onReopened: () => options.handlers.onReopened?.(),
   });
-  await listening.open();
+  await (options.insist === true ? listening.insist() : listening.open());
   return {
     get address() {
       return listening.address;

@@ -78,6 +78,13 @@ export class ListeningSocket {
     });
   }
 
+  /** As `open`, but a failure counts as a death: it is reported, and opening is tried again. */
+  async insist(): Promise<void> {
+    await this.open().catch((error: RoutyError) => {
+      if (!this.#closed) this.#reopenLater(error);
+    });
+  }
+
   /** Stops listening; resolves at once, connections live on. */
   close(): void {
     this.#closed = true;

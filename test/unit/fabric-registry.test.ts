@@ -88,7 +88,7 @@ test('a session id held by another peer, or by another process of it, is refused
   assert.deepEqual(registry.admit({ ...FIRST, instance: 'i2' }), {
     ok: false,
     code: 'not-authorized',
-    reason: 'session s1 belongs to another process of red/red1',
+    reason: 'session s1 belongs to another instance of red/red1',
   });
   assert.deepEqual(registry.admit(FIRST), { ok: true, existing: true, displaced: [] });
 });
