@@ -1,11 +1,27 @@
 import type { LaneCode, StreamCode } from '../wire/codes.ts';
 import type { Hello, OpenPayload } from '../wire/payload.ts';
 
+/** A lane is named by its epoch. */
 export type SessionEvent =
-  /** Acceptor only: the dialler's HELLO is good; answer with `admit` or `close`. */
-  | { readonly kind: 'hello'; readonly hello: Hello }
-  /** Streams may be opened from now on. */
+  /** Once: streams may be opened from now on. */
   | { readonly kind: 'established'; readonly hello: Hello }
+  /** The lane carries the session from now on. */
+  | { readonly kind: 'lane-up'; readonly lane: number }
+  /** Once for each lane: send `last` and end it, or destroy it at once. The session knows it no more. */
+  | {
+      readonly kind: 'lane-closed';
+      readonly lane: number;
+      readonly code: LaneCode;
+      readonly reason: string;
+      /** True when the peer said so, false when this side decided. */
+      readonly remote: boolean;
+      readonly abort: boolean;
+      readonly last: readonly Uint8Array[];
+    }
+  /** No lane carries the session; its streams wait. */
+  | { readonly kind: 'suspended' }
+  /** A lane carries it again, `suspendedMs` after the last one was lost. */
+  | { readonly kind: 'resumed'; readonly lane: number; readonly suspendedMs: number }
   /** The complete list of services the peer offers. */
   | { readonly kind: 'offers'; readonly services: readonly string[] }
   /** The peer opens a stream; answer with `accept` or `reset`. Data may come before the answer. */
@@ -35,7 +51,7 @@ export type SessionEvent =
       readonly rttMs: number;
       readonly clockOffsetMs: number;
     }
-  /** Last: send what `pollTransmit` still gives, then end the lane. */
+  /** Last, after every lane's `lane-closed`. */
   | {
       readonly kind: 'closed';
       readonly code: LaneCode;

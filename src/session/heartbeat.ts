@@ -27,7 +27,8 @@ export class Heartbeat {
   readonly #deadAfterMs: number;
   readonly #sentAtMs = new Map<number, number>();
   readonly #samples: HeartbeatSample[] = [];
-  #nextSequence = 1;
+  #pings = 0;
+  #rttFloorMs: number | undefined;
   #nextPingAtMs: number;
   #inboundProofMs: number;
   #outboundProofMs: number;
@@ -50,6 +51,11 @@ export class Heartbeat {
     return this.#best()?.rttMs;
   }
 
+  /** Smallest RTT there ever was. */
+  get rttFloorMs(): number | undefined {
+    return this.#rttFloorMs;
+  }
+
   /** RTT of the last sample. */
   get rttMs(): number | undefined {
     return this.#samples.at(-1)?.rttMs;
@@ -64,16 +70,15 @@ export class Heartbeat {
     return nowMs >= this.#nextPingAtMs;
   }
 
-  /** The sequence number of a PING sent now. */
-  ping(nowMs: number): number {
-    const sequence = this.#nextSequence++;
+  /** A PING is sent now. Sequence numbers rise; several lanes may share them. */
+  ping(nowMs: number, sequence: number): void {
+    this.#pings++;
     this.#sentAtMs.set(sequence, nowMs);
     if (this.#sentAtMs.size > OUTSTANDING_MAX) {
       this.#sentAtMs.delete(this.#sentAtMs.keys().next().value!);
     }
-    const pauseMs = sequence < WARM_UP_PINGS ? WARM_UP_MS : this.#intervalMs;
+    const pauseMs = this.#pings < WARM_UP_PINGS ? WARM_UP_MS : this.#intervalMs;
     this.#nextPingAtMs = nowMs + Math.min(pauseMs, this.#intervalMs);
-    return sequence;
   }
 
   /**
@@ -97,6 +102,7 @@ export class Heartbeat {
       rttMs: Math.max(0, nowMs - sentAtMs - (t3 - t2) / 1000),
       clockOffsetMs: (t2 - t1 + (t3 - t4)) / 2000,
     };
+    this.#rttFloorMs = Math.min(this.#rttFloorMs ?? sample.rttMs, sample.rttMs);
     this.#samples.push(sample);
     if (this.#samples.length > FILTER_SAMPLES) this.#samples.shift();
     return sample;

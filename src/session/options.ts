@@ -9,8 +9,8 @@ export interface BudgetPools {
   readonly receive: Budget;
 }
 
-export interface SessionOptions {
-  readonly role: 'dialler' | 'acceptor';
+/** Who this node is and what it expects of the peer: enough to judge a HELLO. */
+export interface GreetingOptions {
   /** This node. */
   readonly self: Identity;
   /** The peer, from its certificate. HELLO must say the same. */
@@ -19,16 +19,24 @@ export interface SessionOptions {
   readonly software: string;
   /** 32 hex digits, random per process start. */
   readonly instance: string;
-  /** Dialler: 32 hex digits, random. An acceptor takes the dialler's. */
-  readonly sessionId: string;
-  /** Dialler: 1 for a session's first lane, rising by one. An acceptor takes the dialler's. */
-  readonly epoch: number;
   /** Shared settings as people write them. */
   readonly settings: Readonly<Record<string, string>>;
-  readonly heartbeatIntervalMs: number;
-  readonly heartbeatMisses: number;
   /** Both HELLOs must have been exchanged by then. */
   readonly handshakeTimeoutMs: number;
+}
+
+export interface SessionOptions extends GreetingOptions {
+  readonly role: 'dialler' | 'acceptor';
+  /** 32 hex digits: random for a dialler, an acceptor takes the dialler's. */
+  readonly sessionId: string;
+  /** Acceptor: 64 hex digits, random, which further lanes prove to know. A dialler is told. */
+  readonly secret: string;
+  /** Dialler: a session with the same peer that was given up, for the peer to forget. */
+  readonly replaces?: string;
+  readonly heartbeatIntervalMs: number;
+  readonly heartbeatMisses: number;
+  /** How long a dialler keeps a session without a lane; 0: it ends with its last lane. */
+  readonly resumeTimeMs: number;
   /** Most bytes of window one stream is granted. */
   readonly streamWindow: number;
   /** Most bytes this session holds, half for each direction. */

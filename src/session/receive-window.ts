@@ -62,7 +62,7 @@ export class ReceiveWindow {
     return this.#limit;
   }
 
-  /** Bytes that arrived. */
+  /** Bytes that arrived without a gap. */
   get received(): number {
     return this.#received;
   }
@@ -81,18 +81,19 @@ export class ReceiveWindow {
     return this.#delivered > this.#toldDelivered;
   }
 
-  /** Counts bytes that arrived at `offset`; they must be the next ones and within the credit. */
-  receive(offset: number, length: number): void {
-    if (offset !== this.#received) {
-      throw new ProtocolError('frame-offset', `DATA at ${offset}, expected ${this.#received}`);
-    }
-    if (offset + length > this.#limit) {
+  /** Throws unless the peer may have sent bytes up to `end`. */
+  expect(end: number): void {
+    if (end > this.#limit) {
       throw new ProtocolError(
         'credit-exceeded',
-        `DATA up to ${offset + length}, credit ends at ${this.#limit}`,
+        `DATA up to ${end}, credit ends at ${this.#limit}`,
       );
     }
-    this.#received += length;
+  }
+
+  /** Counts the next bytes, which have arrived. */
+  receive(bytes: number): void {
+    this.#received += bytes;
   }
 
   /** Counts `bytes` as delivered. True when new credit should be sent now. */

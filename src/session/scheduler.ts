@@ -6,7 +6,7 @@ const INTERACTIVE_BYTES_MAX = 16 * 1024;
 /** Interactive turns after which a bulk stream gets one, so that nothing starves. */
 const INTERACTIVE_TURNS_MAX = 8;
 
-/** Streams that have something to send, in turn, interactive before bulk. */
+/** Streams of a lane that have something to send, in turn, interactive before bulk. */
 export class Scheduler {
   readonly #interactive = new Fifo<Stream>();
   readonly #bulk = new Fifo<Stream>();
@@ -14,17 +14,28 @@ export class Scheduler {
 
   /** Puts a stream at the end of its queue; does nothing while it waits already. */
   add(stream: Stream): void {
-    if (stream.scheduled) return;
-    stream.scheduled = true;
+    if (stream.scheduledOn === this) return;
+    stream.scheduledOn = this;
     const queue = stream.send.unsentBytes <= INTERACTIVE_BYTES_MAX ? this.#interactive : this.#bulk;
     queue.push(stream);
   }
 
-  /** The stream whose turn it is, or undefined. */
+  /** The stream whose turn it is, or undefined. It may have moved to another lane meanwhile. */
   next(): Stream | undefined {
     const stream = this.#choose();
-    if (stream !== undefined) stream.scheduled = false;
+    if (stream?.scheduledOn === this) stream.scheduledOn = undefined;
     return stream;
+  }
+
+  /** The bulk stream that waits longest, for another lane to take its turn; or undefined. */
+  nextBulk(): Stream | undefined {
+    const stream = this.#bulk.shift();
+    if (stream?.scheduledOn === this) stream.scheduledOn = undefined;
+    return stream;
+  }
+
+  get hasBulk(): boolean {
+    return !this.#bulk.empty;
   }
 
   get empty(): boolean {

@@ -1,67 +1,77 @@
-import type { RoutyError } from '../base/errors.ts';
 import type { LaneCode, StreamCode } from '../wire/codes.ts';
-import { FrameDecoder, type FrameHeader } from '../wire/decode.ts';
-import { FrameWriter } from '../wire/frame-writer.ts';
+import type { FrameHeader } from '../wire/decode.ts';
 import { FrameType, frameName } from '../wire/layout.ts';
 import {
   type Hello,
   type OpenPayload,
   parseClose,
   parseHello,
-  parseNumber,
   parseOffers,
 } from '../wire/payload.ts';
 import { ProtocolError } from '../wire/protocol-error.ts';
 import { EventQueue, type SessionEvent } from './events.ts';
-import { judgeHello, makeHello } from './handshake.ts';
-import { Heartbeat } from './heartbeat.ts';
+import { judgeHello, makeHello, type Prove, type Refusal } from './handshake.ts';
+import { Joining } from './joining.ts';
+import { LaneKeeper, type LaneOwner } from './lane-keeper.ts';
+import { type LaneFacts, LaneSet } from './lane-set.ts';
+import type { LaneState } from './lane-state.ts';
+import { Offers } from './offers.ts';
 import type { SessionOptions } from './options.ts';
-import { type OpenResult, StreamTable, type StreamTotals } from './stream-table.ts';
-
-/** Encoded frames that wait for a lane that takes nothing; more means the peer floods this side. */
-const CONTROL_BYTES_MAX = 16 * 1024 * 1024;
-
-type Phase = 'hello' | 'admitting' | 'established' | 'closed';
+import { Pulse } from './pulse.ts';
+import { Resync } from './resync.ts';
+import { StreamReceiver } from './stream-receiver.ts';
+import { StreamSender } from './stream-sender.ts';
+import { type SessionMemory, StreamStore, type StreamTotals } from './stream-store.ts';
+import { type OpenResult, Streams } from './streams.ts';
 
 /**
  * A session's protocol without IO: bytes, time and commands go in; bytes, a timeout and events
  * come out. `nowMs` is a monotonic clock in milliseconds, fractions allowed, and never runs back.
+ * A session has lanes, each named by its epoch, and outlives them.
  *
- * After every call the driver takes all of `pollEvent`, then `pollTransmit` as far as the lane
- * takes bytes, and sets one timer to `pollTimeout`.
+ * After every call the driver takes all of `pollEvent`, then `pollTransmit` of every lane as far
+ * as the lane takes bytes, and sets one timer to `pollTimeout`.
  */
 export class Session {
   /** Wall clock minus `nowMs`, in ms; the driver sets it when it looks at its clocks. */
-  wallOffsetMs = 0;
+  wallOffsetMs: number;
   readonly #options: SessionOptions;
   readonly #events = new EventQueue();
-  readonly #writer = new FrameWriter();
-  readonly #decoder: FrameDecoder;
-  readonly #heartbeat: Heartbeat;
-  readonly #streams: StreamTable;
-  readonly #handshakeDeadlineMs: number;
-  #phase: Phase = 'hello';
+  readonly #lanes = new LaneSet();
+  readonly #store: StreamStore;
+  readonly #streams: Streams;
+  readonly #sender: StreamSender;
+  readonly #receiver: StreamReceiver;
+  readonly #resync: Resync;
+  readonly #joining: Joining;
+  readonly #pulse: Pulse;
+  readonly #offers = new Offers();
+  readonly #keeper: LaneKeeper;
+  #phase: 'new' | 'established' | 'closed' = 'new';
   #nowMs: number;
-  #peerHello: Hello | undefined;
   #peerDraining = false;
-  #closeSent = false;
 
   constructor(options: SessionOptions, nowMs: number, wallOffsetMs: number) {
     this.#options = options;
     this.#nowMs = nowMs;
     this.wallOffsetMs = wallOffsetMs;
-    this.#handshakeDeadlineMs = nowMs + options.handshakeTimeoutMs;
-    this.#heartbeat = new Heartbeat(options.heartbeatIntervalMs, options.heartbeatMisses, nowMs);
-    this.#streams = new StreamTable(options, this.#events, this.#writer, this.#heartbeat);
-    this.#decoder = new FrameDecoder({
-      onFrame: (header, payload) => this.#handleFrame(header, payload),
-      onData: (stream, offset, bytes) => this.#handleData(stream, offset, bytes),
-    });
-    if (options.role === 'dialler') this.#sayHello({ id: options.sessionId, epoch: options.epoch });
+    this.#joining = new Joining(options);
+    this.#store = new StreamStore(options, this.#events, this.#lanes);
+    this.#sender = new StreamSender(this.#store);
+    this.#receiver = new StreamReceiver(this.#store, this.#sender);
+    this.#pulse = new Pulse(this.#lanes, this.#store.tombstones, this.#events);
+    this.#streams = new Streams(this.#store, this.#sender);
+    this.#resync = new Resync(this.#store, this.#sender, this.#receiver);
+    this.#keeper = new LaneKeeper(options, this.#lanes, this.#events, this.#laneOwner(), nowMs);
   }
 
+  /** True from the first lane on until the end, also while no lane carries the session. */
   get established(): boolean {
     return this.#phase === 'established';
+  }
+
+  get suspended(): boolean {
+    return this.established && this.#keeper.suspended;
   }
 
   get closed(): boolean {
@@ -73,72 +83,116 @@ export class Session {
     return this.#peerDraining;
   }
 
+  /** Of the lane with the shortest path; undefined without a lane or a measurement. */
   get rttMs(): number | undefined {
-    return this.#heartbeat.rttMs;
+    return this.#pulse.nearest?.heartbeat.rttMs;
   }
 
   /** Peer's wall clock minus this side's. */
   get clockOffsetMs(): number | undefined {
-    return this.#heartbeat.clockOffsetMs;
+    return this.#pulse.nearest?.heartbeat.clockOffsetMs;
   }
 
   /** Streams open now. */
   get streamCount(): number {
-    return this.#streams.size;
+    return this.#store.size;
   }
 
+  /** Bytes held for sending or replay plus bytes received and not delivered. */
   get bufferedBytes(): number {
-    return this.#streams.bufferedBytes;
+    return this.#store.sendPool.used + this.#store.undeliveredBytes;
   }
 
   get totals(): Readonly<StreamTotals> {
-    return this.#streams.totals;
+    return this.#store.totals;
   }
 
-  /** Bytes from the lane. */
-  handleBytes(nowMs: number, chunk: Uint8Array): void {
-    if (this.#phase === 'closed') return;
+  /** Lanes that carry the session. */
+  get laneCount(): number {
+    return this.#lanes.established.length;
+  }
+
+  lanes(): LaneFacts[] {
+    return this.#lanes.facts();
+  }
+
+  memory(): SessionMemory {
+    return this.#store.memory();
+  }
+
+  /** Dialler: a new lane, whose HELLO is the first thing to transmit. Returns its epoch. */
+  dial(nowMs: number, prove: Prove): number {
     this.#nowMs = nowMs;
-    this.#heartbeat.inboundProof(nowMs);
+    const session = this.#joining.next(prove);
+    this.#sayHello(this.#keeper.add(nowMs, session.epoch, prove), session);
+    return session.epoch;
+  }
+
+  /** Acceptor: why the lane of this HELLO may not join the session; undefined when it may. */
+  judge(hello: Hello, prove: Prove): Refusal | undefined {
+    if (this.closed) return { code: 'unknown-session', reason: 'the session has ended' };
+    return this.#joining.judge(hello.session, prove);
+  }
+
+  /** Acceptor: the lane of a HELLO that was judged joins. Returns its epoch. */
+  admit(nowMs: number, hello: Hello, prove: Prove): number {
+    this.#nowMs = nowMs;
+    if (this.#lanes.full) {
+      this.#loseLane(this.#lanes.all()[0]!, 'lane-done', 'the session has too many lanes', false);
+    }
+    const session = this.#joining.admit(hello.session, prove);
+    const lane = this.#keeper.add(nowMs, session.epoch, prove);
+    this.#sayHello(lane, session);
+    this.#establish(lane, hello);
+    return session.epoch;
+  }
+
+  /** Bytes from a lane. */
+  handleBytes(nowMs: number, epoch: number, chunk: Uint8Array): void {
+    const lane = this.#lanes.get(epoch);
+    if (lane === undefined) return;
+    this.#nowMs = nowMs;
+    this.#keeper.heard(nowMs, lane);
     try {
-      this.#decoder.push(chunk);
+      lane.decoder.push(chunk);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      this.close(nowMs, error.laneCode, `${error.code}: ${error.message}`);
+      const reason = `${error.code}: ${error.message}`;
+      if (lane.established) this.close(nowMs, error.laneCode, reason);
+      else if (!lane.closed) this.#loseLane(lane, error.laneCode, reason, false);
     }
-    if (this.#writer.pendingBytes > CONTROL_BYTES_MAX) {
+    if (lane.flooded) {
       this.close(nowMs, 'overload', 'the peer asks faster than it reads the answers');
     }
   }
 
-  /** The lane is gone; nothing can be sent any more. */
-  handleLaneClosed(_nowMs: number, reason: string): void {
-    this.#finish('lane-lost', reason, false);
+  /** The lane is gone; nothing can be sent on it any more. */
+  handleLaneClosed(nowMs: number, epoch: number, reason: string): void {
+    this.#nowMs = nowMs;
+    const lane = this.#lanes.get(epoch);
+    if (lane !== undefined) this.#loseLane(lane, 'lane-lost', reason, false);
+  }
+
+  /** Gives up a lane in order; its streams move to others. */
+  closeLane(nowMs: number, epoch: number, reason: string): void {
+    this.#nowMs = nowMs;
+    const lane = this.#lanes.get(epoch);
+    if (lane !== undefined) this.#loseLane(lane, 'lane-done', reason, false);
   }
 
   handleTimeout(nowMs: number): void {
-    if (this.#phase === 'closed') return;
+    if (this.closed) return;
     this.#nowMs = nowMs;
-    if (this.#phase !== 'established') {
-      if (nowMs >= this.#handshakeDeadlineMs) {
-        this.close(nowMs, 'handshake-timeout', 'no HELLO from the peer in time');
-      }
-      return;
-    }
-    const dead = this.#heartbeat.deadReason(nowMs);
-    if (dead !== undefined) {
-      this.#finish('heartbeat-timeout', dead, false);
-      return;
-    }
-    if (this.#heartbeat.pingDue(nowMs)) this.ping(nowMs);
+    this.#keeper.handleTimeout(nowMs);
+    if (this.closed) return;
     this.#streams.handleTimeout(nowMs);
   }
 
   /** When `handleTimeout` wants to be called, on the clock of `nowMs`; undefined for never. */
   pollTimeout(): number | undefined {
-    if (this.#phase === 'closed') return undefined;
-    if (this.#phase !== 'established') return this.#handshakeDeadlineMs;
-    return Math.min(this.#heartbeat.deadlineMs, this.#streams.deadlineMs ?? Infinity);
+    if (this.closed) return undefined;
+    const atMs = Math.min(this.#streams.deadlineMs ?? Infinity, this.#keeper.deadlineMs);
+    return atMs === Infinity ? undefined : atMs;
   }
 
   pollEvent(): SessionEvent | undefined {
@@ -146,33 +200,24 @@ export class Session {
   }
 
   /**
-   * Buffers for the lane, in order, about `bytesMax` in all; undefined when there is nothing to
+   * Buffers for a lane, in order, about `bytesMax` in all; undefined when there is nothing to
    * send. Control frames come first, then streams in turn. The buffers must not be changed.
    */
-  pollTransmit(bytesMax: number): Uint8Array[] | undefined {
-    if (this.#writer.pendingBytes === 0 && !this.#streams.hasToSend) return undefined;
+  pollTransmit(epoch: number, bytesMax: number): Uint8Array[] | undefined {
+    const lane = this.#lanes.get(epoch);
+    if (lane === undefined) return undefined;
+    if (this.#store.tombstones.wantsPing(epoch)) this.#ping(lane);
     const out: Uint8Array[] = [];
-    const before = this.#streams.totals.bytesSent;
-    const controlBytes = this.#writer.pendingBytes;
-    this.#writer.drainTo(out);
-    while (this.#streams.totals.bytesSent - before + controlBytes < bytesMax) {
-      if (!this.#streams.sendTurn(out)) break;
-    }
-    this.#writer.drainTo(out);
+    const controlBytes = lane.writer.pendingBytes;
+    lane.writer.drainTo(out);
+    if (lane.established) this.#streams.transmit(lane, bytesMax - controlBytes, out);
+    lane.writer.drainTo(out);
     return out.length > 0 ? out : undefined;
-  }
-
-  /** Acceptor: lets the dialler in, in answer to the `hello` event. */
-  admit(nowMs: number): void {
-    if (this.#phase !== 'admitting') return;
-    this.#nowMs = nowMs;
-    this.#sayHello(this.#peerHello!.session);
-    this.#establish();
   }
 
   /** Opens a stream; its bytes may be written at once. */
   open(nowMs: number, request: OpenPayload): OpenResult {
-    if (this.#phase !== 'established') {
+    if (!this.established) {
       return { ok: false, code: 'session-lost', reason: 'the session is not established' };
     }
     if (this.#peerDraining) {
@@ -216,133 +261,162 @@ export class Session {
 
   /** Tells the peer the complete list of services it may open. */
   offer(services: readonly string[]): void {
-    if (this.#phase === 'established') this.#writer.json(FrameType.OFFERS, 0, 0, services);
+    if (!this.established) return;
+    this.#offers.set(services);
+    this.#offers.say(this.#lanes.established[0]);
   }
 
   /**
-   * Sends a PING; its `pong` event carries the sequence number returned here. Without an
-   * established session nothing is sent and the number is 0, which no event carries.
+   * Sends a PING; its `pong` event carries the sequence number returned here. Without a lane
+   * nothing is sent and the number is 0, which no event carries.
    */
   ping(nowMs: number): number {
-    if (this.#phase !== 'established') return 0;
-    const sequence = this.#heartbeat.ping(nowMs);
-    this.#writer.ping(sequence, this.#wallUs(nowMs));
-    return sequence;
+    this.#nowMs = nowMs;
+    const lane = this.#pulse.nearest;
+    return lane === undefined ? 0 : this.#ping(lane);
   }
 
   /** Takes no new streams of the peer from now on, and says so. */
   drain(): void {
-    if (this.#phase !== 'established') return;
-    this.#streams.drain();
-    this.#writer.goaway();
+    if (!this.established) return;
+    this.#store.draining = true;
+    this.#lanes.established[0]?.writer.goaway();
   }
 
-  /** Ends the session: streams are reset, and CLOSE is the last frame sent. */
-  close(_nowMs: number, code: LaneCode, reason: string): void {
-    if (this.#phase === 'closed') return;
-    if (!this.#closeSent) this.#writer.close(code, reason);
-    this.#closeSent = true;
+  /** Ends the session: streams are reset, and CLOSE is the last frame sent on every lane. */
+  close(nowMs: number, code: LaneCode, reason: string): void {
+    if (this.closed) return;
+    this.#nowMs = nowMs;
     this.#finish(code, reason, false);
   }
 
-  #handleData(stream: number, offset: number, bytes: Uint8Array): void {
-    if (this.#phase === 'closed') return;
-    if (this.#phase !== 'established') throw this.#outOfOrder(FrameType.DATA);
-    this.#streams.handleData(stream, offset, bytes);
+  #laneOwner(): LaneOwner {
+    return {
+      framesOf: (lane) => ({
+        onFrame: (header, payload) => this.#handleFrame(lane, header, payload),
+        onData: (stream, offset, bytes) => this.#handleData(lane, stream, offset, bytes),
+      }),
+      ping: (lane) => this.#ping(lane),
+      onLost: (lane, other) => {
+        this.#resync.laneLost(lane);
+        if (other !== undefined) this.#sayResume(other);
+      },
+      onAbandoned: (code, reason, remote) => this.#finish(code, reason, remote),
+    };
   }
 
-  #handleFrame(header: FrameHeader, payload: Uint8Array): void {
-    if (this.#phase === 'closed') return;
+  #handleData(lane: LaneState, stream: number, offset: number, bytes: Uint8Array): void {
+    if (lane.closed) return;
+    if (!lane.established) throw outOfOrder(FrameType.DATA, lane);
+    this.#receiver.data(stream, offset, bytes);
+  }
+
+  #handleFrame(lane: LaneState, header: FrameHeader, payload: Uint8Array): void {
+    if (lane.closed) return;
     if (header.type === FrameType.CLOSE) {
       const { code, reason } = parseClose(payload);
-      this.#finish(code, reason, true);
+      this.#closedByPeer(lane, code, reason);
     } else if (header.type === FrameType.HELLO) {
-      this.#handleHello(payload);
-    } else if (this.#phase !== 'established') {
-      throw this.#outOfOrder(header.type);
+      this.#handleAnswer(lane, parseHello(payload));
+    } else if (!lane.established) {
+      throw outOfOrder(header.type, lane);
     } else if (header.stream !== 0) {
-      this.#streams.handleFrame(this.#nowMs, header, payload);
+      this.#receiver.frame(this.#nowMs, lane, header, payload);
     } else {
-      this.#handleSessionFrame(header, payload);
+      this.#handleSessionFrame(lane, header, payload);
     }
   }
 
-  #handleSessionFrame(header: FrameHeader, payload: Uint8Array): void {
+  #handleSessionFrame(lane: LaneState, header: FrameHeader, payload: Uint8Array): void {
     switch (header.type) {
-      case FrameType.PING: {
-        const wallUs = this.#wallUs(this.#nowMs);
-        this.#writer.pong(header.offset, parseNumber(payload, 0), wallUs, wallUs);
+      case FrameType.PING:
+        this.#pulse.answer(this.#wallUs(), lane, header, payload);
         break;
-      }
       case FrameType.PONG:
-        this.#handlePong(header.offset, payload);
+        this.#pulse.answered(this.#nowMs, this.#wallUs(), lane, header, payload);
         break;
       case FrameType.OFFERS:
-        this.#events.push({ kind: 'offers', services: parseOffers(payload) });
+        if (this.#offers.isNews(header.offset)) {
+          this.#events.push({ kind: 'offers', services: parseOffers(payload) });
+        }
+        break;
+      case FrameType.RESUME:
+        this.#handleResume(lane, header.flags, payload);
         break;
       default:
+        if (!this.#peerDraining) this.#events.push({ kind: 'draining' });
         this.#peerDraining = true;
-        this.#events.push({ kind: 'draining' });
     }
   }
 
-  #handlePong(sequence: number, payload: Uint8Array): void {
-    const sample = this.#heartbeat.pong(
-      this.#nowMs,
-      sequence,
-      parseNumber(payload, 0),
-      parseNumber(payload, 1),
-      parseNumber(payload, 2),
-      this.#wallUs(this.#nowMs),
-    );
-    if (sample !== undefined) this.#events.push({ kind: 'pong', ...sample });
+  #handleResume(lane: LaneState, flags: number, payload: Uint8Array): void {
+    this.#resync.hear(this.#nowMs, lane, flags, payload, (epoch) => {
+      const lost = this.#lanes.get(epoch);
+      if (lost !== undefined) this.#loseLane(lost, 'lane-lost', 'the peer has lost it', true);
+    });
   }
 
-  #handleHello(payload: Uint8Array): void {
-    if (this.#phase !== 'hello') throw this.#outOfOrder(FrameType.HELLO);
-    const hello = parseHello(payload);
-    this.#peerHello = hello;
-    const judged = judgeHello(this.#options, hello);
-    if ('code' in judged) {
-      // The peer gets this side's HELLO too: it can then name both values from its own point of view.
-      if (this.#options.role === 'acceptor') this.#sayHello(hello.session);
-      this.close(this.#nowMs, judged.code, judged.reason);
-    } else if (this.#options.role === 'dialler') {
-      this.#establish();
-    } else {
-      this.#phase = 'admitting';
-      this.#events.push({ kind: 'hello', hello });
+  /** Dialler: the acceptor's HELLO on one of its lanes. */
+  #handleAnswer(lane: LaneState, hello: Hello): void {
+    if (lane.established) throw outOfOrder(FrameType.HELLO, lane);
+    const refusal =
+      judgeHello(this.#options, hello) ??
+      this.#joining.judgeAnswer(hello.session, lane.epoch, lane.prove);
+    if (refusal === undefined) this.#establish(lane, hello);
+    else this.#loseLane(lane, refusal.code, refusal.reason, false);
+  }
+
+  #establish(lane: LaneState, hello: Hello): void {
+    if (this.#phase === 'new') {
+      this.#phase = 'established';
+      this.#store.peerInitialWindow = hello.initialWindow;
+      this.#events.push({ kind: 'established', hello });
     }
+    this.#keeper.establish(this.#nowMs, lane);
+    if (this.#resync.owed) this.#sayResume(lane);
+    this.#ping(lane);
   }
 
-  #establish(): void {
-    const hello = this.#peerHello!;
-    this.#phase = 'established';
-    this.#streams.start(hello.initialWindow);
-    this.#events.push({ kind: 'established', hello });
-    // While an acceptor deliberated, the dialler had to be silent.
-    this.#heartbeat.inboundProof(this.#nowMs);
-    this.#heartbeat.outboundProof(this.#nowMs);
-    this.ping(this.#nowMs);
+  /** Says again all that may have been lost with a lane. */
+  #sayResume(lane: LaneState): void {
+    this.#resync.say(lane);
+    this.#offers.say(lane);
+    if (this.#store.draining) lane.writer.goaway();
   }
 
-  #sayHello(session: { readonly id: string; readonly epoch: number }): void {
-    const hello = makeHello(this.#options, session, this.#wallUs(this.#nowMs));
-    this.#writer.json(FrameType.HELLO, 0, 0, hello);
+  #sayHello(lane: LaneState, session: Hello['session']): void {
+    const hello = makeHello(this.#options, session, this.#wallUs());
+    lane.writer.json(FrameType.HELLO, 0, 0, hello);
+  }
+
+  #ping(lane: LaneState): number {
+    return this.#pulse.ping(this.#nowMs, this.#wallUs(), lane);
+  }
+
+  #closedByPeer(lane: LaneState, code: LaneCode, reason: string): void {
+    const endsLane = lane.established ? code === 'lane-done' : code !== 'unknown-session';
+    if (endsLane) this.#loseLane(lane, code, reason, true);
+    else this.#finish(code, reason, true);
+  }
+
+  #loseLane(lane: LaneState, code: LaneCode, reason: string, remote: boolean): void {
+    this.#keeper.lose(this.#nowMs, lane, code, reason, remote);
   }
 
   #finish(code: LaneCode, reason: string, remote: boolean): void {
-    if (this.#phase === 'closed') return;
+    if (this.closed) return;
     this.#phase = 'closed';
-    this.#streams.resetAll('session-lost', reason);
+    this.#store.resetAll('session-lost', reason);
+    for (const lane of this.#lanes.all()) this.#keeper.end(lane, code, reason, remote);
     this.#events.push({ kind: 'closed', code, reason, remote });
   }
 
-  #wallUs(nowMs: number): number {
-    return Math.max(0, Math.round((nowMs + this.wallOffsetMs) * 1000));
+  #wallUs(): number {
+    return Math.max(0, Math.round((this.#nowMs + this.wallOffsetMs) * 1000));
   }
+}
 
-  #outOfOrder(type: number): RoutyError {
-    return new ProtocolError('frame-order', `${frameName(type)} while ${this.#phase}`);
-  }
+function outOfOrder(type: number, lane: LaneState): ProtocolError {
+  const phase = lane.established ? 'established' : 'waiting for HELLO';
+  return new ProtocolError('frame-order', `${frameName(type)} on a lane that is ${phase}`);
 }

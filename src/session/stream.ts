@@ -1,7 +1,11 @@
 import type { FrameType } from '../wire/layout.ts';
-import { FrameType as Type, frameName } from '../wire/layout.ts';
+import { frameName, FrameType as Type } from '../wire/layout.ts';
+import type { OpenPayload } from '../wire/payload.ts';
 import { ProtocolError } from '../wire/protocol-error.ts';
+import type { LaneState } from './lane-state.ts';
+import type { Reassembly } from './reassembly.ts';
 import type { ReceiveWindow } from './receive-window.ts';
+import type { Scheduler } from './scheduler.ts';
 import { SendBuffer } from './send-buffer.ts';
 
 /**
@@ -14,8 +18,11 @@ export type StreamPhase = 'opening' | 'incoming' | 'open';
 const TRANSITIONS: Readonly<Record<StreamPhase, ReadonlySet<FrameType>>> = {
   opening: new Set([Type.ACCEPT, Type.RESET]),
   incoming: new Set([Type.DATA, Type.FIN, Type.RESET]),
-  open: new Set([Type.DATA, Type.FIN, Type.RESET, Type.CREDIT]),
+  // ACCEPT may be said again after a lane was lost.
+  open: new Set([Type.ACCEPT, Type.DATA, Type.FIN, Type.RESET, Type.CREDIT]),
 };
+
+export const NOWHERE: readonly LaneState[] = [];
 
 /** One stream of a session: both directions' offsets and what is still to be told to the peer. */
 export class Stream {
@@ -23,21 +30,37 @@ export class Stream {
   phase: StreamPhase;
   readonly send = new SendBuffer();
   readonly receive: ReceiveWindow;
+  /** What came ahead of bytes that are still under way on another lane. */
+  reassembly: Reassembly | undefined;
+  /** What OPEN asks for, until the peer is known to have taken it. */
+  request: OpenPayload | undefined;
   /** Offset up to which the peer lets this side send. */
   creditLimit: number;
   /** The local end wrote its last byte. */
   sendEnded = false;
+  /** FIN was sent, on whatever lane. */
   finSent = false;
+  /** FIN need not be sent: it was, and no lane that carried it was lost. */
+  finSaid = false;
   finAcked = false;
-  /** Size of the peer's direction, known from its FIN. */
+  /** Size of the peer's direction, known from its FIN, which may overtake bytes. */
   finalSize: number | undefined;
+  /** All bytes up to the peer's FIN have come, and that was told. */
+  finTold = false;
   finDelivered = false;
   /** The local writer was told to pause and waits for an event. */
   writerPaused = false;
-  /** In the scheduler's queue. */
-  scheduled = false;
+  /** The queue it waits in for its turn. */
+  scheduledOn: Scheduler | undefined;
   /** In the list of streams that owe the peer an acknowledgement. */
   ackListed = false;
+  /** Its home. Undefined: stale, nothing is sent until the peer has said what it has. */
+  lane: LaneState | undefined;
+  /** Other lanes that have carried bytes of it. */
+  spread: readonly LaneState[] = NOWHERE;
+  /** The last RESUME that spoke of it, and the last that said that its OPEN was seen. */
+  resumeMark = 0;
+  seenMark = 0;
 
   constructor(id: number, phase: StreamPhase, receive: ReceiveWindow, creditLimit: number) {
     this.id = id;
@@ -53,7 +76,7 @@ export class Stream {
 
   /** True when FIN is the next thing to send. */
   get finDue(): boolean {
-    return this.sendEnded && !this.finSent && this.send.unsentBytes === 0;
+    return this.sendEnded && !this.finSaid && this.send.unsentBytes === 0;
   }
 
   get hasToSend(): boolean {
@@ -67,7 +90,12 @@ export class Stream {
 
   /** Bytes that arrived and are not delivered yet. */
   get undeliveredBytes(): number {
-    return this.receive.received - this.receive.delivered;
+    return this.receive.received - this.receive.delivered + this.reassemblyBytes;
+  }
+
+  /** Bytes that arrived ahead of others. */
+  get reassemblyBytes(): number {
+    return this.reassembly?.heldBytes ?? 0;
   }
 
   /** Throws unless the peer may send this frame now. */

@@ -1,0 +1,103 @@
+import type { LaneState } from './lane-state.ts';
+import { NOWHERE, type Stream } from './stream.ts';
+
+/** Lanes of one session. A dialler has no use for more; the oldest are lanes it has lost. */
+const LANES_MAX = 16;
+
+/** Counts as so many streams more: a lane that is busy with a bulk stream is the worse home. */
+const BULK_WEIGHT = 8;
+
+export interface LaneFacts {
+  /** Its epoch. */
+  readonly lane: number;
+  readonly established: boolean;
+  readonly rttMs: number | undefined;
+  /** Streams whose home it is. */
+  readonly streams: number;
+  /** Stream payload bytes. */
+  readonly bytesSent: number;
+}
+
+/** The lanes of a session that live, and which streams are at home on which. */
+export class LaneSet {
+  readonly #byEpoch = new Map<number, LaneState>();
+  #established: readonly LaneState[] = [];
+
+  /** The oldest has to go before another one joins. */
+  get full(): boolean {
+    return this.#byEpoch.size >= LANES_MAX;
+  }
+
+  /** Those that carry the session, oldest first. */
+  get established(): readonly LaneState[] {
+    return this.#established;
+  }
+
+  get(epoch: number): LaneState | undefined {
+    return this.#byEpoch.get(epoch);
+  }
+
+  all(): LaneState[] {
+    return [...this.#byEpoch.values()];
+  }
+
+  facts(): LaneFacts[] {
+    return this.all().map((lane) => ({
+      lane: lane.epoch,
+      established: lane.established,
+      rttMs: lane.heartbeat.rttMs,
+      streams: lane.streams,
+      bytesSent: lane.bytesSent,
+    }));
+  }
+
+  add(lane: LaneState): void {
+    this.#byEpoch.set(lane.epoch, lane);
+  }
+
+  establish(lane: LaneState): void {
+    lane.established = true;
+    this.#established = [...this.#established, lane];
+  }
+
+  remove(lane: LaneState): void {
+    lane.closed = true;
+    this.#byEpoch.delete(lane.epoch);
+    this.#established = this.#established.filter((other) => other !== lane);
+  }
+
+  /** The lane that carries least; undefined when none carries the session. */
+  leastLoaded(): LaneState | undefined {
+    let best: LaneState | undefined;
+    for (const lane of this.#established) {
+      if (best === undefined || load(lane) < load(best)) best = lane;
+    }
+    return best;
+  }
+
+  /** Makes a lane the stream's home. */
+  settle(stream: Stream, lane: LaneState | undefined): void {
+    this.unsettle(stream);
+    if (lane === undefined) return;
+    stream.lane = lane;
+    lane.streams++;
+  }
+
+  /** The stream is at home nowhere: it is gone, or has to be synchronised first. */
+  unsettle(stream: Stream): void {
+    if (stream.lane !== undefined) stream.lane.streams--;
+    stream.lane = undefined;
+    for (const lane of stream.spread) lane.forget(stream);
+    stream.spread = NOWHERE;
+  }
+
+  /** A bulk stream took a turn on a lane that is not its home. */
+  spread(stream: Stream, lane: LaneState): void {
+    lane.carried(stream, stream.send.sent);
+    if (!stream.spread.includes(lane)) stream.spread = [...stream.spread, lane];
+  }
+}
+
+function load(lane: LaneState): number {
+  return lane.streams + (lane.scheduler.hasBulk ? BULK_WEIGHT : 0);
+}

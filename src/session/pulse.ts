@@ -1,0 +1,59 @@
+import type { FrameHeader } from '../wire/decode.ts';
+import { parseNumber } from '../wire/payload.ts';
+import type { EventQueue } from './events.ts';
+import type { LaneSet } from './lane-set.ts';
+import type { LaneState } from './lane-state.ts';
+import type { Tombstones } from './tombstones.ts';
+
+/** PINGs and PONGs of all lanes of a session. */
+export class Pulse {
+  readonly #lanes: LaneSet;
+  readonly #tombstones: Tombstones;
+  readonly #events: EventQueue;
+  #sequence = 0;
+
+  constructor(lanes: LaneSet, tombstones: Tombstones, events: EventQueue) {
+    this.#lanes = lanes;
+    this.#tombstones = tombstones;
+    this.#events = events;
+  }
+
+  /** The lane with the shortest path; undefined when none carries the session. */
+  get nearest(): LaneState | undefined {
+    let nearest: LaneState | undefined;
+    for (const lane of this.#lanes.established) {
+      const rttMs = lane.heartbeat.rttMinMs ?? Infinity;
+      if (nearest === undefined || rttMs < (nearest.heartbeat.rttMinMs ?? Infinity)) nearest = lane;
+    }
+    return nearest;
+  }
+
+  /** Sends a PING; returns its sequence number, which no other lane's has. */
+  ping(nowMs: number, wallUs: number, lane: LaneState): number {
+    const sequence = ++this.#sequence;
+    lane.heartbeat.ping(nowMs, sequence);
+    lane.writer.ping(sequence, wallUs);
+    this.#tombstones.pinged(lane.epoch, sequence);
+    return sequence;
+  }
+
+  /** The peer's PING. */
+  answer(wallUs: number, lane: LaneState, header: FrameHeader, payload: Uint8Array): void {
+    lane.writer.pong(header.offset, parseNumber(payload, 0), wallUs, wallUs);
+  }
+
+  /** The peer's PONG. */
+  answered(
+    nowMs: number,
+    wallUs: number,
+    lane: LaneState,
+    header: FrameHeader,
+    payload: Uint8Array,
+  ): void {
+    const [t1, t2, t3] = [0, 1, 2].map((index) => parseNumber(payload, index));
+    const sample = lane.heartbeat.pong(nowMs, header.offset, t1!, t2!, t3!, wallUs);
+    if (sample === undefined) return;
+    this.#tombstones.ponged(lane.epoch, header.offset);
+    this.#events.push({ kind: 'pong', ...sample });
+  }
+}

@@ -1,0 +1,257 @@
+import type { StreamCode } from '../wire/codes.ts';
+import { FLAG_RESUME_LAST } from '../wire/layout.ts';
+import { ProtocolError } from '../wire/protocol-error.ts';
+import { type ResumeSink, type ResumeStream, ResumeWriter, readResume } from '../wire/resume.ts';
+import type { LaneState } from './lane-state.ts';
+import type { Stream } from './stream.ts';
+import type { StreamReceiver } from './stream-receiver.ts';
+import type { StreamSender } from './stream-sender.ts';
+import type { StreamStore } from './stream-store.ts';
+
+/** Lost lanes that a RESUME names. Older ones were noticed long ago. */
+const DEAD_MAX = 64;
+
+/**
+ * What becomes of streams when a lane is lost. Nobody knows how much of what was sent on it has
+ * arrived, so every stream that used it falls silent until the peer's RESUME has told what it has;
+ * then what is missing is sent again.
+ *
+ * Everything a RESUME says stays true (offsets only rise, ids once seen stay seen), so one that
+ * was made long ago or that is overtaken by others does no harm: it only makes this side send more
+ * again than it has to, and the peer ignores what it has.
+ */
+export class Resync {
+  readonly #store: StreamStore;
+  readonly #sender: StreamSender;
+  readonly #receiver: StreamReceiver;
+  /** Epochs, latest last. */
+  readonly #dead: number[] = [];
+  /** RESUMEs that have begun to arrive. */
+  #sets = 0;
+  /** The peer has to be told: a lane was lost since the last time. */
+  owed = false;
+
+  constructor(store: StreamStore, sender: StreamSender, receiver: StreamReceiver) {
+    this.#store = store;
+    this.#sender = sender;
+    this.#receiver = receiver;
+  }
+
+  /** The lane is gone: whatever used it waits for the peer's RESUME. */
+  laneLost(lane: LaneState): void {
+    this.owed = true;
+    this.#dead.push(lane.epoch);
+    if (this.#dead.length > DEAD_MAX) this.#dead.shift();
+    this.#store.tombstones.laneLost(lane.epoch);
+    for (const stream of this.#store.all()) {
+      if (stream.lane === lane || stream.spread.includes(lane)) this.#store.lanes.unsettle(stream);
+    }
+  }
+
+  /** Tells the peer, on this lane, everything it may have missed or have to know. */
+  say(lane: LaneState): void {
+    const { seen, tombstones, lastLocalId } = this.#store;
+    const writer = new ResumeWriter(lane.writer);
+    writer.opened(seen.watermark, Math.max(0, lastLocalId));
+    for (const epoch of this.#dead) writer.dead(epoch);
+    for (const id of seen.above()) writer.seen(id);
+    for (const stream of this.#store.all()) writer.stream(resumeStream(stream));
+    for (const [id, code] of tombstones.entries()) writer.ended(id, code);
+    writer.end();
+    tombstones.saidAgain(lane.epoch);
+    this.owed = false;
+  }
+
+  /** Takes a frame of the peer's RESUME. `lose` is called for each lane the peer has lost. */
+  hear(
+    nowMs: number,
+    lane: LaneState,
+    flags: number,
+    payload: Uint8Array,
+    lose: (epoch: number) => void,
+  ): void {
+    lane.resume ??= new ResumeSet(++this.#sets, this.#store, this.#sender, this.#receiver);
+    const set = lane.resume;
+    set.nowMs = nowMs;
+    set.lose = (epoch) => {
+      if (epoch === lane.epoch) throw new ProtocolError('resume', 'a lane says that it is lost');
+      lose(epoch);
+    };
+    readResume(payload, set);
+    if ((flags & FLAG_RESUME_LAST) === 0) return;
+    lane.resume = undefined;
+    set.end();
+  }
+}
+
+function resumeStream(stream: Stream): ResumeStream {
+  const { id, receive } = stream;
+  const { received, delivered, limit } = receive;
+  return {
+    ...{ id, received, delivered, limit },
+    open: stream.phase === 'open',
+    finReceived: stream.finalSize !== undefined,
+    finDelivered: stream.finDelivered,
+  };
+}
+
+/** One RESUME of the peer's, from its first record to its last. */
+export class ResumeSet implements ResumeSink {
+  /** Rises with every set that begins to arrive. */
+  readonly #number: number;
+  readonly #store: StreamStore;
+  readonly #sender: StreamSender;
+  readonly #receiver: StreamReceiver;
+  /** Of the frame whose records come. */
+  nowMs = 0;
+  /** What is done about a lane the peer has lost. */
+  lose: (epoch: number) => void = () => {};
+  /** From the first record. */
+  #seen: number | undefined;
+  #opened = 0;
+
+  constructor(number: number, store: StreamStore, sender: StreamSender, receiver: StreamReceiver) {
+    this.#number = number;
+    this.#store = store;
+    this.#sender = sender;
+    this.#receiver = receiver;
+  }
+
+  opened(seen: number, opened: number): void {
+    if (this.#seen !== undefined) throw new ProtocolError('resume', 'two first records in a set');
+    if (seen > Math.max(0, this.#store.lastLocalId)) {
+      throw new ProtocolError('resume', `stream ${seen} was never opened`);
+    }
+    this.#seen = seen;
+    this.#opened = opened;
+  }
+
+  dead(epoch: number): void {
+    this.#expectBegun();
+    this.lose(epoch);
+  }
+
+  seen(id: number): void {
+    this.#expectBegun();
+    if (!this.#store.isLocal(id) || !this.#store.knows(id)) {
+      throw new ProtocolError('resume', `stream ${id} was never opened`);
+    }
+    const stream = this.#store.get(id);
+    if (stream !== undefined) stream.seenMark = this.#number;
+  }
+
+  stream(entry: ResumeStream): void {
+    this.#expectBegun();
+    const stream = this.#store.get(entry.id);
+    if (stream === undefined) return;
+    stream.resumeMark = Math.max(stream.resumeMark, this.#number);
+    if (stream.lane === undefined) this.#synchronise(stream, entry);
+  }
+
+  ended(id: number, code: StreamCode | undefined): void {
+    this.#expectBegun();
+    // Opened and given up at once, on a lane that was lost: nothing of it ever came here.
+    if (!this.#store.isLocal(id)) this.#store.seen.add(id);
+    const stream = this.#store.get(id);
+    if (stream === undefined) return;
+    if (code !== undefined) {
+      this.#end(stream, code, 'the peer reset the stream');
+    } else if (stream.finSent && stream.finDelivered) {
+      this.#store.acknowledge(stream, stream.send.written);
+      stream.finAcked = true;
+      this.#sender.settle(stream);
+    } else {
+      this.#end(stream, 'resume-mismatch', 'the peer ended a stream that has not ended here');
+    }
+  }
+
+  /** The set is complete: what it does not speak of, the peer does not have. */
+  end(): void {
+    this.#expectBegun();
+    for (const stream of [...this.#store.all()]) {
+      if (stream.lane === undefined && stream.resumeMark < this.#number) this.#missing(stream);
+    }
+  }
+
+  #missing(stream: Stream): void {
+    const { id } = stream;
+    if (!this.#store.isLocal(id)) {
+      // Its OPEN may have come after this set was made.
+      if (id <= this.#opened) this.#end(stream, 'session-lost', 'the peer lost the stream');
+    } else if (id <= this.#seen! || stream.seenMark === this.#number) {
+      this.#end(stream, 'session-lost', 'the peer lost the stream');
+    } else if (stream.phase === 'opening' && stream.send.acked === 0) {
+      this.#openAgain(stream);
+    } else {
+      this.#end(stream, 'resume-mismatch', 'the peer does not know a stream it accepted');
+    }
+  }
+
+  /** OPEN was lost, or there was no lane to send it on. */
+  #openAgain(stream: Stream): void {
+    this.#rewind(stream, 0);
+    stream.finSaid = false;
+    this.#store.lanes.settle(stream, this.#store.lanes.leastLoaded());
+    this.#sender.open(stream);
+    this.#sender.schedule(stream);
+  }
+
+  #synchronise(stream: Stream, peer: ResumeStream): void {
+    const problem = mismatch(stream, peer);
+    if (problem !== undefined) {
+      const reason = `${problem} in a RESUME`;
+      this.#sender.reset(stream, 'resume-mismatch', reason);
+      this.#store.events.push({
+        kind: 'reset',
+        stream: stream.id,
+        code: 'resume-mismatch',
+        reason,
+      });
+      return;
+    }
+    if (peer.delivered > stream.send.acked) this.#store.acknowledge(stream, peer.delivered);
+    this.#rewind(stream, Math.max(peer.received, stream.send.acked));
+    stream.finSaid = peer.finReceived;
+    if (peer.finDelivered) stream.finAcked = true;
+    this.#store.lanes.settle(stream, this.#store.lanes.leastLoaded());
+    if (stream.phase === 'open') {
+      if (!peer.open && !this.#store.isLocal(stream.id)) this.#sender.accept(stream);
+      this.#sender.credit(stream);
+    }
+    this.#receiver.raiseCredit(this.nowMs, stream, peer.limit);
+    this.#sender.settle(stream);
+  }
+
+  #rewind(stream: Stream, offset: number): void {
+    const { send } = stream;
+    if (offset >= send.sent) return;
+    this.#store.totals.bytesReplayed += send.sent - offset;
+    send.rewind(offset);
+  }
+
+  #end(stream: Stream, code: StreamCode, reason: string): void {
+    this.#store.remove(stream);
+    this.#store.events.push({ kind: 'reset', stream: stream.id, code, reason });
+  }
+
+  #expectBegun(): void {
+    if (this.#seen === undefined) {
+      throw new ProtocolError('resume', 'a set without its first record');
+    }
+  }
+}
+
+/** What the peer says of a stream and cannot be; undefined when all of it can. */
+function mismatch(stream: Stream, peer: ResumeStream): string | undefined {
+  const { send } = stream;
+  if (peer.received > send.everSent) return `received ${peer.received}, sent ${send.everSent}`;
+  if (peer.delivered > peer.received) {
+    return `delivered ${peer.delivered}, received ${peer.received}`;
+  }
+  if (peer.limit < peer.delivered) return `limit ${peer.limit}, delivered ${peer.delivered}`;
+  if (peer.finReceived && !stream.finSent) return 'a FIN that was never sent';
+  if (peer.finDelivered && (!peer.finReceived || peer.delivered !== send.written)) {
+    return `FIN delivered with ${peer.delivered} of ${send.written} bytes`;
+  }
+  return undefined;
+}

@@ -1,0 +1,126 @@
+import type { StreamCode } from '../wire/codes.ts';
+import { FLAG_FIN_DELIVERED, FrameType } from '../wire/layout.ts';
+import type { LaneState } from './lane-state.ts';
+import type { Stream } from './stream.ts';
+import type { StreamStore } from './stream-store.ts';
+
+/** Payload bytes a stream sends in one turn. */
+const TURN_BYTES_MAX = 64 * 1024;
+
+/** Up to this, copying is cheaper than one more piece for the lane to gather. */
+const COPIED_BYTES_MAX = 1024;
+
+export const STREAM_VERSIONS: readonly number[] = [1];
+
+/**
+ * What this side says about streams. A stream without a home is silent: what it has to say is said
+ * again once the peer has told what it knows.
+ */
+export class StreamSender {
+  readonly #store: StreamStore;
+
+  constructor(store: StreamStore) {
+    this.#store = store;
+  }
+
+  open(stream: Stream): void {
+    const { id, receive, request } = stream;
+    stream.lane?.writer.json(FrameType.OPEN, id, receive.limit, request);
+  }
+
+  accept(stream: Stream): void {
+    stream.lane?.writer.json(FrameType.ACCEPT, stream.id, stream.receive.limit, {
+      version: STREAM_VERSIONS[0],
+      capabilities: [],
+    });
+    // ACCEPT grants credit but acknowledges nothing of the data that came before it.
+    if (stream.receive.delivered > 0 || stream.finDelivered) this.credit(stream);
+  }
+
+  credit(stream: Stream): void {
+    const { lane, receive } = stream;
+    if (lane === undefined) return;
+    receive.grant();
+    const flags = stream.finDelivered ? FLAG_FIN_DELIVERED : 0;
+    lane.writer.credit(stream.id, receive.limit, receive.delivered, flags);
+  }
+
+  /** Resets a stream and forgets it. Any lane will do: the peer takes RESET in any order. */
+  reset(stream: Stream, code: StreamCode, reason: string): void {
+    const lane = stream.lane ?? this.#store.lanes.leastLoaded();
+    lane?.writer.reset(stream.id, stream.send.everSent, code, reason);
+    this.#store.bury(stream.id, code, lane?.epoch);
+    this.#store.remove(stream);
+  }
+
+  /** Refuses a stream that never came to be. */
+  refuse(lane: LaneState, id: number, code: StreamCode, reason: string): void {
+    lane.writer.reset(id, 0, code, reason);
+    this.#store.bury(id, code, lane.epoch);
+  }
+
+  /** Forgets a stream when both directions have ended and both sides know. */
+  settle(stream: Stream): void {
+    if (!stream.settled) return;
+    this.#store.bury(stream.id, undefined, stream.lane?.epoch);
+    this.#store.remove(stream);
+    this.#store.events.push({ kind: 'finished', stream: stream.id });
+  }
+
+  schedule(stream: Stream): void {
+    if (stream.phase === 'incoming') return;
+    if (stream.hasToSend) stream.lane?.scheduler.add(stream);
+  }
+
+  /** Appends one stream's turn on the lane to `out`; false when no stream has anything to send. */
+  turn(lane: LaneState, out: Uint8Array[]): boolean {
+    const stream = lane.scheduler.next();
+    if (stream === undefined) return this.#borrowedTurn(lane, out);
+    // A stream may have gone, moved, or lost its reason to send, while it waited.
+    if (stream.lane !== lane) return true;
+    const length = Math.min(stream.sendableBytes, TURN_BYTES_MAX);
+    if (length > 0) this.#data(stream, lane, length, out);
+    if (stream.finDue) {
+      stream.finSent = true;
+      stream.finSaid = true;
+      lane.writer.fin(stream.id, stream.send.written);
+    }
+    this.schedule(stream);
+    return true;
+  }
+
+  /** An idle lane takes a turn of a bulk stream whose home is busy. */
+  #borrowedTurn(lane: LaneState, out: Uint8Array[]): boolean {
+    if (!lane.carriesOthers) return false;
+    for (const home of this.#store.lanes.established) {
+      const stream = home === lane ? undefined : home.scheduler.nextBulk();
+      if (stream === undefined || stream.lane !== home) continue;
+      // Until the peer has acknowledged something it may not know the stream: the first bytes
+      // follow OPEN or ACCEPT on the same lane.
+      const borrows = stream.send.acked > 0 && stream.sendableBytes >= TURN_BYTES_MAX;
+      if (borrows) {
+        this.#data(stream, lane, TURN_BYTES_MAX, out);
+        this.#store.lanes.spread(stream, lane);
+      }
+      this.schedule(stream);
+      if (borrows) return true;
+    }
+    return false;
+  }
+
+  #data(stream: Stream, lane: LaneState, length: number, out: Uint8Array[]): void {
+    const offset = stream.send.sent;
+    const before = stream.send.everSent;
+    if (length <= COPIED_BYTES_MAX) {
+      const parts: Uint8Array[] = [];
+      stream.send.take(length, parts);
+      lane.writer.data(stream.id, offset, length, parts);
+    } else {
+      lane.writer.dataHeader(stream.id, offset, length);
+      lane.writer.drainTo(out);
+      stream.send.take(length, out);
+    }
+    lane.bytesSent += length;
+    this.#store.totals.bytesSent += stream.send.everSent - before;
+  }
+}
