@@ -224,8 +224,8 @@ export class ResumeSet implements ResumeSink {
 
   #rewind(stream: Stream, offset: number): void {
     const { send } = stream;
-    if (offset >= send.sent) return;
-    this.#store.totals.bytesReplayed += send.sent - offset;
+    // Beyond what was sent when a replay was cut off that had not come so far.
+    this.#store.totals.bytesReplayed += Math.max(0, send.sent - offset);
     send.rewind(offset);
   }
 
