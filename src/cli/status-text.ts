@@ -86,6 +86,7 @@ function peerFigures({ session, attempts, nextAttemptInMs }: PeerStatus): string
   return [
     session.rttMs === null ? 'rtt unknown' : `rtt ${msText(session.rttMs)}`,
     session.clockOffsetMs === null ? 'clock unknown' : clockText(session.clockOffsetMs),
+    countText(session.lanes.length, 'lane'),
     countText(session.streams, 'stream'),
     `sent ${bytesText(session.bytesSent)}, received ${bytesText(session.bytesReceived)}`,
   ].join(', ');

@@ -1,135 +1,143 @@
 import { SessionRegistry } from '../fabric/registry.ts';
+import type { Refusal } from '../session/handshake.ts';
 import type { Lane } from '../transport/lane.ts';
-import type { Admission, PeerHello, SessionDriverApi, SessionEnd } from './driver-types.ts';
+import type { Hello } from '../wire/payload.ts';
+import { Absences } from './absences.ts';
+import type { SessionDriverApi, SessionEnd } from './driver-types.ts';
 import { endText, laneHint } from './events.ts';
+import { type GreeterHost, type GreetingEnd, LaneGreeter } from './lane-greeter.ts';
+import type { LaneLink } from './lane-link.ts';
 import type { SessionHost, SessionOwner } from './session-host.ts';
+import { greetingOptions } from './session-options.ts';
 import { type LiveSession, nodeName } from './sessions.ts';
 import type { PeerStatus } from './status.ts';
 
-/** Peers without a session that are remembered for the status; beyond it the oldest is forgotten. */
-const ABSENT_MAX = 1000;
-
-/** Why a peer that once dialled has no session now. */
-interface Absence {
-  readonly state: 'down' | 'refused';
-  readonly remoteAddress: string;
-  readonly sinceMs: number;
-  readonly reason: string;
-  readonly hint: string | null;
-  readonly attempts: number;
-}
-
-/** Sessions of lanes that other nodes dialled: who is admitted, who is displaced, who is gone. */
-export class AcceptedSessions {
+/** Lanes that other nodes dialled, and their sessions: who is admitted, displaced, gone. */
+export class AcceptedSessions implements GreeterHost {
   readonly #host: SessionHost;
   readonly #registry = new SessionRegistry();
-  /** Every session of an accepted lane until it is closed, admitted or not. */
-  readonly #all = new Set<AcceptedSession>();
-  /** By `site/node`, in the order they went. */
-  readonly #absences = new Map<string, Absence>();
+  /** Lanes whose HELLO has not come yet. */
+  readonly #greeters = new Set<LaneGreeter>();
+  /** By session id, until they are closed. */
+  readonly #sessions = new Map<string, AcceptedSession>();
+  readonly #absences = new Absences();
 
   constructor(host: SessionHost) {
     this.#host = host;
   }
 
   onLane(lane: Lane): void {
-    const accepted = new AcceptedSession(this, lane);
-    this.#all.add(accepted);
-    accepted.driver = this.#host.accepted(lane, accepted);
+    const options = greetingOptions(this.#host.commons, lane.peer);
+    this.#greeters.add(new LaneGreeter(this.#host.link(lane), options, this));
   }
 
-  admit(accepted: AcceptedSession, hello: PeerHello): Admission {
-    const { self } = this.#host.commons;
-    const peer = nodeName(hello.identity);
-    if (peer === nodeName(self)) {
-      const reason = `the dialler is ${peer}, and so is this node`;
-      return { ok: false, code: 'identity-mismatch', reason };
+  route(link: LaneLink, hello: Hello, early: boolean): Refusal | undefined {
+    const refusal = this.#judge(link, hello);
+    if (refusal !== undefined) return refusal;
+    if (early) {
+      return { code: 'protocol-error', reason: 'frames came before the answer to HELLO' };
     }
-    const { instance, sessionId, epoch } = hello;
-    const admission = this.#registry.admit({ peer, instance, sessionId, epoch });
+    const { id: sessionId, replaces } = hello.session;
+    const { peer: identity } = link.lane;
+    const peer = nodeName(identity);
+    const { instance } = hello;
+    const admission = this.#registry.admit({ peer, instance, sessionId, replaces });
     if (!admission.ok) return admission;
-    const displaced = new Set(admission.displaced);
-    for (const other of this.#all) {
-      if (other !== accepted && other.admitted && displaced.has(other.driver!.sessionId)) {
-        other.driver!.close('taken-over', `${peer} dialled anew`);
-      }
+    for (const id of admission.displaced) {
+      this.#sessions.get(id)?.driver?.close('taken-over', `${peer} began another session`);
     }
-    accepted.admitted = true;
-    return { ok: true };
+    const session = this.#sessions.get(sessionId) ?? this.#begin(link, hello);
+    session.driver!.attach(link, hello);
+    return undefined;
   }
 
-  onUp(accepted: AcceptedSession): void {
-    this.#absences.delete(nodeName(accepted.lane.peer));
+  greeted(greeter: LaneGreeter, end?: GreetingEnd): void {
+    this.#greeters.delete(greeter);
+    if (end === undefined) return;
+    const { peer: identity, remoteAddress } = greeter.link.lane;
+    const peer = nodeName(identity);
+    const { code } = end;
+    if (code !== 'shutdown') {
+      const reason = endText(end);
+      this.#host.events.laneRefused({ peer, remoteAddress, code, reason, hint: laneHint(code) });
+    }
+    this.#noteAbsence(peer, remoteAddress, 'refused', end);
+  }
+
+  onUp(session: LiveSession): void {
+    this.#absences.forget(session.name);
   }
 
   onDown(accepted: AcceptedSession, end: SessionEnd, session: LiveSession | undefined): void {
-    this.#all.delete(accepted);
-    const { peer, remoteAddress } = accepted.lane;
-    const name = nodeName(peer);
-    if (accepted.admitted) {
-      this.#registry.remove(accepted.driver!.sessionId, accepted.driver!.epoch);
-    }
-    if (session === undefined && end.code !== 'shutdown') {
-      const { code } = end;
-      const reason = endText(end);
-      const hint = laneHint(code);
-      this.#host.events.laneRefused({ peer: name, remoteAddress, code, reason, hint });
-    }
-    this.#noteAbsence(name, remoteAddress, end, session === undefined ? 'refused' : 'down');
+    const { sessionId, peer, remoteAddress } = accepted;
+    this.#sessions.delete(sessionId);
+    this.#registry.remove(sessionId);
+    this.#noteAbsence(peer, session?.remoteAddress ?? remoteAddress, 'down', end);
   }
 
-  /** Ends every session. */
+  /** Ends every session, and every lane that has none yet. */
   close(reason: string): void {
-    for (const { driver } of [...this.#all]) driver?.close('shutdown', reason);
-  }
-
-  get size(): number {
-    return this.#all.size;
+    for (const { driver } of [...this.#sessions.values()]) driver?.close('shutdown', reason);
+    for (const greeter of [...this.#greeters]) greeter.refuse('shutdown', reason);
   }
 
   status(): PeerStatus[] {
-    const up = [...this.#all].filter((accepted) => accepted.session !== undefined);
+    const live = [...this.#sessions.values()].map(({ session }) => session);
     return [
-      ...up.map((accepted) => this.#presentStatus(accepted.session!)),
-      ...[...this.#absences].map(([name, absence]) => absentStatus(name, absence)),
+      ...live.filter((session) => session !== undefined).map((each) => this.#statusOf(each)),
+      ...this.#absences.status(),
     ];
   }
 
-  /** A peer that still has another session, or a newer one, is not absent. */
+  /** Before anything changes: may this lane belong to the session that its HELLO names? */
+  #judge(link: LaneLink, hello: Hello): Refusal | undefined {
+    const peer = nodeName(link.lane.peer);
+    if (peer === nodeName(this.#host.commons.self)) {
+      const reason = `the dialler is ${peer}, and so is this node`;
+      return { code: 'identity-mismatch', reason };
+    }
+    const { id, proof } = hello.session;
+    const known = this.#sessions.get(id);
+    if (known === undefined) {
+      if (proof === undefined) return undefined;
+      return { code: 'unknown-session', reason: `no session ${id} here` };
+    }
+    if (known.peer !== peer || known.instance !== hello.instance) {
+      // Without the owner's name: who asks has no business with it.
+      return { code: 'not-authorized', reason: `session ${id} belongs to another process` };
+    }
+    return known.driver!.judge(link, hello);
+  }
+
+  #begin(link: LaneLink, hello: Hello): AcceptedSession {
+    const { id } = hello.session;
+    const accepted = new AcceptedSession(this, link.lane, hello);
+    this.#sessions.set(id, accepted);
+    accepted.driver = this.#host.accepted(link.lane.peer, id, accepted);
+    return accepted;
+  }
+
+  /** A peer that has a session is not absent. */
   #noteAbsence(
     name: string,
     remoteAddress: string,
-    end: SessionEnd,
-    state: Absence['state'],
+    state: 'down' | 'refused',
+    end: GreetingEnd,
   ): void {
-    const present = [...this.#all].some(({ session }) => session?.name === name);
-    if (present) return;
-    const before = this.#absences.get(name);
-    const reason = endText(end);
-    const same = before?.state === state && before.reason === reason;
-    this.#absences.delete(name);
-    this.#absences.set(name, {
-      state,
-      remoteAddress,
-      sinceMs: same ? before.sinceMs : this.#host.nowMs(),
-      reason,
-      hint: laneHint(end.code) ?? null,
-      attempts: state === 'refused' ? (before?.attempts ?? 0) + 1 : 0,
-    });
-    if (this.#absences.size <= ABSENT_MAX) return;
-    const [oldest] = this.#absences.keys();
-    this.#absences.delete(oldest!);
+    const present = [...this.#sessions.values()].some(({ session }) => session?.name === name);
+    if (!present) this.#absences.note(this.#host.nowMs(), { name, remoteAddress }, state, end);
   }
 
-  #presentStatus(session: LiveSession): PeerStatus {
+  #statusOf(session: LiveSession): PeerStatus {
+    const { trouble } = session;
     return {
       name: session.name,
       direction: 'accepted',
       addresses: [session.remoteAddress],
-      state: 'up',
-      since: new Date(session.establishedAtMs).toISOString(),
-      reason: null,
-      hint: null,
+      state: session.driver.suspended ? 'suspended' : 'up',
+      since: new Date(session.sinceMs).toISOString(),
+      reason: trouble?.reason ?? null,
+      hint: trouble?.hint ?? null,
       attempts: 0,
       nextAttemptInMs: null,
       session: this.#host.live.status(session),
@@ -137,43 +145,37 @@ export class AcceptedSessions {
   }
 }
 
-function absentStatus(name: string, absence: Absence): PeerStatus {
-  return {
-    name,
-    direction: 'accepted',
-    addresses: [absence.remoteAddress],
-    state: absence.state,
-    since: new Date(absence.sinceMs).toISOString(),
-    reason: absence.reason,
-    hint: absence.hint,
-    attempts: absence.attempts,
-    nextAttemptInMs: null,
-    session: null,
-  };
-}
-
 class AcceptedSession implements SessionOwner {
-  readonly lane: Lane;
+  readonly sessionId: string;
+  /** `site/node`. */
+  readonly peer: string;
+  /** Of the peer's process that began it. */
+  readonly instance: string;
+  /** Of its first lane. */
+  readonly remoteAddress: string;
   driver: SessionDriverApi | undefined;
   session: LiveSession | undefined;
-  admitted = false;
   readonly #set: AcceptedSessions;
 
-  constructor(set: AcceptedSessions, lane: Lane) {
+  constructor(set: AcceptedSessions, lane: Lane, hello: Hello) {
     this.#set = set;
-    this.lane = lane;
-  }
-
-  admit(hello: PeerHello): Admission {
-    return this.#set.admit(this, hello);
+    this.sessionId = hello.session.id;
+    this.peer = nodeName(lane.peer);
+    this.instance = hello.instance;
+    this.remoteAddress = lane.remoteAddress;
   }
 
   onUp(session: LiveSession): void {
     this.session = session;
-    this.#set.onUp(this);
+    this.#set.onUp(session);
   }
 
   onDown(end: SessionEnd, session: LiveSession | undefined): void {
     this.#set.onDown(this, end, session);
   }
+
+  /** A lane that is lost is the dialler's to bring back. */
+  onLaneUp(): void {}
+  onLaneClosed(): void {}
+  onSuspended(): void {}
 }

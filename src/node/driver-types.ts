@@ -1,7 +1,11 @@
 import type { Socket } from 'node:net';
 import type { RoutyError } from '../base/errors.ts';
 import type { Identity } from '../base/identity.ts';
+import type { Refusal } from '../session/handshake.ts';
+import type { Lane } from '../transport/lane.ts';
 import type { LaneCode, StreamCode } from '../wire/codes.ts';
+import type { Hello } from '../wire/payload.ts';
+import type { LaneLink } from './lane-link.ts';
 
 export type { LaneCode, StreamCode } from '../wire/codes.ts';
 
@@ -24,6 +28,8 @@ export interface IncomingStream {
   /** The stream's bytes go to and come from this connected socket, which the driver owns from now on. */
   accept(socket: Socket, onEnd: StreamEndHandler): void;
   refuse(code: StreamCode, reason: string): void;
+  /** Ends a stream that was accepted; nothing happens when it has ended. */
+  reset(code: StreamCode, reason: string): void;
 }
 
 /** How a stream ended: `ok` when both directions ended cleanly. */
@@ -48,40 +54,50 @@ export interface OpenHandlers {
   onEnd: StreamEndHandler;
 }
 
-/** The peer's HELLO, as far as admission is concerned. */
-export interface PeerHello {
-  readonly identity: Identity;
-  /** Random per process start of the peer. */
-  readonly instance: string;
-  readonly sessionId: string;
-  readonly epoch: number;
-}
-
-export type Admission =
-  | { readonly ok: true }
-  | { readonly ok: false; readonly code: LaneCode; readonly reason: string };
-
 /** Why a session ended. */
 export interface SessionEnd {
   readonly code: LaneCode;
   readonly reason: string;
   /** True when the peer said so, false when this side decided. */
   readonly remote: boolean;
-  /** With `lane-lost`: what the transport said; undefined when the peer ended the lane in order. */
+  /** What the transport said of the lane that went last; undefined when it ended in order. */
   readonly laneError?: RoutyError | undefined;
 }
 
+/** Why a lane ended. */
+export interface LaneEnd {
+  readonly epoch: number;
+  readonly code: LaneCode;
+  readonly reason: string;
+  /** True when the peer said so, false when this side decided. */
+  readonly remote: boolean;
+  /** What the transport said; undefined when the lane ended in order. */
+  readonly laneError: RoutyError | undefined;
+  /** It carried the session. */
+  readonly wasUp: boolean;
+  /** How many lanes still carry the session. */
+  readonly lanesLeft: number;
+  /** The session ended, and the lane with it. */
+  readonly withSession: boolean;
+}
+
 export interface DriverHandlers {
-  /** Accepting side only, synchronously: may this peer have this session? */
-  admit(hello: PeerHello): Admission;
-  /** Both HELLOs agreed; streams may be opened from now on. */
-  onEstablished(hello: PeerHello): void;
+  /** Once, with the first lane: streams may be opened from now on. */
+  onEstablished(lane: Lane): void;
+  /** A lane carries the session, the first one too. */
+  onLaneUp(epoch: number, lane: Lane): void;
+  /** Once for every lane that was dialled or attached. */
+  onLaneClosed(end: LaneEnd): void;
+  /** No lane carries the session any more; its streams wait. */
+  onSuspended(): void;
+  /** A lane carries the session again. */
+  onResumed(suspendedMs: number): void;
   /** The peer's complete list of services this node may open; replaces the one before. */
   onOffers(services: readonly string[]): void;
   onStream(stream: IncomingStream): void;
   /** The peer drains: it takes no new streams. */
   onDraining(): void;
-  /** Once, last. Every stream has had its `onEnd` before. */
+  /** Once, last. Every stream has had its `onEnd` and every lane its `onLaneClosed` before. */
   onClosed(end: SessionEnd): void;
 }
 
@@ -99,25 +115,64 @@ export interface DriverStats {
   /** Stream payload bytes. */
   readonly bytesSent: number;
   readonly bytesReceived: number;
+  /** Stream payload bytes that were sent once more. */
+  readonly bytesReplayed: number;
   /** Bytes held for replay and bytes received but not yet written out. */
   readonly bufferedBytes: number;
 }
 
-/** A session joined to its lane and its streams' sockets. `node/session-driver.ts` implements it. */
+/** What a session holds, in bytes; looking at it takes time in proportion to its streams. */
+export interface DriverMemory {
+  /** Kept until the peer has written them to their destination. */
+  readonly replayBytes: number;
+  /** Received ahead of bytes that are still missing. */
+  readonly reassemblyBytes: number;
+  /** The same of the stream that holds most. */
+  readonly streamReplayBytesMax: number;
+  readonly streamReassemblyBytesMax: number;
+}
+
+/** A lane that carries a session. */
+export interface LaneFacts {
+  readonly epoch: number;
+  readonly lane: Lane;
+  readonly rttMs: number | undefined;
+  /** Streams that are at home on it. */
+  readonly streams: number;
+  /** Stream payload bytes. */
+  readonly bytesSent: number;
+}
+
+/** A session joined to its lanes and its streams' sockets. `node/session-driver.ts` implements it. */
 export interface SessionDriverApi {
   readonly peer: Identity;
   readonly sessionId: string;
+  /** The highest of its lanes so far; 0 before the first. */
   readonly epoch: number;
+  /** It was established and has not ended; true while suspended. */
   readonly established: boolean;
+  /** No lane carries it at the moment. */
+  readonly suspended: boolean;
+  /** Dialler: joins a fresh lane to the session and returns its epoch. */
+  dial(link: LaneLink): number;
+  /** Acceptor: why the lane may not join, or undefined when it may. */
+  judge(link: LaneLink, hello: Hello): Refusal | undefined;
+  /** Acceptor: joins a lane whose HELLO is good, the first one or a further one. */
+  attach(link: LaneLink, hello: Hello): void;
+  /** Ends one lane; the session goes on over the others. */
+  closeLane(epoch: number, reason: string): void;
   /** Opens a stream; the driver owns `socket` from now on, whatever happens. */
   open(request: OpenRequest, socket: Socket, handlers: OpenHandlers): void;
   /** Tells the peer which services of this node it may open. */
   offer(services: readonly string[]): void;
-  /** Rejects with a RoutyError when the session ends first. */
+  /** Waits for a lane when there is none; rejects with a RoutyError when the session ends first. */
   ping(): Promise<PingSample>;
   /** Tells the peer to open nothing new; open streams go on. */
   drain(): void;
-  /** Ends the session: streams are reset, the lane is closed after a last frame with the reason. */
+  /** Ends the session: streams are reset, lanes are closed after a last frame with the reason. */
   close(code: LaneCode, reason: string): void;
   stats(): DriverStats;
+  memory(): DriverMemory;
+  /** The lanes that carry the session, oldest first. */
+  lanes(): LaneFacts[];
 }

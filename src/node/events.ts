@@ -2,7 +2,8 @@ import { errorText, RoutyError } from '../base/errors.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { EnrolmentEvent } from '../pki/enrol-protocol.ts';
-import type { LaneCode, SessionEnd } from './driver-types.ts';
+import type { Lane } from '../transport/lane.ts';
+import type { LaneCode, LaneEnd, SessionEnd } from './driver-types.ts';
 import type { Forward } from './forward.ts';
 import type { RefusalCode } from './results.ts';
 import type { ServiceRefusal } from './service.ts';
@@ -63,13 +64,11 @@ export class NodeEvents {
   }
 
   sessionUp(session: LiveSession, direction: 'dialled' | 'accepted'): void {
-    if (direction === 'dialled') this.#metrics.dialAttempt('established');
     this.#log.info('session-up', `session with ${session.name} is up`, {
       peer: session.name,
       direction,
       remoteAddress: session.remoteAddress,
       sessionId: session.driver.sessionId,
-      epoch: session.driver.epoch,
       security: session.security,
     });
   }
@@ -88,11 +87,67 @@ export class NodeEvents {
     });
   }
 
+  /** A lane carries a session, its first one or a further one. */
+  laneUp(session: LiveSession, epoch: number, lane: Lane): void {
+    if (lane.direction === 'dialled') this.#metrics.dialAttempt('established');
+    this.#log.info('lane-up', `lane ${epoch} with ${session.name} is up`, {
+      peer: session.name,
+      epoch,
+      remoteAddress: lane.remoteAddress,
+      localAddress: lane.localAddress,
+    });
+  }
+
+  /** A lane that carried a session is gone; the end of the session itself tells of its lanes. */
+  laneDown(session: LiveSession, end: LaneEnd): void {
+    const orderly = ORDERLY.has(end.code);
+    if (!orderly) this.#metrics.laneLost(end.code);
+    if (end.withSession) return;
+    const { epoch, code, reason, remote, lanesLeft } = end;
+    const message = `lane ${epoch} with ${session.name} is down: ${endText(end)}`;
+    const write = orderly ? this.#log.info : this.#log.warn;
+    write(orderly ? 'lane-down' : 'lane-lost', message, {
+      peer: session.name,
+      epoch,
+      code,
+      reason,
+      remote,
+      lanesLeft,
+    });
+  }
+
+  /** The session waits for a lane. */
+  sessionSuspended(session: LiveSession): void {
+    const { trouble, name, driver } = session;
+    const { streams } = driver.stats();
+    this.#log.warn('session-suspended', `session with ${name} waits: ${trouble?.reason}`, {
+      peer: name,
+      reason: trouble?.reason,
+      hint: trouble?.hint,
+      streams,
+    });
+  }
+
+  /** A lane carries the session again; `streamsReset` are no longer allowed to the peer. */
+  sessionResumed(session: LiveSession, suspendedMs: number, streamsReset: number): void {
+    const { name, driver } = session;
+    const { streams, bytesReplayed } = driver.stats();
+    this.#metrics.sessionResumed(name);
+    const afterMs = Math.round(suspendedMs);
+    this.#log.info('session-resumed', `session with ${name} goes on after ${afterMs} ms`, {
+      peer: name,
+      suspendedMs: afterMs,
+      streams,
+      streamsReset,
+      bytesReplayed,
+    });
+  }
+
   /** A dialled lane or session came to nothing before it was up. */
   dialFailed(failure: DialFailure): void {
-    const { peer, addresses, code, reason, hint, attempts, delayMs } = failure;
+    const { peer, session, addresses, code, reason, hint, attempts, delayMs } = failure;
     this.#metrics.dialAttempt(code);
-    this.#log.failure('dial-failed', `no session with ${peer ?? addresses}: ${reason}`, {
+    this.#log.failure('dial-failed', `${MISSING[session]} ${peer ?? addresses}: ${reason}`, {
       ...(peer === null ? {} : { peer }),
       addresses,
       code,
@@ -208,6 +263,8 @@ export class NodeEvents {
 export interface DialFailure {
   /** `site/node`, or null while nobody ever answered. */
   readonly peer: string | null;
+  /** What there was with the peer, without the lane that failed. */
+  readonly session: 'none' | 'suspended' | 'up';
   /** As configured, joined by commas. */
   readonly addresses: string;
   readonly code: string;
@@ -222,10 +279,16 @@ function withoutPort(hostPort: string): string {
   return hostPort.replace(/:\d+$/, '');
 }
 
-const ORDERLY: ReadonlySet<LaneCode> = new Set(['normal', 'shutdown', 'taken-over']);
+const MISSING = {
+  none: 'no session with',
+  suspended: 'still no lane for the session with',
+  up: 'no further lane for the session with',
+} as const;
+
+const ORDERLY: ReadonlySet<LaneCode> = new Set(['normal', 'shutdown', 'taken-over', 'lane-done']);
 
 /** `settings-mismatch at the other end: heartbeat_interval: 5s here, 3s at red/red1`. */
-export function endText(end: SessionEnd): string {
+export function endText(end: Pick<SessionEnd, 'code' | 'reason' | 'remote'>): string {
   const where = end.remote ? ', said the other end' : '';
   return end.reason === '' ? `${end.code}${where}` : `${end.reason} (${end.code}${where})`;
 }
@@ -244,5 +307,6 @@ const LANE_HINTS: Readonly<Record<string, string>> = {
   'stale-epoch': 'Another process runs with the certificate of this node: stop one of the two.',
   overload: 'The other node is at its limits: look at its log and at [limits].',
   'heartbeat-timeout': 'The path between the nodes lost everything for a while: check the network.',
+  'resume-timeout': 'The path was gone for longer than resume_time: check the network.',
   'protocol-error': 'One of the two nodes is defective: report this with both logs.',
 };

@@ -31,6 +31,7 @@ export interface ServiceRefusal {
 interface ServiceStream {
   readonly peer: Identity;
   readonly socket: Socket;
+  readonly stream: IncomingStream;
 }
 
 /** One service this node offers, and the streams that peers opened to it. */
@@ -75,6 +76,8 @@ export class Service {
 /** All services of this node: judges every incoming stream and joins it to its target. */
 export class Services {
   readonly #byName = new Map<string, Service>();
+  /** Streams that were accepted and have not ended, of whatever service. */
+  readonly #accepted = new Set<ServiceStream>();
   readonly #host: ServiceHost;
   #draining = false;
 
@@ -123,23 +126,46 @@ export class Services {
     const { protocol, service: name } = stream.request;
     const service = this.#byName.get(name);
     if (protocol !== 'tcp') {
-      this.#refuse(stream, service, peer, 'unsupported-protocol', `no protocol ${protocol} here`);
-    } else if (service === undefined) {
-      this.#refuse(stream, service, peer, 'unknown-service', `no service ${name} here`);
-    } else if (!service.admits(peer)) {
-      const reason = `${nodeName(peer)} is not in allow of service ${name}`;
-      this.#refuse(stream, service, peer, 'not-allowed', reason);
-    } else if (this.#draining) {
-      this.#refuse(stream, service, peer, 'draining', 'this node drains');
-    } else {
-      this.#connect(stream, service, peer);
+      this.#refuse(stream, peer, 'unsupported-protocol', `no protocol ${protocol} here`);
+      return;
     }
+    const no = this.#whyNot(name, peer);
+    if (no !== undefined) this.#refuse(stream, peer, no.code, no.reason);
+    else if (this.#draining) this.#refuse(stream, peer, 'draining', 'this node drains');
+    else this.#connect(stream, service!, peer);
+  }
+
+  /**
+   * The peer was away and is back: what it may open is judged again for every stream it has, since
+   * a change while it was away is told to it as a refusal. Says how many streams that reset.
+   */
+  recheck(peer: Identity): number {
+    let count = 0;
+    for (const entry of this.#accepted) {
+      if (nodeName(entry.peer) !== nodeName(peer)) continue;
+      const no = this.#whyNot(entry.stream.request.service, entry.peer);
+      if (no === undefined) continue;
+      this.#noteRefusal(entry.stream, peer, no.code, no.reason);
+      entry.stream.reset(no.code, no.reason);
+      count += 1;
+    }
+    return count;
+  }
+
+  #whyNot(name: string, peer: Identity): { code: StreamCode; reason: string } | undefined {
+    const service = this.#byName.get(name);
+    if (service === undefined) {
+      return { code: 'unknown-service', reason: `no service ${name} here` };
+    }
+    if (service.admits(peer)) return undefined;
+    const reason = `${nodeName(peer)} is not in allow of service ${name}`;
+    return { code: 'not-allowed', reason };
   }
 
   #connect(stream: IncomingStream, service: Service, peer: Identity): void {
     const { config } = service;
     const socket = connectTarget(config);
-    const entry: ServiceStream = { peer, socket };
+    const entry: ServiceStream = { peer, socket, stream };
     service.streams.add(entry);
 
     // Error, close, timeout, cancel and connect race: the first one decides.
@@ -155,7 +181,7 @@ export class Services {
       if (!settle()) return;
       service.streams.delete(entry);
       socket.destroy();
-      this.#refuse(stream, service, peer, code, reason);
+      this.#refuse(stream, peer, code, reason);
     };
     const timer = setTimeout(() => {
       fail('target-timeout', `no answer from ${target(config)} in ${config.connectTimeoutMs} ms`);
@@ -177,22 +203,25 @@ export class Services {
       if (config.proxyProtocol !== undefined) socket.write(header(config.proxyProtocol, stream));
       service.tally.connected(this.#host.nowMs(), nodeName(peer));
       this.#host.onOpened(config.name, nodeName(peer));
-      stream.accept(socket, () => service.streams.delete(entry));
+      this.#accepted.add(entry);
+      stream.accept(socket, () => {
+        service.streams.delete(entry);
+        this.#accepted.delete(entry);
+      });
       socket.removeListener('error', onError).removeListener('close', onClose);
     });
   }
 
-  #refuse(
-    stream: IncomingStream,
-    service: Service | undefined,
-    peer: Identity,
-    code: StreamCode,
-    reason: string,
-  ): void {
-    const name = nodeName(peer);
-    service?.tally.turnedAway(this.#host.nowMs(), code, reason, name);
-    this.#host.onRefused({ service: stream.request.service, peer: name, code, reason });
+  #refuse(stream: IncomingStream, peer: Identity, code: StreamCode, reason: string): void {
+    this.#noteRefusal(stream, peer, code, reason);
     stream.refuse(code, reason);
+  }
+
+  #noteRefusal(stream: IncomingStream, peer: Identity, code: StreamCode, reason: string): void {
+    const { service } = stream.request;
+    const name = nodeName(peer);
+    this.#byName.get(service)?.tally.turnedAway(this.#host.nowMs(), code, reason, name);
+    this.#host.onRefused({ service, peer: name, code, reason });
   }
 }
 

@@ -1,26 +1,29 @@
+import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { RoutyError } from '../base/errors.ts';
 import type { Identity } from '../base/identity.ts';
-import type { FabricSettings, LimitsConfig } from '../config/types.ts';
-import { sharedSettings } from '../fabric/settings.ts';
-import { Budget } from '../session/budget.ts';
 import type { SessionEvent } from '../session/events.ts';
-import type { BudgetPools } from '../session/options.ts';
+import type { Refusal } from '../session/handshake.ts';
 import { Session } from '../session/session.ts';
-import type { Lane } from '../transport/lane.ts';
 import type { LaneCode } from '../wire/codes.ts';
 import type { Hello } from '../wire/payload.ts';
 import type {
   DriverHandlers,
+  DriverMemory,
   DriverStats,
+  LaneFacts,
   OpenHandlers,
   OpenRequest,
-  PeerHello,
   PingSample,
   SessionDriverApi,
   SessionEnd,
 } from './driver-types.ts';
+import type { LaneLink, LaneReceiver } from './lane-link.ts';
+import { proveOn } from './lane-proof.ts';
+import { Pings } from './pings.ts';
+import { greetingOptions, type SessionCommons, wallOffsetMs } from './session-options.ts';
+import { SessionTimer } from './session-timer.ts';
 import { StreamSet } from './stream-set.ts';
 
 /** Bytes asked of the session at a time. */
@@ -29,124 +32,65 @@ const TRANSMIT_BYTES = 128 * 1024;
 /** Received bytes after which they are passed on without waiting for the rest of the round. */
 const DISPATCH_BYTES = 256 * 1024;
 
-/** How long a closing lane may take to send its last frames. */
-const CLOSE_TIMEOUT_MS = 2_000;
-
 /** Lane chunks up to this size end what the peer sent in one go. */
 const PROMPT_BYTES_MAX = 8 * 1024;
 
 /** Messages closer together than this are gathered. */
 const PROMPT_INTERVAL_MS = 0.03;
 
-const HANDSHAKE_TIMEOUT_MS = 10_000;
+const SECRET_BYTES = 32;
 
 export interface DriverOptions {
+  readonly commons: SessionCommons;
   readonly role: 'dialler' | 'acceptor';
-  readonly self: Identity;
-  /** 32 hex digits, random per process start. */
-  readonly instance: string;
-  /** Dialler only: 32 hex digits, random; an acceptor learns the dialler's. */
+  readonly peer: Identity;
+  /** 32 hex digits: random for a dialler, an acceptor takes the dialler's. */
   readonly sessionId: string;
-  /** Dialler only: 1 for a session's first lane, rising by one. */
-  readonly epoch: number;
-  readonly settings: FabricSettings;
-  readonly limits: LimitsConfig;
-  /** For people: `routy/0.1.0`. */
-  readonly software: string;
-  readonly pools: BudgetPools;
+  /** Dialler: id of the session with the same peer that this one stands in for. */
+  readonly replaces?: string | undefined;
 }
 
-/** The budgets that all sessions of a process share. */
-export function createPools(limits: LimitsConfig): BudgetPools {
-  return {
-    send: new Budget(limits.processBuffer / 2),
-    receive: new Budget(limits.processBuffer / 2),
-  };
-}
-
-/** Starts a session on a fresh lane. */
-export function startSession(
-  lane: Lane,
-  options: DriverOptions,
-  handlers: DriverHandlers,
-): SessionDriverApi {
-  return new SessionDriver(lane, options, handlers);
-}
-
-interface Pinging {
-  resolve(sample: PingSample): void;
-  reject(error: RoutyError): void;
+/** A session without a lane; `dial` or `attach` gives it the first. */
+export function startSession(options: DriverOptions, handlers: DriverHandlers): SessionDriverApi {
+  return new SessionDriver(options, handlers);
 }
 
 /**
- * Owns the order of things for one session: bytes of the lane and of the sockets go into the
+ * Owns the order of things for one session: bytes of its lanes and of the sockets go into the
  * protocol core; once a round of the event loop its events, its bytes and its timer come out.
  */
-class SessionDriver implements SessionDriverApi {
+class SessionDriver implements SessionDriverApi, LaneReceiver {
   readonly peer: Identity;
-  readonly #lane: Lane;
+  readonly sessionId: string;
   readonly #handlers: DriverHandlers;
   readonly #session: Session;
   readonly #streams: StreamSet;
-  readonly #pings = new Map<number, Pinging>();
+  readonly #pings: Pings;
+  readonly #timer: SessionTimer;
   readonly #onScheduled = () => this.#scheduledRound();
-  readonly #onTimer = () => this.#timeout();
-  #sessionId: string;
-  #epoch: number;
+  /** In the order they came, until the session has given them up. */
+  readonly #links: LaneLink[] = [];
+  #epoch = 0;
   #roundDue = false;
   #inRound = false;
   #undispatched = 0;
   #promptAtMs = 0;
-  #laneFull = false;
-  #laneGone = false;
+  /** What the transport said of the lane that went last. */
   #laneError: RoutyError | undefined;
   #ended = false;
-  #timer: NodeJS.Timeout | undefined;
-  #timerAtMs = Infinity;
 
-  constructor(lane: Lane, options: DriverOptions, handlers: DriverHandlers) {
-    this.peer = lane.peer;
-    this.#lane = lane;
+  constructor(options: DriverOptions, handlers: DriverHandlers) {
+    this.peer = options.peer;
+    this.sessionId = options.sessionId;
     this.#handlers = handlers;
-    this.#sessionId = options.sessionId;
-    this.#epoch = options.epoch;
-    this.#session = new Session(
-      {
-        role: options.role,
-        self: options.self,
-        peer: lane.peer,
-        software: options.software,
-        instance: options.instance,
-        sessionId: options.sessionId,
-        epoch: options.epoch,
-        settings: sharedSettings(options.settings),
-        heartbeatIntervalMs: options.settings.heartbeatIntervalMs,
-        heartbeatMisses: options.settings.heartbeatMisses,
-        handshakeTimeoutMs: HANDSHAKE_TIMEOUT_MS,
-        streamWindow: options.limits.streamWindow,
-        sessionBuffer: options.limits.sessionBuffer,
-        streams: options.limits.streams,
-        pools: options.pools,
-        pauseWriters: () => this.#streams.pauseAll(),
-      },
-      performance.now(),
-      wallOffsetMs(),
-    );
+    this.#session = newSession(options, () => this.#streams.pauseAll());
     this.#streams = new StreamSet(this.#session, {
       onStream: (stream) => handlers.onStream(stream),
       schedule: () => this.#schedule(),
       promptly: (nowMs) => this.#promptly(nowMs),
     });
-    lane.bind({
-      onData: (chunk) => this.#laneData(chunk),
-      onDrain: () => this.#laneDrained(),
-      onClose: (error) => this.#laneClosed(error),
-    });
-    this.#schedule();
-  }
-
-  get sessionId(): string {
-    return this.#sessionId;
+    this.#pings = new Pings(() => this.#session.ping(performance.now()));
+    this.#timer = new SessionTimer(() => this.#timeout());
   }
 
   get epoch(): number {
@@ -155,6 +99,30 @@ class SessionDriver implements SessionDriverApi {
 
   get established(): boolean {
     return this.#session.established;
+  }
+
+  get suspended(): boolean {
+    return this.#session.suspended;
+  }
+
+  dial(link: LaneLink): number {
+    const epoch = this.#session.dial(performance.now(), proveOn(link.lane, this.sessionId));
+    this.#join(link, epoch);
+    return epoch;
+  }
+
+  judge(link: LaneLink, hello: Hello): Refusal | undefined {
+    return this.#session.judge(hello, proveOn(link.lane, this.sessionId));
+  }
+
+  attach(link: LaneLink, hello: Hello): void {
+    const prove = proveOn(link.lane, this.sessionId);
+    this.#join(link, this.#session.admit(performance.now(), hello, prove));
+  }
+
+  closeLane(epoch: number, reason: string): void {
+    this.#session.closeLane(performance.now(), epoch, reason);
+    this.#round();
   }
 
   open(request: OpenRequest, socket: Socket, handlers: OpenHandlers): void {
@@ -167,12 +135,12 @@ class SessionDriver implements SessionDriverApi {
   }
 
   ping(): Promise<PingSample> {
-    if (!this.#session.established) return Promise.reject(notEstablished());
-    const sequence = this.#session.ping(performance.now());
+    if (!this.#session.established) {
+      return Promise.reject(new RoutyError('session-lost', 'the session is not established'));
+    }
+    const answer = this.#pings.ping();
     this.#schedule();
-    return new Promise((resolve, reject) => {
-      this.#pings.set(sequence, { resolve, reject });
-    });
+    return answer;
   }
 
   drain(): void {
@@ -194,35 +162,51 @@ class SessionDriver implements SessionDriverApi {
       streamsOpened: session.totals.opened,
       bytesSent: session.totals.bytesSent,
       bytesReceived: session.totals.bytesReceived,
+      bytesReplayed: session.totals.bytesReplayed,
       bufferedBytes: session.bufferedBytes,
     };
   }
 
-  #laneData(chunk: Uint8Array): void {
+  memory(): DriverMemory {
+    return this.#session.memory();
+  }
+
+  lanes(): LaneFacts[] {
+    return this.#session
+      .lanes()
+      .filter(({ established }) => established)
+      .map(({ lane: epoch, rttMs, streams, bytesSent }) => {
+        return { epoch, lane: this.#link(epoch).lane, rttMs, streams, bytesSent };
+      });
+  }
+
+  laneData(link: LaneLink, chunk: Uint8Array): void {
     const nowMs = performance.now();
-    this.#session.handleBytes(nowMs, chunk);
+    this.#session.handleBytes(nowMs, link.epoch, chunk);
     this.#undispatched += chunk.length;
     if (this.#undispatched >= DISPATCH_BYTES) this.#round();
     else if (chunk.length <= PROMPT_BYTES_MAX) this.#promptly(nowMs);
     else this.#schedule();
   }
 
-  #laneDrained(): void {
-    this.#laneFull = false;
+  laneDrained(): void {
     this.#schedule();
   }
 
-  #laneClosed(error: RoutyError | undefined): void {
-    this.#laneGone = true;
-    this.#laneError = error;
-    const reason = error === undefined ? 'the peer ended the lane' : error.message;
-    this.#session.handleLaneClosed(performance.now(), reason);
+  laneClosed(link: LaneLink): void {
+    this.#session.handleLaneClosed(performance.now(), link.epoch, link.endReason);
     this.#round();
   }
 
+  #join(link: LaneLink, epoch: number): void {
+    link.epoch = epoch;
+    link.receiver = this;
+    this.#links.push(link);
+    this.#epoch = Math.max(this.#epoch, epoch);
+    this.#schedule();
+  }
+
   #timeout(): void {
-    this.#timer = undefined;
-    this.#timerAtMs = Infinity;
     this.#session.wallOffsetMs = wallOffsetMs();
     this.#session.handleTimeout(performance.now());
     this.#round();
@@ -257,7 +241,7 @@ class SessionDriver implements SessionDriverApi {
     this.#undispatched = 0;
     this.#dispatchAll();
     this.#transmit();
-    this.#armTimer();
+    if (!this.#ended) this.#timer.set(this.#session.pollTimeout());
     this.#inRound = false;
   }
 
@@ -272,30 +256,37 @@ class SessionDriver implements SessionDriverApi {
     }
   }
 
+  /** The lanes take turns until none of them takes any more, or the session has nothing left. */
   #transmit(): void {
-    while (!this.#laneFull && !this.#laneGone) {
-      const buffers = this.#session.pollTransmit(TRANSMIT_BYTES);
-      if (buffers === undefined) return;
-      this.#laneFull = !this.#lane.write(buffers);
+    for (let wrote = true; wrote; ) {
+      wrote = false;
+      for (const link of this.#links) {
+        if (link.full || link.gone) continue;
+        const buffers = this.#session.pollTransmit(link.epoch, TRANSMIT_BYTES);
+        if (buffers === undefined) continue;
+        link.full = !link.lane.write(buffers);
+        wrote = true;
+      }
     }
-  }
-
-  #armTimer(): void {
-    const atMs = this.#session.pollTimeout() ?? Infinity;
-    // An earlier timer stays: when it fires, it finds nothing to do and is set anew.
-    if (atMs >= this.#timerAtMs) return;
-    clearTimeout(this.#timer);
-    this.#timerAtMs = atMs;
-    this.#timer = setTimeout(this.#onTimer, Math.max(0, Math.ceil(atMs - performance.now())));
   }
 
   #dispatch(event: SessionEvent): void {
     switch (event.kind) {
-      case 'hello':
-        this.#admit(event.hello);
-        break;
       case 'established':
-        this.#handlers.onEstablished(this.#peerHello(event.hello));
+        this.#handlers.onEstablished(this.#links[0]!.lane);
+        break;
+      case 'lane-up':
+        this.#laneUp(event.lane);
+        break;
+      case 'lane-closed':
+        this.#laneGone(event);
+        break;
+      case 'suspended':
+        this.#handlers.onSuspended();
+        break;
+      case 'resumed':
+        this.#pings.repeat();
+        this.#handlers.onResumed(event.suspendedMs);
         break;
       case 'offers':
         this.#handlers.onOffers(event.services);
@@ -304,8 +295,7 @@ class SessionDriver implements SessionDriverApi {
         this.#handlers.onDraining();
         break;
       case 'pong':
-        this.#pings.get(event.sequence)?.resolve(event);
-        this.#pings.delete(event.sequence);
+        this.#pings.answered(event.sequence, event);
         break;
       case 'closed':
         this.#closed({
@@ -318,57 +308,64 @@ class SessionDriver implements SessionDriverApi {
     }
   }
 
-  #admit(hello: Hello): void {
-    this.#sessionId = hello.session.id;
-    this.#epoch = hello.session.epoch;
-    const admission = this.#handlers.admit(this.#peerHello(hello));
-    if (admission.ok) this.#session.admit(performance.now());
-    else this.#session.close(performance.now(), admission.code, admission.reason);
+  #laneUp(epoch: number): void {
+    const link = this.#link(epoch);
+    link.up = true;
+    this.#handlers.onLaneUp(epoch, link.lane);
   }
 
-  #peerHello(hello: Hello): PeerHello {
-    return {
-      identity: this.peer,
-      instance: hello.instance,
-      sessionId: hello.session.id,
-      epoch: hello.session.epoch,
-    };
+  #laneGone(event: Extract<SessionEvent, { kind: 'lane-closed' }>): void {
+    const link = this.#link(event.lane);
+    this.#links.splice(this.#links.indexOf(link), 1);
+    this.#laneError = link.error;
+    if (event.abort) link.abort();
+    else link.end(event.last);
+    this.#pings.repeat();
+    this.#handlers.onLaneClosed({
+      epoch: event.lane,
+      code: event.code,
+      reason: event.reason,
+      remote: event.remote,
+      laneError: link.error,
+      wasUp: link.up,
+      lanesLeft: this.#session.laneCount,
+      withSession: this.#session.closed,
+    });
+  }
+
+  #link(epoch: number): LaneLink {
+    return this.#links.find((link) => link.epoch === epoch)!;
   }
 
   #closed(end: SessionEnd): void {
-    for (const pinging of this.#pings.values()) pinging.reject(sessionEnded(end));
-    this.#pings.clear();
-    this.#endLane(end);
+    const reason = `the session ended: ${end.code}: ${end.reason}`;
+    this.#pings.fail(new RoutyError('session-lost', reason));
     this.#ended = true;
-    clearTimeout(this.#timer);
-    this.#timerAtMs = Number.NEGATIVE_INFINITY;
+    this.#timer.stop();
     this.#handlers.onClosed(end);
   }
-
-  /** Sends the last frames when the lane can still carry them, and in any case ends it. */
-  #endLane(end: SessionEnd): void {
-    if (this.#laneGone) return;
-    if (end.code === 'heartbeat-timeout') {
-      this.#laneGone = true;
-      this.#lane.destroy();
-      return;
-    }
-    this.#laneFull = false;
-    this.#transmit();
-    this.#lane.end();
-    const deadline = setTimeout(() => this.#lane.destroy(), CLOSE_TIMEOUT_MS);
-    deadline.unref();
-  }
 }
 
-function wallOffsetMs(): number {
-  return Date.now() - performance.now();
-}
-
-function notEstablished(): RoutyError {
-  return new RoutyError('session-lost', 'the session is not established');
-}
-
-function sessionEnded(end: SessionEnd): RoutyError {
-  return new RoutyError('session-lost', `the session ended: ${end.code}: ${end.reason}`);
+function newSession(options: DriverOptions, pauseWriters: () => void): Session {
+  const { commons, role, peer, sessionId, replaces } = options;
+  const { fabric, limits, pools } = commons;
+  return new Session(
+    {
+      ...greetingOptions(commons, peer),
+      role,
+      sessionId,
+      secret: role === 'acceptor' ? randomBytes(SECRET_BYTES).toString('hex') : '',
+      ...(replaces !== undefined && { replaces }),
+      heartbeatIntervalMs: fabric.heartbeatIntervalMs,
+      heartbeatMisses: fabric.heartbeatMisses,
+      resumeTimeMs: fabric.resumeTimeMs,
+      streamWindow: limits.streamWindow,
+      sessionBuffer: limits.sessionBuffer,
+      streams: limits.streams,
+      pools,
+      pauseWriters,
+    },
+    performance.now(),
+    wallOffsetMs(),
+  );
 }

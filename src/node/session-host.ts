@@ -1,48 +1,35 @@
 import type { Identity } from '../base/identity.ts';
-import type { FabricSettings, LimitsConfig } from '../config/types.ts';
-import type { BudgetPools } from '../session/options.ts';
 import type { Lane } from '../transport/lane.ts';
 import type {
-  Admission,
   DriverHandlers,
   IncomingStream,
-  PeerHello,
+  LaneEnd,
   SessionDriverApi,
   SessionEnd,
 } from './driver-types.ts';
-import type { NodeEvents } from './events.ts';
+import { endText, laneHint, type NodeEvents } from './events.ts';
+import { LaneLink } from './lane-link.ts';
 import type { Services } from './service.ts';
 import type { DriverOptions } from './session-driver.ts';
+import type { SessionCommons } from './session-options.ts';
 import { type LiveSession, type LiveSessions, nodeName } from './sessions.ts';
 
-/** Makes a session of a lane; `startSession` of the driver, or a fake in tests. */
-export type SessionFactory = (
-  lane: Lane,
-  options: DriverOptions,
-  handlers: DriverHandlers,
-) => SessionDriverApi;
-
-/** What every session of this node has in common. */
-export interface SessionCommons {
-  readonly self: Identity;
-  /** 32 hex digits, random per process start. */
-  readonly instance: string;
-  readonly fabric: FabricSettings;
-  readonly limits: LimitsConfig;
-  readonly software: string;
-  readonly pools: BudgetPools;
-}
+/** Makes a session; `startSession` of the driver, or a fake in tests. */
+export type SessionFactory = (options: DriverOptions, handlers: DriverHandlers) => SessionDriverApi;
 
 /** What the two sides of a session do differently. */
 export interface SessionOwner {
-  /** Accepting side only. */
-  admit(hello: PeerHello): Admission;
+  /** Once, with the first lane. */
   onUp(session: LiveSession): void;
+  /** A lane carries the session, the first one too. */
+  onLaneUp(epoch: number): void;
+  onLaneClosed(end: LaneEnd): void;
+  onSuspended(): void;
   /** Last. `session` is undefined when it never was up. */
   onDown(end: SessionEnd, session: LiveSession | undefined): void;
 }
 
-/** Starts sessions on lanes and ties them to what this node offers and reaches. */
+/** Starts sessions and ties them to what this node offers and reaches. */
 export class SessionHost {
   readonly commons: SessionCommons;
   readonly live: LiveSessions;
@@ -50,7 +37,7 @@ export class SessionHost {
   readonly events: NodeEvents;
   readonly nowMs: () => number;
   readonly #factory: SessionFactory;
-  readonly #lanes = new Set<Lane>();
+  readonly #links = new Set<LaneLink>();
   #draining = false;
 
   constructor(parts: {
@@ -69,29 +56,30 @@ export class SessionHost {
     this.#factory = parts.factory;
   }
 
-  /** Starts the session of a dialled lane. */
+  /** Starts reading a fresh lane. */
+  link(lane: Lane): LaneLink {
+    const link = new LaneLink(lane, (gone) => this.#links.delete(gone));
+    this.#links.add(link);
+    return link;
+  }
+
+  /** Begins a session with a peer that this node dials. */
   dialled(
-    lane: Lane,
-    id: { sessionId: string; epoch: number },
+    peer: Identity,
+    id: { sessionId: string; replaces: string | undefined },
     owner: SessionOwner,
   ): SessionDriverApi {
-    return this.#start(lane, { role: 'dialler', ...id }, owner);
+    return this.#start({ commons: this.commons, role: 'dialler', peer, ...id }, owner);
   }
 
-  /** Starts the session of an accepted lane; the dialler names it. */
-  accepted(lane: Lane, owner: SessionOwner): SessionDriverApi {
-    return this.#start(lane, { role: 'acceptor', sessionId: '', epoch: 0 }, owner);
+  /** Begins a session that a peer asks for; the peer has named it. */
+  accepted(peer: Identity, sessionId: string, owner: SessionOwner): SessionDriverApi {
+    return this.#start({ commons: this.commons, role: 'acceptor', peer, sessionId }, owner);
   }
 
-  #start(
-    lane: Lane,
-    id: Pick<DriverOptions, 'role' | 'sessionId' | 'epoch'>,
-    owner: SessionOwner,
-  ): SessionDriverApi {
-    const { fabric, ...commons } = this.commons;
-    const handlers = new HostedSession(this, lane, owner);
-    this.#lanes.add(lane);
-    const driver = this.#factory(lane, { ...commons, ...id, settings: fabric }, handlers);
+  #start(options: DriverOptions, owner: SessionOwner): SessionDriverApi {
+    const handlers = new HostedSession(this, options, owner);
+    const driver = this.#factory(options, handlers);
     handlers.driver = driver;
     return driver;
   }
@@ -113,14 +101,9 @@ export class SessionHost {
     for (const { driver } of this.live.all()) driver.drain();
   }
 
-  /** The session of this lane has ended. */
-  ended(lane: Lane): void {
-    this.#lanes.delete(lane);
-  }
-
-  /** The lanes of all sessions, established or not. */
+  /** All lanes that are not closed yet, whether they carry a session or not. */
   lanes(): Lane[] {
-    return [...this.#lanes];
+    return [...this.#links].map(({ lane }) => lane);
   }
 
   /** Streams open in all sessions. */
@@ -133,35 +116,71 @@ export class SessionHost {
 class HostedSession implements DriverHandlers {
   driver: SessionDriverApi | undefined;
   readonly #host: SessionHost;
-  readonly #lane: Lane;
+  readonly #peer: Identity;
+  readonly #direction: Lane['direction'];
   readonly #owner: SessionOwner;
   #session: LiveSession | undefined;
+  /** Why the last lane that carried the session was lost. */
+  #loss: LaneEnd | undefined;
 
-  constructor(host: SessionHost, lane: Lane, owner: SessionOwner) {
+  constructor(host: SessionHost, { peer, role }: DriverOptions, owner: SessionOwner) {
     this.#host = host;
-    this.#lane = lane;
+    this.#peer = peer;
+    this.#direction = role === 'dialler' ? 'dialled' : 'accepted';
     this.#owner = owner;
   }
 
-  admit(hello: PeerHello): Admission {
-    return this.#owner.admit(hello);
-  }
-
-  onEstablished(): void {
-    const { peer, remoteAddress, security, direction } = this.#lane;
+  onEstablished({ remoteAddress, security }: Lane): void {
+    const nowMs = this.#host.nowMs();
     const session: LiveSession = {
       driver: this.driver!,
-      peer,
-      name: nodeName(peer),
+      peer: this.#peer,
+      name: nodeName(this.#peer),
+      establishedAtMs: nowMs,
       remoteAddress,
       security,
-      establishedAtMs: this.#host.nowMs(),
+      sinceMs: nowMs,
+      trouble: undefined,
     };
     this.#session = session;
     this.#host.live.add(session);
     this.#host.greet(session);
-    this.#host.events.sessionUp(session, direction);
+    this.#host.events.sessionUp(session, this.#direction);
     this.#owner.onUp(session);
+  }
+
+  onLaneUp(epoch: number, lane: Lane): void {
+    const session = this.#session!;
+    session.remoteAddress = lane.remoteAddress;
+    session.security = lane.security;
+    this.#host.events.laneUp(session, epoch, lane);
+    this.#owner.onLaneUp(epoch);
+  }
+
+  onLaneClosed(end: LaneEnd): void {
+    if (end.wasUp) {
+      this.#loss = end;
+      this.#host.events.laneDown(this.#session!, end);
+    }
+    this.#owner.onLaneClosed(end);
+  }
+
+  onSuspended(): void {
+    const session = this.#session!;
+    session.sinceMs = this.#host.nowMs();
+    const loss = this.#loss!;
+    const reason = `the last lane was lost: ${endText(loss)}`;
+    session.trouble = { reason, hint: laneHint(loss.code) };
+    this.#host.events.sessionSuspended(session);
+    this.#owner.onSuspended();
+  }
+
+  onResumed(suspendedMs: number): void {
+    const session = this.#session!;
+    session.sinceMs = this.#host.nowMs();
+    session.trouble = undefined;
+    const streamsReset = this.#host.services.recheck(this.#peer);
+    this.#host.events.sessionResumed(session, suspendedMs, streamsReset);
   }
 
   onOffers(services: readonly string[]): void {
@@ -169,7 +188,7 @@ class HostedSession implements DriverHandlers {
   }
 
   onStream(stream: IncomingStream): void {
-    this.#host.services.onStream(stream, this.#lane.peer);
+    this.#host.services.onStream(stream, this.#peer);
   }
 
   onDraining(): void {
@@ -182,7 +201,6 @@ class HostedSession implements DriverHandlers {
       this.#host.live.remove(session);
       this.#host.events.sessionDown(session, end, this.#host.nowMs() - session.establishedAtMs);
     }
-    this.#host.ended(this.#lane);
     this.#owner.onDown(end, session);
   }
 }

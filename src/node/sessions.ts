@@ -1,7 +1,7 @@
 import type { Identity } from '../base/identity.ts';
 import { Directory } from '../fabric/directory.ts';
-import type { SessionDriverApi } from './driver-types.ts';
-import type { SessionStatus } from './status.ts';
+import type { LaneFacts, SessionDriverApi } from './driver-types.ts';
+import type { LaneStatus, SessionStatus } from './status.ts';
 
 /** A session with an agreed HELLO, dialled or accepted. */
 export interface LiveSession {
@@ -9,10 +9,15 @@ export interface LiveSession {
   readonly peer: Identity;
   /** `site/node`. */
   readonly name: string;
-  readonly remoteAddress: string;
-  readonly security: string;
   /** Unix ms. */
   readonly establishedAtMs: number;
+  /** Of the lane that came last. */
+  remoteAddress: string;
+  security: string;
+  /** Since when it is up, or suspended; Unix ms. */
+  sinceMs: number;
+  /** Why no lane carries it; undefined while one does. */
+  trouble: { readonly reason: string; readonly hint: string | undefined } | undefined;
 }
 
 export function nodeName(identity: Pick<Identity, 'site' | 'node'>): string {
@@ -38,7 +43,7 @@ export class LiveSessions {
     this.#onChange();
   }
 
-  /** Nothing happens when a newer epoch of the session has taken its place. */
+  /** Nothing happens when it has gone already. */
   remove(session: LiveSession): void {
     if (!this.#isCurrent(session)) return;
     this.#byId.delete(session.driver.sessionId);
@@ -60,12 +65,18 @@ export class LiveSessions {
     this.#onChange();
   }
 
-  /** Sessions that can carry a stream to the service, the longest established first. */
+  /**
+   * Sessions that can carry a stream to the service, the longest established first; those that wait
+   * for a lane themselves come last.
+   */
   candidates(site: string, service: string): LiveSession[] {
-    return this.#directory
+    const sessions = this.#directory
       .sessionsFor(site, service)
       .map((candidate) => this.#byId.get(candidate.sessionId))
       .filter((session) => session !== undefined);
+    const suspended = sessions.filter(({ driver }) => driver.suspended);
+    if (suspended.length === 0) return sessions;
+    return [...sessions.filter(({ driver }) => !driver.suspended), ...suspended];
   }
 
   /** Why a service has no candidate, for people. */
@@ -85,23 +96,33 @@ export class LiveSessions {
   }
 
   status(session: LiveSession): SessionStatus {
-    const stats = session.driver.stats();
+    const { driver } = session;
+    const stats = driver.stats();
     return {
-      id: session.driver.sessionId,
-      epoch: session.driver.epoch,
+      id: driver.sessionId,
+      state: driver.suspended ? 'suspended' : 'up',
+      epoch: driver.epoch,
       remoteAddress: session.remoteAddress,
       security: session.security,
       rttMs: stats.rttMs ?? null,
       clockOffsetMs: stats.clockOffsetMs ?? null,
+      lanes: driver.lanes().map(laneStatus),
       streams: stats.streams,
       bytesSent: stats.bytesSent,
       bytesReceived: stats.bytesReceived,
+      bytesReplayed: stats.bytesReplayed,
       bufferedBytes: stats.bufferedBytes,
-      offers: this.#directory.offersOf(session.driver.sessionId),
+      ...driver.memory(),
+      offers: this.#directory.offersOf(driver.sessionId),
     };
   }
 
   #isCurrent(session: LiveSession): boolean {
     return this.#byId.get(session.driver.sessionId) === session;
   }
+}
+
+function laneStatus({ epoch, lane, rttMs, streams, bytesSent }: LaneFacts): LaneStatus {
+  const { remoteAddress, localAddress } = lane;
+  return { epoch, remoteAddress, localAddress, rttMs: rttMs ?? null, streams, bytesSent };
 }

@@ -7,7 +7,7 @@ import type { Forwards } from './forwards.ts';
 import type { Peers } from './peers.ts';
 import type { Services } from './service.ts';
 import type { SessionHost } from './session-host.ts';
-import type { NodeStatus } from './status.ts';
+import type { BufferStatus, NodeStatus, PeerStatus } from './status.ts';
 
 /** Where the facts of a status stand. */
 export interface StatusSources {
@@ -24,6 +24,7 @@ export interface StatusSources {
 
 export function nodeStatus(state: NodeStatus['state'], from: StatusSources): NodeStatus {
   const { fabric, site, node } = from.host.commons.self;
+  const peers = [...from.peers.status(), ...from.accepted.status()];
   return {
     node,
     site,
@@ -34,10 +35,10 @@ export function nodeStatus(state: NodeStatus['state'], from: StatusSources): Nod
     state,
     certificateExpiresAt: from.certificateExpiresAt,
     listening: listeningStatus(from.listener),
-    peers: [...from.peers.status(), ...from.accepted.status()],
+    peers,
     services: from.services.all().map((service) => service.status()),
     forwards: from.forwards.all().map((forward) => forward.status()),
-    buffers: bufferStatus(from.host),
+    buffers: bufferStatus(from.host, peers),
   };
 }
 
@@ -52,7 +53,15 @@ function listeningStatus(listener: LaneListener | undefined): NodeStatus['listen
   return { address: formatHostPort(address.host, address.port), error: error?.message ?? null };
 }
 
-function bufferStatus({ commons }: SessionHost): NodeStatus['buffers'] {
+function bufferStatus({ commons }: SessionHost, peers: readonly PeerStatus[]): BufferStatus {
   const { send, receive } = commons.pools;
-  return { usedBytes: send.used + receive.used, budgetBytes: send.limit + receive.limit };
+  const sessions = peers.map(({ session }) => session).filter((session) => session !== null);
+  return {
+    usedBytes: send.used + receive.used,
+    budgetBytes: send.limit + receive.limit,
+    replayBytes: sessions.reduce((sum, { replayBytes }) => sum + replayBytes, 0),
+    reassemblyBytes: sessions.reduce((sum, { reassemblyBytes }) => sum + reassemblyBytes, 0),
+    sessionBudgetBytes: commons.limits.sessionBuffer,
+    streamWindowBytes: commons.limits.streamWindow,
+  };
 }

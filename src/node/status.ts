@@ -13,7 +13,21 @@ export interface NodeStatus {
   readonly peers: readonly PeerStatus[];
   readonly services: readonly ServiceStatus[];
   readonly forwards: readonly ForwardStatus[];
-  readonly buffers: { readonly usedBytes: number; readonly budgetBytes: number };
+  readonly buffers: BufferStatus;
+}
+
+/** What all sessions hold together, in bytes, and what they may. */
+export interface BufferStatus {
+  readonly usedBytes: number;
+  readonly budgetBytes: number;
+  /** Kept until the peers have written them to their destination. */
+  readonly replayBytes: number;
+  /** Received ahead of bytes that are still missing. */
+  readonly reassemblyBytes: number;
+  /** Most bytes of one session, half of it for each direction. */
+  readonly sessionBudgetBytes: number;
+  /** Most bytes of window of one stream, and so most it may hold for reassembly. */
+  readonly streamWindowBytes: number;
 }
 
 export interface PeerStatus {
@@ -23,7 +37,7 @@ export interface PeerStatus {
   readonly direction: 'dialled' | 'accepted';
   /** Configured addresses (dialled) or the remote address (accepted). */
   readonly addresses: readonly string[];
-  readonly state: 'up' | 'dialling' | 'backoff' | 'refused' | 'down';
+  readonly state: 'up' | 'suspended' | 'dialling' | 'backoff' | 'refused' | 'down';
   /** Since when the state is what it is. */
   readonly since: string;
   /** Why it is not up; null when it is. */
@@ -38,18 +52,44 @@ export interface PeerStatus {
 
 export interface SessionStatus {
   readonly id: string;
+  /** `suspended` while no lane carries it. */
+  readonly state: 'up' | 'suspended';
+  /** Of the lane that came last, the first being 1. */
   readonly epoch: number;
+  /** Of the lane that came last, as is `security`. */
   readonly remoteAddress: string;
   readonly security: string;
   readonly rttMs: number | null;
   /** Peer's clock minus this node's. */
   readonly clockOffsetMs: number | null;
+  /** Those that carry it, oldest first. */
+  readonly lanes: readonly LaneStatus[];
   readonly streams: number;
   readonly bytesSent: number;
   readonly bytesReceived: number;
+  /** Stream payload that was sent once more because a lane was lost. */
+  readonly bytesReplayed: number;
   readonly bufferedBytes: number;
+  /** Kept until the peer has written them to their destination. */
+  readonly replayBytes: number;
+  /** Received ahead of bytes that are still missing. */
+  readonly reassemblyBytes: number;
+  /** The same of the stream that holds most. */
+  readonly streamReplayBytesMax: number;
+  readonly streamReassemblyBytesMax: number;
   /** Services the peer offers to this node. */
   readonly offers: readonly string[];
+}
+
+/** A TLS connection that carries a session. */
+export interface LaneStatus {
+  readonly epoch: number;
+  readonly remoteAddress: string;
+  readonly localAddress: string;
+  readonly rttMs: number | null;
+  /** Streams that are at home on it. */
+  readonly streams: number;
+  readonly bytesSent: number;
 }
 
 /** The last end-to-end result of a service or forward. */

@@ -129,6 +129,14 @@ export class StreamSet implements EndpointHost {
     this.#host.schedule();
   }
 
+  /** Ends a stream that goes on at both ends; nothing happens when it has ended. */
+  cut(stream: number, code: StreamCode, reason: string): void {
+    const endpoint = this.#endpoints.get(stream);
+    if (endpoint === undefined) return;
+    this.reset(stream, code, reason);
+    endpoint.reset(code, reason);
+  }
+
   delivered(stream: number, bytes: number): void {
     this.#session.delivered(performance.now(), stream, bytes);
     this.#host.schedule();
@@ -219,6 +227,10 @@ class PendingStream implements IncomingStream {
     if (this.#answered) return;
     this.#answered = true;
     this.#streams.reset(this.#stream, code, reason);
+  }
+
+  reset(code: StreamCode, reason: string): void {
+    this.#streams.cut(this.#stream, code, reason);
   }
 
   cancel(): void {

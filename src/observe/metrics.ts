@@ -1,5 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
-import type { NodeStatus, PeerStatus } from '../node/status.ts';
+import type { NodeStatus, PeerStatus, SessionStatus } from '../node/status.ts';
 
 /**
  * The figures of one node for Prometheus. Gauges are read from the node's status when somebody asks,
@@ -12,6 +12,10 @@ export interface Metrics {
   dialAttempt(outcome: string): void;
   /** A lane, session or stream was refused; `reason` is a stable code. */
   refusal(reason: string): void;
+  /** A session that had no lane is carried again. */
+  sessionResumed(peer: string): void;
+  /** A lane that carried a session was lost; `code` is a stable code. */
+  laneLost(code: string): void;
   /** A listener had to be opened again after an error. */
   listenerRestart(listener: string): void;
   /** Prometheus text format 0.0.4. */
@@ -28,6 +32,7 @@ export function createMetrics(): Metrics {
   const read = (): NodeStatus | undefined => status?.();
   addSessionMetrics(registry, read);
   addStreamMetrics(registry, read);
+  addBufferMetrics(registry, read);
   const counters = addCounters(registry);
   return {
     bind: (provider) => {
@@ -35,6 +40,8 @@ export function createMetrics(): Metrics {
     },
     dialAttempt: (outcome) => counters.dials.inc({ outcome }),
     refusal: (reason) => counters.refusals.inc({ reason }),
+    sessionResumed: (peer) => counters.resumes.inc({ peer }),
+    laneLost: (code) => counters.lanesLost.inc({ code }),
     listenerRestart: (listener) => counters.restarts.inc({ listener }),
     text: () => registry.metrics(),
   };
@@ -42,7 +49,7 @@ export function createMetrics(): Metrics {
 
 type Read = () => NodeStatus | undefined;
 
-const SESSION_STATES = ['up', 'dialling', 'backoff', 'refused', 'down'] as const;
+const SESSION_STATES = ['up', 'suspended', 'dialling', 'backoff', 'refused', 'down'] as const;
 
 function addSessionMetrics(registry: Registry, read: Read): void {
   pulled(
@@ -57,15 +64,12 @@ function addSessionMetrics(registry: Registry, read: Read): void {
       }
     },
   );
-  pulled(
+  perPeer(
     registry,
     read,
     'routy_lanes',
     'TLS connections that carry a session.',
-    [],
-    (gauge, node) => {
-      gauge.set(node.peers.filter((peer) => peer.session !== null).length);
-    },
+    (peer) => peer.session?.lanes.length,
   );
   perPeer(registry, read, 'routy_session_rtt_seconds', 'Round-trip time of heartbeats.', (peer) =>
     seconds(peer.session?.rttMs),
@@ -129,6 +133,52 @@ function addStreamMetrics(registry: Registry, read: Read): void {
       }
     },
   );
+}
+
+function addBufferMetrics(registry: Registry, read: Read): void {
+  pulledCounter(
+    registry,
+    read,
+    'routy_replayed_bytes_total',
+    'Stream payload of the current sessions that was sent once more.',
+    ['peer'],
+    (counter, node) => {
+      for (const { name, session } of node.peers) {
+        if (session !== null) counter.inc({ peer: name ?? 'unknown' }, session.bytesReplayed);
+      }
+    },
+  );
+  heldBytes(registry, read, 'replay', 'until the peer has written them', (session) => [
+    session.replayBytes,
+    session.streamReplayBytesMax,
+  ]);
+  heldBytes(registry, read, 'reassembly', 'ahead of bytes still missing', (session) => [
+    session.reassemblyBytes,
+    session.streamReassemblyBytesMax,
+  ]);
+  pulled(
+    registry,
+    read,
+    'routy_held_bytes',
+    'Bytes all sessions hold, by what for.',
+    ['kind'],
+    (gauge, node) => {
+      gauge.set({ kind: 'replay' }, node.buffers.replayBytes);
+      gauge.set({ kind: 'reassembly' }, node.buffers.reassemblyBytes);
+    },
+  );
+  pulled(
+    registry,
+    read,
+    'routy_held_limit_bytes',
+    'Most bytes held in one direction, by what of.',
+    ['of'],
+    (gauge, node) => {
+      gauge.set({ of: 'process' }, node.buffers.budgetBytes / 2);
+      gauge.set({ of: 'session' }, node.buffers.sessionBudgetBytes / 2);
+      gauge.set({ of: 'stream' }, node.buffers.streamWindowBytes);
+    },
+  );
   pulled(registry, read, 'routy_buffer_bytes', 'Bytes held in buffers.', [], (gauge, node) => {
     gauge.set(node.buffers.usedBytes);
   });
@@ -144,9 +194,35 @@ function addStreamMetrics(registry: Registry, read: Read): void {
   );
 }
 
+/** What a session holds, and the stream that holds most. */
+function heldBytes(
+  registry: Registry,
+  read: Read,
+  kind: 'replay' | 'reassembly',
+  why: string,
+  figures: (session: SessionStatus) => readonly [number, number],
+): void {
+  perPeer(
+    registry,
+    read,
+    `routy_session_${kind}_bytes`,
+    `Bytes the session holds ${why}.`,
+    ({ session }) => (session === null ? undefined : figures(session)[0]),
+  );
+  perPeer(
+    registry,
+    read,
+    `routy_stream_${kind}_bytes_max`,
+    `The same of its stream that holds most.`,
+    ({ session }) => (session === null ? undefined : figures(session)[1]),
+  );
+}
+
 interface Counters {
   readonly dials: Counter;
   readonly refusals: Counter;
+  readonly resumes: Counter;
+  readonly lanesLost: Counter;
   readonly restarts: Counter;
 }
 
@@ -158,6 +234,12 @@ function addCounters(registry: Registry): Counters {
       'outcome',
     ]),
     refusals: counter('routy_refusals_total', 'Lanes, sessions and streams refused.', ['reason']),
+    resumes: counter(
+      'routy_session_resumes_total',
+      'Sessions carried again after they had no lane.',
+      ['peer'],
+    ),
+    lanesLost: counter('routy_lanes_lost_total', 'Lanes lost that carried a session.', ['code']),
     restarts: counter('routy_listener_restarts_total', 'Listeners opened again after an error.', [
       'listener',
     ]),

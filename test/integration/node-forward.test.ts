@@ -23,12 +23,14 @@ type Open = (request: OpenRequest, socket: Socket, handlers: OpenHandlers) => vo
 function fakeSession(node: string, open: Open): LiveSession {
   const peer = { fabric: 'f', site: 'gray', node };
   return {
-    driver: { peer, sessionId: node, epoch: 1, established: true, open } as SessionDriverApi,
+    driver: { peer, sessionId: node, established: true, open } as SessionDriverApi,
     peer,
     name: `gray/${node}`,
     remoteAddress: '',
     security: '',
     establishedAtMs: 0,
+    sinceMs: 0,
+    trouble: undefined,
   };
 }
 

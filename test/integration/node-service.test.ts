@@ -36,6 +36,11 @@ class FakeStream implements IncomingStream {
   refuse(code: string, reason: string): void {
     this.answers.push(`${code}: ${reason}`);
   }
+
+  reset(code: string, reason: string): void {
+    this.answers.push(`reset ${code}: ${reason}`);
+    this.socket?.destroy();
+  }
 }
 
 function service(target: Address, more: Partial<ServiceConfig> = {}): ServiceConfig {

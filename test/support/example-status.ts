@@ -1,4 +1,4 @@
-import type { NodeStatus } from '../../src/node/status.ts';
+import type { LaneStatus, NodeStatus } from '../../src/node/status.ts';
 
 /** A node with one session, one peer it cannot reach, a service and two forwards. */
 export function exampleStatus(): NodeStatus {
@@ -25,15 +25,22 @@ export function exampleStatus(): NodeStatus {
         nextAttemptInMs: null,
         session: {
           id: 'abc',
-          epoch: 1,
+          state: 'up',
+          epoch: 3,
           remoteAddress: '192.0.2.1:7443',
           security: 'TLSv1.3 TLS_AES_128_GCM_SHA256',
           rttMs: 1.5,
           clockOffsetMs: -250,
+          lanes: [lane(2, 51_000), lane(3, 51_001)],
           streams: 2,
           bytesSent: 1000,
           bytesReceived: 2_500_000,
+          bytesReplayed: 300,
           bufferedBytes: 4096,
+          replayBytes: 4000,
+          reassemblyBytes: 96,
+          streamReplayBytesMax: 3000,
+          streamReassemblyBytesMax: 95,
           offers: ['postgres'],
         },
       },
@@ -93,6 +100,24 @@ export function exampleStatus(): NodeStatus {
         last: null,
       },
     ],
-    buffers: { usedBytes: 4096, budgetBytes: 268_435_456 },
+    buffers: {
+      usedBytes: 4096,
+      budgetBytes: 268_435_456,
+      replayBytes: 4000,
+      reassemblyBytes: 96,
+      sessionBudgetBytes: 67_108_864,
+      streamWindowBytes: 16_777_216,
+    },
+  };
+}
+
+function lane(epoch: number, port: number): LaneStatus {
+  return {
+    epoch,
+    remoteAddress: '192.0.2.1:7443',
+    localAddress: `192.0.2.7:${port}`,
+    rttMs: 1.5,
+    streams: 1,
+    bytesSent: 500,
   };
 }

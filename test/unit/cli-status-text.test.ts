@@ -18,8 +18,20 @@ test('who, since when, until when', () => {
 
 test('a peer that is up shows evidence', () => {
   const text = shown();
-  assert.match(text, /gray\/gray1 +up +for 59 min 59 s +rtt 1\.50 ms, clock -250\.0 ms, 2 streams/);
+  assert.match(
+    text,
+    /gray\/gray1 +up +for 59 min 59 s +rtt 1\.50 ms, clock -250\.0 ms, 2 lanes, 2 streams/,
+  );
   assert.match(text, /dialled 192\.0\.2\.1:7443, TLSv1\.3 \S+; offers postgres/);
+});
+
+test('a suspended peer shows its session, and why no lane carries it', () => {
+  const [peer] = exampleStatus().peers;
+  const session = { ...peer!.session!, state: 'suspended' as const, lanes: [] };
+  const suspended = { state: 'suspended', reason: 'nothing arrived for 15 s', session } as const;
+  const text = shown({ peers: [{ ...peer!, ...suspended }] });
+  assert.match(text, /gray\/gray1 +suspended +for 59 min 59 s .*0 lanes, 2 streams/);
+  assert.match(text, /why: nothing arrived for 15 s/);
 });
 
 test('a peer that is not up says why and what to do', () => {

@@ -10,13 +10,22 @@ test('figures are read from the status when asked for', async () => {
   const first = await metrics.text();
   assert.match(first, /^routy_sessions\{state="up"\} 1$/m);
   assert.match(first, /^routy_sessions\{state="backoff"\} 1$/m);
-  assert.match(first, /^routy_lanes 1$/m);
+  assert.match(first, /^routy_sessions\{state="suspended"\} 0$/m);
+  assert.match(first, /^routy_lanes\{peer="gray\/gray1"\} 2$/m);
   assert.match(first, /^routy_session_rtt_seconds\{peer="gray\/gray1"\} 0\.0015$/m);
   assert.match(first, /^routy_clock_offset_seconds\{peer="gray\/gray1"\} -0\.25$/m);
   assert.match(first, /^routy_streams_open\{kind="service",name="postgres"\} 2$/m);
   assert.match(first, /^routy_streams_total\{kind="service",name="postgres"\} 7$/m);
   assert.match(first, /^routy_stream_bytes_total\{direction="sent",peer="gray\/gray1"\} 1000$/m);
   assert.match(first, /^routy_buffer_bytes 4096$/m);
+  assert.match(first, /^routy_replayed_bytes_total\{peer="gray\/gray1"\} 300$/m);
+  assert.match(first, /^routy_session_replay_bytes\{peer="gray\/gray1"\} 4000$/m);
+  assert.match(first, /^routy_stream_replay_bytes_max\{peer="gray\/gray1"\} 3000$/m);
+  assert.match(first, /^routy_session_reassembly_bytes\{peer="gray\/gray1"\} 96$/m);
+  assert.match(first, /^routy_stream_reassembly_bytes_max\{peer="gray\/gray1"\} 95$/m);
+  assert.match(first, /^routy_held_bytes\{kind="replay"\} 4000$/m);
+  assert.match(first, /^routy_held_bytes\{kind="reassembly"\} 96$/m);
+  assert.match(first, /^routy_held_limit_bytes\{of="session"\} 33554432$/m);
   assert.match(first, /^process_resident_memory_bytes \d/m);
 
   status = { ...status, peers: [], services: [] };
@@ -38,10 +47,14 @@ test('events are counted by reason', async () => {
   metrics.dialAttempt('established');
   metrics.refusal('not-allowed');
   metrics.refusal('not-allowed');
+  metrics.sessionResumed('gray/gray1');
+  metrics.laneLost('heartbeat-timeout');
   metrics.listenerRestart('127.0.0.1:6432');
   const text = await metrics.text();
   assert.match(text, /^routy_dial_attempts_total\{outcome="established"\} 1$/m);
   assert.match(text, /^routy_refusals_total\{reason="not-allowed"\} 2$/m);
+  assert.match(text, /^routy_session_resumes_total\{peer="gray\/gray1"\} 1$/m);
+  assert.match(text, /^routy_lanes_lost_total\{code="heartbeat-timeout"\} 1$/m);
   assert.match(text, /^routy_listener_restarts_total\{listener="127\.0\.0\.1:6432"\} 1$/m);
 });
 
