@@ -149,9 +149,9 @@ export class Session {
 
   /** Bytes from a lane. */
   handleBytes(nowMs: number, epoch: number, chunk: Uint8Array): void {
+    this.#nowMs = nowMs;
     const lane = this.#lanes.get(epoch);
     if (lane === undefined) return;
-    this.#nowMs = nowMs;
     this.#keeper.heard(nowMs, lane);
     try {
       lane.decoder.push(chunk);
@@ -314,8 +314,7 @@ export class Session {
   #handleFrame(lane: LaneState, header: FrameHeader, payload: Uint8Array): void {
     if (lane.closed) return;
     if (header.type === FrameType.CLOSE) {
-      const { code, reason } = parseClose(payload);
-      this.#closedByPeer(lane, code, reason);
+      this.#closedByPeer(lane, parseClose(payload));
     } else if (header.type === FrameType.HELLO) {
       this.#handleAnswer(lane, parseHello(payload));
     } else if (!lane.established) {
@@ -384,16 +383,15 @@ export class Session {
     if (this.#store.draining) lane.writer.goaway();
   }
 
-  #sayHello(lane: LaneState, session: Hello['session']): void {
-    const hello = makeHello(this.#options, session, this.#wallUs());
-    lane.writer.json(FrameType.HELLO, 0, 0, hello);
+  #sayHello({ writer }: LaneState, session: Hello['session']): void {
+    writer.json(FrameType.HELLO, 0, 0, makeHello(this.#options, session, this.#wallUs()));
   }
 
   #ping(lane: LaneState): number {
     return this.#pulse.ping(this.#nowMs, this.#wallUs(), lane);
   }
 
-  #closedByPeer(lane: LaneState, code: LaneCode, reason: string): void {
+  #closedByPeer(lane: LaneState, { code, reason }: ReturnType<typeof parseClose>): void {
     const endsLane = lane.established ? code === 'lane-done' : code !== 'unknown-session';
     if (endsLane) this.#loseLane(lane, code, reason, true);
     else this.#finish(code, reason, true);
