@@ -62,6 +62,11 @@ export class LaneState {
     return this.writer.pendingBytes > CONTROL_BYTES_MAX;
   }
 
+  /** False when there is nothing for it; true when there may be. */
+  get hasToSend(): boolean {
+    return this.writer.pendingBytes > 0 || !this.scheduler.empty || this.carriesOthers;
+  }
+
   /** Whether bulk streams of other lanes may take turns here. */
   get carriesOthers(): boolean {
     return this.streams === 0 && (this.heartbeat.rttFloorMs ?? 0) >= SPREAD_RTT_MS_MIN;

@@ -205,7 +205,7 @@ export class Session {
    */
   pollTransmit(epoch: number, bytesMax: number): Uint8Array[] | undefined {
     const lane = this.#lanes.get(epoch);
-    if (lane === undefined) return undefined;
+    if (!lane?.hasToSend) return undefined;
     if (this.#store.tombstones.wantsPing(epoch)) this.#ping(lane);
     const out: Uint8Array[] = [];
     const controlBytes = lane.writer.pendingBytes;
