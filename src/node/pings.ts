@@ -38,7 +38,8 @@ export class Pings {
   }
 
   fail(error: RoutyError): void {
-    for (const { reject } of [...this.#bySequence.values(), ...this.#unsent]) reject(error);
+    const waiting = [...this.#bySequence.values(), ...this.#unsent];
+    for (const pinging of waiting) pinging.reject(error);
     this.#bySequence.clear();
     this.#unsent = [];
   }

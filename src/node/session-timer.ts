@@ -6,6 +6,7 @@ const LATE_MS = 500;
 /** One session's timer. */
 export class SessionTimer {
   readonly #onDue: () => void;
+  readonly #nowMs: () => number;
   readonly #onTimer = () => this.#fired();
   readonly #onRead = () => this.#due();
   #timer: NodeJS.Timeout | undefined;
@@ -14,16 +15,18 @@ export class SessionTimer {
   #dueMs = Infinity;
   #stopped = false;
 
-  constructor(onDue: () => void) {
+  /** `nowMs`: the clock of `set`; that of `performance` unless a test has another. */
+  constructor(onDue: () => void, nowMs: () => number = () => performance.now()) {
     this.#onDue = onDue;
+    this.#nowMs = nowMs;
   }
 
-  /** Fires at `atMs` on the clock of `performance.now`; undefined: it need not fire. */
+  /** Fires at `atMs`; undefined: it need not fire. */
   set(atMs: number | undefined): void {
     // An earlier timer stays: when it fires, it finds nothing to do and is set anew.
     if (this.#stopped || atMs === undefined || atMs >= this.#atMs) return;
     clearTimeout(this.#timer);
-    const nowMs = performance.now();
+    const nowMs = this.#nowMs();
     this.#atMs = atMs;
     this.#dueMs = Math.max(atMs, nowMs);
     this.#timer = setTimeout(this.#onTimer, Math.ceil(this.#dueMs - nowMs));
@@ -39,7 +42,7 @@ export class SessionTimer {
     this.#atMs = Infinity;
     // After a standstill every timer is due before one byte was read. What the peer sent in the
     // meantime waits in the kernel and may prove that it lives: it is read first.
-    if (performance.now() - this.#dueMs > LATE_MS) setImmediate(this.#onRead);
+    if (this.#nowMs() - this.#dueMs > LATE_MS) setImmediate(this.#onRead);
     else this.#due();
   }
 

@@ -3,6 +3,7 @@ import { parseAddress } from '../../src/base/address.ts';
 import type { TlsCredentials } from '../../src/base/credentials.ts';
 import { parseConfig } from '../../src/config/load.ts';
 import { type RunningNode, startNode } from '../../src/node/node.ts';
+import type { SessionFactory } from '../../src/node/session-host.ts';
 import type { ForwardStatus, PeerStatus } from '../../src/node/status.ts';
 import { createLog, type Log } from '../../src/observe/log.ts';
 import { createMetrics, type Metrics } from '../../src/observe/metrics.ts';
@@ -41,7 +42,13 @@ export class LabNode {
     this.#toml = parts.toml;
   }
 
-  static async start(credentials: TlsCredentials, text: string, drain = '3s'): Promise<LabNode> {
+  /** `sessions` in place of the node's own, to look at them or to tamper with them. */
+  static async start(
+    credentials: TlsCredentials,
+    text: string,
+    drain = '3s',
+    sessions?: SessionFactory,
+  ): Promise<LabNode> {
     const { site, node } = credentials.identity;
     const lines: LogLine[] = [];
     const log = createLog({
@@ -60,6 +67,7 @@ export class LabNode {
       log,
       metrics,
       loadConfig: async () => load(),
+      ...(sessions && { sessions }),
     });
     return new LabNode({ name: `${site}/${node}`, running, metrics, log, lines, toml });
   }

@@ -208,3 +208,34 @@ test('removing a service or a peer from allow resets streams, other changes do n
   assert.deepEqual(second.answers, ['cancelled: closed here while connecting']);
   await target.close();
 });
+
+test('a peer that comes back is judged anew, stream by stream', async () => {
+  const target = await serve(() => undefined);
+  const { services, open, refusals } = start(service(target.address));
+  services.put(service(target.address, { name: 'other' }));
+  const streams = await Promise.all(
+    ['db', 'other', 'db'].map((name) => open(new FakeStream(name))),
+  );
+  assert.equal(services.recheck(peer), 0);
+  services.put(service(target.address, { allow: ['red'] }));
+  assert.equal(services.recheck({ ...peer, node: 'gray2' }), 0);
+  assert.equal(services.recheck(peer), 2);
+  assert.deepEqual(
+    streams.map(({ answers }) => answers.at(-1)),
+    [
+      'reset not-allowed: gray/gray1 is not in allow of service db',
+      'accepted',
+      'reset not-allowed: gray/gray1 is not in allow of service db',
+    ],
+  );
+  assert.deepEqual(
+    refusals.map(({ code }) => code),
+    ['not-allowed', 'not-allowed'],
+  );
+  await until('they are gone', () => services.get('db')!.streams.size === 0);
+  assert.equal(services.recheck(peer), 0);
+  services.remove('other');
+  assert.equal(services.recheck(peer), 1);
+  assert.match(streams[1]!.answers.at(-1)!, /^reset unknown-service/);
+  await target.close();
+});

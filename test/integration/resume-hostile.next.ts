@@ -10,13 +10,14 @@ import { concat, frame, readFrames } from '../support/frames.ts';
 import {
   acceptedExchanges,
   closeExchanges,
-  finishExchange,
   exchangeProgress,
+  finishExchange,
   serveExchange,
   startExchange,
 } from '../support/tcp-tools-exchange.ts';
-import { type LaneRelay, type Recording, startLaneRelay } from './lane-relay.ts';
-import { credentials, forward, LabNode, LISTEN, service } from './node-lab.ts';
+import { LaneRecorder } from './lane-recorder.ts';
+import { startLaneRelay } from './lane-relay.ts';
+import { credentials, forward, LabNode, LISTEN, peerTo, service } from './node-lab.ts';
 import { until } from './node-support.ts';
 import { assertWhole, type Ends } from './resume-lab.ts';
 
@@ -30,12 +31,11 @@ const REFUSED_MS_MAX = 10_000;
 interface Ground {
   readonly red: LabNode;
   readonly gray: LabNode;
-  readonly relay: LaneRelay;
   /** Red's own key and certificate. */
   readonly papers: TlsCredentials;
   readonly ends: Ends;
   /** What red said on a lane that resumed the session. */
-  readonly resumed: Recording;
+  readonly resumed: readonly Uint8Array[];
 }
 
 async function ground(t: TestContext): Promise<Ground> {
@@ -48,13 +48,12 @@ async function ground(t: TestContext): Promise<Ground> {
     '100ms',
   );
   t.after(() => gray.stop());
-  const target = parseAddress(gray.lanes) as TcpAddress;
-  const relay = await startLaneRelay({ dialler: redPapers, listener: grayPapers, target });
-  t.after(() => relay.close());
+  const recorder = new LaneRecorder();
   const red = await LabNode.start(
     redPapers,
-    `[[peer]]\naddress = "${relay.address.host}:${relay.address.port}"\n${service('exchange', `127.0.0.1:${port}`, 'gray')}${FABRIC}`,
+    `${peerTo(gray)}${service('exchange', `127.0.0.1:${port}`, 'gray')}${FABRIC}`,
     '100ms',
+    recorder.sessions,
   );
   t.after(() => red.stop());
   const reached = (await gray.reach('red/exchange')) as TcpAddress;
@@ -63,11 +62,11 @@ async function ground(t: TestContext): Promise<Ground> {
   await until('the target has it', () => acceptedExchanges({ port }).length === 1);
   const ends = { client, server: acceptedExchanges({ port })[0]! };
   await untilMore(ends, 100_000);
-  const lanes = relay.recordings.length;
-  relay.cut();
-  await until('a lane resumes', () => relay.recordings.length > lanes);
+  const lanes = recorder.recordings.length;
+  recorder.cut();
+  await until('a lane resumes', () => recorder.recordings.length > lanes);
   await untilMore(ends, 300_000);
-  return { red, gray, relay, papers: redPapers, ends, resumed: relay.recordings[lanes]! };
+  return { red, gray, papers: redPapers, ends, resumed: recorder.recordings[lanes]! };
 }
 
 /** Waits until more bytes have come at both ends. */
@@ -146,8 +145,8 @@ async function refusals(gray: LabNode): Promise<number> {
 }
 
 /** The first bytes of a recording, up to `bytes`. */
-function beginning(recording: Recording, bytes = 64 * 1024): Uint8Array {
-  return concat(recording.dialler).slice(0, bytes);
+function beginning(recording: readonly Uint8Array[], bytes = 64 * 1024): Uint8Array {
+  return concat(recording).slice(0, bytes);
 }
 
 /** The same with another HELLO. */
@@ -192,4 +191,23 @@ test('a resume by another node in its own name is refused', async (t) => {
     session: { ...hello.session, epoch: hello.session.epoch + 5 },
   }));
   await assertRefused(lab, await credentials('red', 'red2'), bytes);
+});
+
+test('who stands between the nodes with the keys of both cannot resume their session', async (t) => {
+  const [redPapers, grayPapers] = [await credentials('red'), await credentials('gray')];
+  const fabric = `${FABRIC}resume_time = "600ms"\n`;
+  const gray = await LabNode.start(grayPapers, `${LISTEN}${fabric}`, '100ms');
+  t.after(() => gray.stop());
+  const target = parseAddress(gray.lanes) as TcpAddress;
+  const relay = await startLaneRelay({ dialler: redPapers, listener: grayPapers, target });
+  t.after(() => relay.close());
+  const peer = `[[peer]]\naddress = "${relay.address.host}:${relay.address.port}"\nlanes = 1\n`;
+  const red = await LabNode.start(redPapers, `${peer}${fabric}`, '100ms');
+  t.after(() => red.stop());
+  await until('the session is up', () => red.peer()?.state === 'up');
+  relay.cut();
+  const refused = (): boolean =>
+    gray.lines.some(({ event, code }) => event === 'lane-refused' && code === 'not-authorized');
+  await until('the lane is refused', refused);
+  await until('the session is given up', () => red.events().includes('session-down'));
 });

@@ -1,0 +1,56 @@
+import type { RoutyError } from '../../src/base/errors.ts';
+import type { Identity } from '../../src/base/identity.ts';
+import type { Lane, LaneHandlers } from '../../src/transport/lane.ts';
+
+/** A lane whose other end is the test: what was written to it, and what happens on it. */
+export class FakeLane implements Lane {
+  readonly peer: Identity;
+  readonly direction: Lane['direction'];
+  readonly remoteAddress = '192.0.2.1:7443';
+  readonly localAddress = '192.0.2.2:50000';
+  readonly security = 'none';
+  readonly exporter = new Uint8Array(32).fill(7);
+  readonly queuedBytes = 0;
+  readonly written: Uint8Array[] = [];
+  /** How it was ended here. */
+  ended: 'end' | 'destroy' | undefined;
+  takes = true;
+  #handlers: LaneHandlers | undefined;
+
+  constructor(peer: Identity, direction: Lane['direction'] = 'accepted') {
+    this.peer = peer;
+    this.direction = direction;
+  }
+
+  bind(handlers: LaneHandlers): void {
+    this.#handlers = handlers;
+  }
+
+  write(buffers: readonly Uint8Array[]): boolean {
+    this.written.push(...buffers);
+    return this.takes;
+  }
+
+  end(): void {
+    this.ended ??= 'end';
+  }
+
+  destroy(): void {
+    this.ended = 'destroy';
+  }
+
+  pause(): void {}
+  resume(): void {}
+
+  data(chunk: Uint8Array): void {
+    this.#handlers!.onData(chunk);
+  }
+
+  drain(): void {
+    this.#handlers!.onDrain();
+  }
+
+  close(error?: RoutyError): void {
+    this.#handlers!.onClose(error);
+  }
+}

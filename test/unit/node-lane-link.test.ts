@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { RoutyError } from '../../src/base/errors.ts';
+import { LaneLink, type LaneReceiver } from '../../src/node/lane-link.ts';
+import { FakeLane } from '../support/fake-lane.ts';
+
+const peer = { fabric: 'f', site: 'red', node: 'red1' };
+
+/** Notes what it is told. */
+function receiver(): LaneReceiver & { readonly heard: string[] } {
+  const heard: string[] = [];
+  return {
+    heard,
+    laneData: (_link, chunk) => heard.push(String(Buffer.from(chunk))),
+    laneDrained: () => heard.push('drained'),
+    laneClosed: (link) => heard.push(`closed: ${link.endReason}`),
+  };
+}
+
+function linked() {
+  const lane = new FakeLane(peer);
+  const gone: LaneLink[] = [];
+  const link = new LaneLink(lane, (each) => gone.push(each));
+  return { lane, link, gone };
+}
+
+test('what a lane brings goes to whoever has it at the moment', () => {
+  const { lane, link, gone } = linked();
+  const [first, second] = [receiver(), receiver()];
+  link.receiver = first;
+  lane.data(Buffer.from('one'));
+  link.receiver = second;
+  link.full = true;
+  lane.drain();
+  assert.equal(link.full, false);
+  lane.data(Buffer.from('two'));
+  lane.close(new RoutyError('lane-reset', 'reset'));
+  assert.deepEqual(first.heard, ['one']);
+  assert.deepEqual(second.heard, ['drained', 'two', 'closed: reset']);
+  assert.deepEqual(gone, [link]);
+  assert.equal(link.gone, true);
+  assert.equal(link.error?.code, 'lane-reset');
+});
+
+test('a lane that is ended here sends its last frames and tells nobody any more', () => {
+  const { lane, link, gone } = linked();
+  const told = receiver();
+  link.receiver = told;
+  link.full = true;
+  link.end([Buffer.from('last')]);
+  assert.equal(String(lane.written[0]), 'last');
+  assert.equal(lane.ended, 'end');
+  lane.data(Buffer.from('late'));
+  lane.close();
+  assert.deepEqual(told.heard, []);
+  assert.deepEqual(gone, [link]);
+});
+
+test('a lane that is closed already is not ended again', () => {
+  const { lane, link } = linked();
+  lane.close();
+  link.end([Buffer.from('last')]);
+  link.abort();
+  assert.deepEqual(lane.written, []);
+  assert.equal(lane.ended, undefined);
+  assert.equal(link.endReason, 'the peer ended the lane');
+});
+
+test('an aborted lane is destroyed at once', () => {
+  const { lane, link } = linked();
+  link.abort();
+  assert.equal(lane.ended, 'destroy');
+});

@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { SessionDriverApi } from '../../src/node/driver-types.ts';
+import { type LiveSession, LiveSessions } from '../../src/node/sessions.ts';
+
+function live(node: string, suspended = false): LiveSession & { driver: { suspended: boolean } } {
+  const peer = { fabric: 'f', site: 'gray', node };
+  return {
+    driver: { peer, sessionId: node, suspended } as SessionDriverApi,
+    peer,
+    name: `gray/${node}`,
+    establishedAtMs: 0,
+    remoteAddress: '',
+    security: '',
+    sinceMs: 0,
+    trouble: undefined,
+  };
+}
+
+test('sessions that wait for a lane are the last to be asked, but are asked', () => {
+  const sessions = new LiveSessions(() => undefined);
+  const all = [live('gray1', true), live('gray2'), live('gray3', true), live('gray4')];
+  for (const session of all) {
+    sessions.add(session);
+    sessions.offered(session, ['db']);
+  }
+  const names = () => sessions.candidates('gray', 'db').map(({ name }) => name);
+  assert.deepEqual(names(), ['gray/gray2', 'gray/gray4', 'gray/gray1', 'gray/gray3']);
+  sessions.remove(all[1]!);
+  sessions.draining(all[3]!);
+  assert.deepEqual(names(), ['gray/gray1', 'gray/gray3']);
+});
