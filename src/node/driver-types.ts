@@ -95,6 +95,8 @@ export interface DriverHandlers {
   /** The peer's complete list of services this node may open; replaces the one before. */
   onOffers(services: readonly string[]): void;
   onStream(stream: IncomingStream): void;
+  /** A stream was reset since what the two ends say of it excludes each other. */
+  onMismatch(stream: number, reason: string): void;
   /** The peer drains: it takes no new streams. */
   onDraining(): void;
   /** Once, last. Every stream has had its `onEnd` and every lane its `onLaneClosed` before. */

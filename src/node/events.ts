@@ -195,6 +195,15 @@ export class NodeEvents {
     this.#log.failure('stream-refused', message, { peer, service, code, reason });
   }
 
+  /** After a lane was lost the ends could not agree how far the stream had come. */
+  streamMismatch(peer: string, stream: number, reason: string): void {
+    const code = 'resume-mismatch';
+    this.#metrics.refusal(code);
+    const message = `stream ${stream} with ${peer} reset: ${reason} (${code})`;
+    const hint = laneHint('protocol-error');
+    this.#log.failure('stream-reset', message, { peer, stream, code, reason, hint });
+  }
+
   forwardRefused(forward: Forward, code: RefusalCode, reason: string): void {
     this.#metrics.refusal(code);
     const message = `connection through ${forward.name} failed: ${reason === '' ? code : reason}`;

@@ -86,6 +86,7 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     this.#session = newSession(options, () => this.#streams.pauseAll());
     this.#streams = new StreamSet(this.#session, {
       onStream: (stream) => handlers.onStream(stream),
+      onMismatch: (stream, reason) => handlers.onMismatch(stream, reason),
       schedule: () => this.#schedule(),
       promptly: (nowMs) => this.#promptly(nowMs),
     });

@@ -191,6 +191,10 @@ class HostedSession implements DriverHandlers {
     this.#host.services.onStream(stream, this.#peer);
   }
 
+  onMismatch(stream: number, reason: string): void {
+    this.#host.events.streamMismatch(nodeName(this.#peer), stream, reason);
+  }
+
   onDraining(): void {
     if (this.#session !== undefined) this.#host.live.draining(this.#session);
   }

@@ -18,6 +18,7 @@ const PROMPT_BYTES_MAX = 8 * 1024;
 /** What the streams ask of the driver. */
 export interface StreamSetHost {
   onStream(stream: IncomingStream): void;
+  onMismatch(stream: number, reason: string): void;
   /** The session has something new to say: at the end of this round, or right now. */
   schedule(): void;
   promptly(nowMs: number): void;
@@ -170,6 +171,7 @@ export class StreamSet implements EndpointHost {
   }
 
   #reset(stream: number, code: StreamCode, reason: string): void {
+    if (code === 'resume-mismatch') this.#host.onMismatch(stream, reason);
     const opening = this.#openings.get(stream);
     const pending = this.#incoming.get(stream);
     const endpoint = this.#take(stream);
