@@ -75,6 +75,8 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
   #inRound = false;
   #undispatched = 0;
   #promptAtMs = 0;
+  /** Says which lane begins. */
+  #turn = 0;
   /** What the transport said of the lane that went last. */
   #laneError: RoutyError | undefined;
   #ended = false;
@@ -257,11 +259,17 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     }
   }
 
-  /** The lanes take turns until none of them takes any more, or the session has nothing left. */
+  /**
+   * The lanes take turns until none of them takes any more, or the session has nothing left. Each
+   * round another one begins: what there is of a stream's credit must not go to the same lane always.
+   */
   #transmit(): void {
+    const links = this.#links;
     for (let wrote = true; wrote; ) {
       wrote = false;
-      for (const link of this.#links) {
+      this.#turn++;
+      for (let i = 0; i < links.length; i++) {
+        const link = links[(this.#turn + i) % links.length]!;
         if (link.full || link.gone) continue;
         const buffers = this.#session.pollTransmit(link.epoch, TRANSMIT_BYTES);
         if (buffers === undefined) continue;

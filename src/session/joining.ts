@@ -4,9 +4,12 @@ import type { SessionOptions } from './options.ts';
 
 type SessionPart = Hello['session'];
 
+/** Lanes dialled at once may overtake one another by so many epochs. */
+const OVERTAKEN_MAX = 64;
+
 /**
  * How lanes join a session: the first one makes its secret known, each further one proves to know
- * it, and every epoch is above all before it.
+ * it, and no epoch joins twice, nor one that the dialler has given up.
  */
 export class Joining {
   readonly #options: SessionOptions;
@@ -14,6 +17,8 @@ export class Joining {
   #secret: string;
   /** Highest of all lanes so far. */
   #epoch = 0;
+  /** Acceptor: those of the latest that have joined or never will. */
+  readonly #spent = new Set<number>();
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -38,8 +43,8 @@ export class Joining {
 
   /** Acceptor: why a lane may not join; undefined when it may. */
   judge({ id, epoch, proof }: SessionPart, prove: Prove): Refusal | undefined {
-    if (epoch <= this.#epoch) {
-      const reason = `epoch ${epoch} of session ${id} is not newer than ${this.#epoch}`;
+    if (this.#isStale(epoch)) {
+      const reason = `epoch ${epoch} of session ${id} is over, the latest is ${this.#epoch}`;
       return { code: 'stale-epoch', reason };
     }
     if (this.#epoch === 0) return undefined;
@@ -55,8 +60,20 @@ export class Joining {
   /** Acceptor: takes a lane that was judged; what the answering HELLO says of the session. */
   admit({ id, epoch }: SessionPart, prove: Prove): SessionPart {
     const first = this.#epoch === 0;
-    this.#epoch = epoch;
+    this.#epoch = Math.max(this.#epoch, epoch);
+    this.bury(epoch);
     if (first) return { id, epoch, secret: this.#secret };
     return { id, epoch, proof: prove(this.#secret, epoch, 'acceptor') };
+  }
+  /** The epoch has joined, or the dialler has given it up: it may not join any more. */
+  bury(epoch: number): void {
+    if (Math.abs(epoch - this.#epoch) < OVERTAKEN_MAX) this.#spent.add(epoch);
+    for (const old of this.#spent) {
+      if (old <= this.#epoch - OVERTAKEN_MAX) this.#spent.delete(old);
+    }
+  }
+
+  #isStale(epoch: number): boolean {
+    return epoch <= this.#epoch - OVERTAKEN_MAX || this.#spent.has(epoch);
   }
 }

@@ -351,6 +351,7 @@ export class Session {
   #handleResume(lane: LaneState, flags: number, payload: Uint8Array): void {
     this.#resync.hear(this.#nowMs, lane, flags, payload, (epoch) => {
       const lost = this.#lanes.get(epoch);
+      this.#joining.bury(epoch);
       if (lost !== undefined) this.#loseLane(lost, 'lane-lost', 'the peer has lost it', true);
     });
   }
@@ -376,7 +377,6 @@ export class Session {
     this.#ping(lane);
   }
 
-  /** Says again all that may have been lost with a lane. */
   #sayResume(lane: LaneState): void {
     this.#resync.say(lane);
     this.#offers.say(lane);

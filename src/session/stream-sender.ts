@@ -41,8 +41,7 @@ export class StreamSender {
     const { lane, receive } = stream;
     if (lane === undefined) return;
     receive.grant();
-    const flags = stream.finDelivered ? FLAG_FIN_DELIVERED : 0;
-    lane.writer.credit(stream.id, receive.limit, receive.delivered, flags);
+    this.#sayCredit(lane, stream);
   }
 
   /** Resets a stream and forgets it. Any lane will do: the peer takes RESET in any order. */
@@ -62,7 +61,10 @@ export class StreamSender {
   /** Forgets a stream when both directions have ended and both sides know. */
   settle(stream: Stream): void {
     if (!stream.settled) return;
-    this.#store.bury(stream.id, undefined, stream.lane?.epoch);
+    const lane = stream.lane ?? this.#store.lanes.leastLoaded();
+    // While the stream was silent a RESUME may have told the peer that it goes on.
+    if (stream.lane === undefined && lane !== undefined) this.#sayCredit(lane, stream);
+    this.#store.bury(stream.id, undefined, lane?.epoch);
     this.#store.remove(stream);
     this.#store.events.push({ kind: 'finished', stream: stream.id });
   }
@@ -106,6 +108,11 @@ export class StreamSender {
       if (borrows) return true;
     }
     return false;
+  }
+
+  #sayCredit(lane: LaneState, { id, receive, finDelivered }: Stream): void {
+    const flags = finDelivered ? FLAG_FIN_DELIVERED : 0;
+    lane.writer.credit(id, receive.limit, receive.delivered, flags);
   }
 
   #data(stream: Stream, lane: LaneState, length: number, out: Uint8Array[]): void {
