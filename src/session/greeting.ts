@@ -44,9 +44,9 @@ export class Greeting {
     return this.#hello;
   }
 
-  /** True when the dialler did not wait for the answer to its HELLO, which breaks the protocol. */
+  /** True when the dialler, even by a part of a frame, did not wait for the answer to its HELLO, which breaks the protocol. */
   get early(): boolean {
-    return this.#early;
+    return this.#early || (this.#hello !== undefined && !this.#decoder.idle);
   }
 
   /** Why the lane has to end, once {@link pollTransmit} was sent. */

@@ -57,6 +57,11 @@ export class Joining {
     };
   }
 
+  /** The peer has lost the lane: a HELLO of it that is still under way comes too late. */
+  forbid(epoch: number): void {
+    if (this.#options.role === 'acceptor') this.#epoch = Math.max(this.#epoch, epoch);
+  }
+
   /** Acceptor: takes a lane that was judged; what the answering HELLO says of the session. */
   admit({ id, epoch }: SessionPart, prove: Prove): SessionPart {
     const first = this.#epoch === 0;

@@ -91,7 +91,9 @@ export class LaneKeeper {
 
   /** The lane is given up, here or by the peer. Its streams move to another, or wait for one. */
   lose(nowMs: number, lane: LaneState, code: LaneCode, reason: string, remote: boolean): void {
-    this.end(lane, code, reason, remote);
+    // The acceptor may have established it already: no other code ends this lane alone.
+    const said = this.#begun && !lane.established ? 'lane-done' : code;
+    this.end(lane, code, reason, remote, said);
     if (!this.#begun) {
       this.#owner.onAbandoned(code, reason, remote);
       return;
@@ -104,12 +106,12 @@ export class LaneKeeper {
     if (this.#keepMs === 0) this.#owner.onAbandoned(code, reason, remote);
   }
 
-  /** The lane ends, and nothing else is done about it. */
-  end(lane: LaneState, code: LaneCode, reason: string, remote: boolean): void {
+  /** The lane ends, and nothing else is done about it. The peer is told `said`. */
+  end(lane: LaneState, code: LaneCode, reason: string, remote: boolean, said = code): void {
     this.#lanes.remove(lane);
     const abort = code === 'heartbeat-timeout' || code === 'lane-lost';
     const last: Uint8Array[] = [];
-    if (!abort && !remote) lane.writer.close(code, reason);
+    if (!abort && !remote) lane.writer.close(said, reason);
     lane.writer.drainTo(last);
     this.#events.push({ kind: 'lane-closed', lane: lane.epoch, code, reason, remote, abort, last });
   }

@@ -91,6 +91,15 @@ export class LaneSet {
     stream.spread = NOWHERE;
   }
 
+  /** Makes another lane the stream's home; what the old one carried may still be under way. */
+  move(stream: Stream, lane: LaneState): void {
+    const home = stream.lane!;
+    home.streams--;
+    lane.streams++;
+    stream.lane = lane;
+    stream.spread = [...stream.spread.filter((other) => other !== lane), home];
+  }
+
   /** A bulk stream took a turn on a lane that is not its home. */
   spread(stream: Stream, lane: LaneState): void {
     lane.carried(stream, stream.send.sent);

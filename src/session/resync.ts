@@ -213,6 +213,7 @@ export class ResumeSet implements ResumeSink {
     this.#rewind(stream, Math.max(peer.received, stream.send.acked));
     stream.finSaid = peer.finReceived;
     if (peer.finDelivered) stream.finAcked = true;
+    if (peer.open) stream.confirmed = true;
     this.#store.lanes.settle(stream, this.#store.lanes.leastLoaded());
     if (stream.phase === 'open') {
       if (!peer.open && !this.#store.isLocal(stream.id)) this.#sender.accept(stream);

@@ -158,7 +158,7 @@ export class Session {
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       const reason = `${error.code}: ${error.message}`;
-      if (lane.established) this.close(nowMs, error.laneCode, reason);
+      if (lane.established && !lane.closed) this.close(nowMs, error.laneCode, reason);
       else if (!lane.closed) this.#loseLane(lane, error.laneCode, reason, false);
     }
     if (lane.flooded) {
@@ -184,8 +184,7 @@ export class Session {
     if (this.closed) return;
     this.#nowMs = nowMs;
     this.#keeper.handleTimeout(nowMs);
-    if (this.closed) return;
-    this.#streams.handleTimeout(nowMs);
+    if (!this.closed) this.#streams.handleTimeout(nowMs);
   }
 
   /** When `handleTimeout` wants to be called, on the clock of `nowMs`; undefined for never. */
@@ -350,6 +349,7 @@ export class Session {
 
   #handleResume(lane: LaneState, flags: number, payload: Uint8Array): void {
     this.#resync.hear(this.#nowMs, lane, flags, payload, (epoch) => {
+      this.#joining.forbid(epoch);
       const lost = this.#lanes.get(epoch);
       this.#joining.bury(epoch);
       if (lost !== undefined) this.#loseLane(lost, 'lane-lost', 'the peer has lost it', true);
@@ -374,6 +374,7 @@ export class Session {
     }
     this.#keeper.establish(this.#nowMs, lane);
     if (this.#resync.owed) this.#sayResume(lane);
+    this.#sender.share(lane);
     this.#ping(lane);
   }
 

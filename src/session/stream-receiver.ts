@@ -139,6 +139,7 @@ export class StreamReceiver {
     if (!this.#store.isLocal(stream.id)) {
       throw new ProtocolError('stream-state', `ACCEPT on stream ${stream.id} by its opener`);
     }
+    stream.confirmed = true;
     if (stream.phase === 'opening') {
       stream.phase = 'open';
       stream.request = undefined;
@@ -196,6 +197,7 @@ export class StreamReceiver {
         `delivered ${delivered} on stream ${stream.id}, sent ${send.everSent}`,
       );
     }
+    stream.confirmed = true;
     if (delivered > send.acked) this.#acknowledged(nowMs, stream, delivered);
     if ((header.flags & FLAG_FIN_DELIVERED) !== 0) {
       if (!stream.finSent || delivered !== send.written) {

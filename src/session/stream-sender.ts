@@ -74,6 +74,16 @@ export class StreamSender {
     if (stream.hasToSend) stream.lane?.scheduler.add(stream);
   }
 
+  /** A lane has come up: it becomes home to its share of the streams. */
+  share(lane: LaneState): void {
+    for (const stream of this.#store.all()) {
+      const home = stream.lane;
+      if (home === undefined || !stream.confirmed || home.streams <= lane.streams + 1) continue;
+      this.#store.lanes.move(stream, lane);
+      this.schedule(stream);
+    }
+  }
+
   /** Appends one stream's turn on the lane to `out`; false when no stream has anything to send. */
   turn(lane: LaneState, out: Uint8Array[]): boolean {
     const stream = lane.scheduler.next();
@@ -97,9 +107,7 @@ export class StreamSender {
     for (const home of this.#store.lanes.established) {
       const stream = home === lane ? undefined : home.scheduler.nextBulk();
       if (stream === undefined || stream.lane !== home) continue;
-      // Until the peer has acknowledged something it may not know the stream: the first bytes
-      // follow OPEN or ACCEPT on the same lane.
-      const borrows = stream.send.acked > 0 && stream.sendableBytes >= TURN_BYTES_MAX;
+      const borrows = stream.confirmed && stream.sendableBytes >= TURN_BYTES_MAX;
       if (borrows) {
         this.#data(stream, lane, TURN_BYTES_MAX, out);
         this.#store.lanes.spread(stream, lane);

@@ -54,9 +54,14 @@ export class Stream {
   scheduledOn: Scheduler | undefined;
   /** In the list of streams that owe the peer an acknowledgement. */
   ackListed = false;
+  /**
+   * The peer is known to have it open. Until then everything of it takes one lane: on another it
+   * might overtake OPEN or ACCEPT.
+   */
+  confirmed = false;
   /** Its home. Undefined: stale, nothing is sent until the peer has said what it has. */
   lane: LaneState | undefined;
-  /** Other lanes that have carried bytes of it. */
+  /** Other lanes that have carried frames of it. */
   spread: readonly LaneState[] = NOWHERE;
   /** The last RESUME that spoke of it, and the last that said that its OPEN was seen. */
   resumeMark = 0;
