@@ -1,5 +1,7 @@
 import { FrameDecoder, type FrameSink } from '../wire/decode.ts';
 import { FrameWriter } from '../wire/frame-writer.ts';
+import { frameName } from '../wire/layout.ts';
+import { ProtocolError } from '../wire/protocol-error.ts';
 import type { Prove } from './handshake.ts';
 import { Heartbeat } from './heartbeat.ts';
 import type { SessionOptions } from './options.ts';
@@ -74,6 +76,12 @@ export class LaneState {
 
   get deadlineMs(): number {
     return this.established ? this.heartbeat.deadlineMs : this.handshakeDeadlineMs;
+  }
+
+  /** For a frame that the lane does not take now. */
+  outOfOrder(type: number): ProtocolError {
+    const phase = this.established ? 'established' : 'waiting for HELLO';
+    return new ProtocolError('frame-order', `${frameName(type)} on a lane that is ${phase}`);
   }
 
   /** A stream of another lane was sent here up to `offset`. */

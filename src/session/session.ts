@@ -1,6 +1,6 @@
 import type { LaneCode, StreamCode } from '../wire/codes.ts';
 import type { FrameHeader } from '../wire/decode.ts';
-import { FrameType, frameName } from '../wire/layout.ts';
+import { FrameType } from '../wire/layout.ts';
 import {
   type Hello,
   type OpenPayload,
@@ -306,7 +306,7 @@ export class Session {
 
   #handleData(lane: LaneState, stream: number, offset: number, bytes: Uint8Array): void {
     if (lane.closed) return;
-    if (!lane.established) throw outOfOrder(FrameType.DATA, lane);
+    if (!lane.established) throw lane.outOfOrder(FrameType.DATA);
     this.#receiver.data(stream, offset, bytes);
   }
 
@@ -317,7 +317,7 @@ export class Session {
     } else if (header.type === FrameType.HELLO) {
       this.#handleAnswer(lane, parseHello(payload));
     } else if (!lane.established) {
-      throw outOfOrder(header.type, lane);
+      throw lane.outOfOrder(header.type);
     } else if (header.stream !== 0) {
       this.#receiver.frame(this.#nowMs, lane, header, payload);
     } else {
@@ -358,7 +358,7 @@ export class Session {
 
   /** Dialler: the acceptor's HELLO on one of its lanes. */
   #handleAnswer(lane: LaneState, hello: Hello): void {
-    if (lane.established) throw outOfOrder(FrameType.HELLO, lane);
+    if (lane.established) throw lane.outOfOrder(FrameType.HELLO);
     const refusal =
       judgeHello(this.#options, hello) ??
       this.#joining.judgeAnswer(hello.session, lane.epoch, lane.prove);
@@ -378,6 +378,7 @@ export class Session {
     this.#ping(lane);
   }
 
+  /** Says again all that may have been lost with a lane. */
   #sayResume(lane: LaneState): void {
     this.#resync.say(lane);
     this.#offers.say(lane);
@@ -413,9 +414,4 @@ export class Session {
   #wallUs(): number {
     return Math.max(0, Math.round((this.#nowMs + this.wallOffsetMs) * 1000));
   }
-}
-
-function outOfOrder(type: number, lane: LaneState): ProtocolError {
-  const phase = lane.established ? 'established' : 'waiting for HELLO';
-  return new ProtocolError('frame-order', `${frameName(type)} on a lane that is ${phase}`);
 }
