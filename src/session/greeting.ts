@@ -44,7 +44,7 @@ export class Greeting {
     return this.#hello;
   }
 
-  /** True when the dialler, even by a part of a frame, did not wait for the answer to its HELLO, which breaks the protocol. */
+  /** The dialler did not wait for the answer to its HELLO, which breaks the protocol. */
   get early(): boolean {
     return this.#early || (this.#hello !== undefined && !this.#decoder.idle);
   }

@@ -57,11 +57,6 @@ export class Joining {
     };
   }
 
-  /** The peer has lost the lane: a HELLO of it that is still under way comes too late. */
-  forbid(epoch: number): void {
-    if (this.#options.role === 'acceptor') this.#epoch = Math.max(this.#epoch, epoch);
-  }
-
   /** Acceptor: takes a lane that was judged; what the answering HELLO says of the session. */
   admit({ id, epoch }: SessionPart, prove: Prove): SessionPart {
     const first = this.#epoch === 0;
@@ -70,6 +65,7 @@ export class Joining {
     if (first) return { id, epoch, secret: this.#secret };
     return { id, epoch, proof: prove(this.#secret, epoch, 'acceptor') };
   }
+
   /** The epoch has joined, or the dialler has given it up: it may not join any more. */
   bury(epoch: number): void {
     if (Math.abs(epoch - this.#epoch) < OVERTAKEN_MAX) this.#spent.add(epoch);

@@ -182,9 +182,8 @@ export class ResumeSet implements ResumeSink {
       this.#end(stream, 'session-lost', 'the peer lost the stream');
     } else if (stream.phase === 'opening' && stream.send.acked === 0) {
       this.#openAgain(stream);
-    } else {
-      this.#end(stream, 'resume-mismatch', 'the peer does not know a stream it accepted');
     }
+    // Else the set is older than what the peer said of the stream, and a newer one is on its way.
   }
 
   /** OPEN was lost, or there was no lane to send it on. */

@@ -349,7 +349,6 @@ export class Session {
 
   #handleResume(lane: LaneState, flags: number, payload: Uint8Array): void {
     this.#resync.hear(this.#nowMs, lane, flags, payload, (epoch) => {
-      this.#joining.forbid(epoch);
       const lost = this.#lanes.get(epoch);
       this.#joining.bury(epoch);
       if (lost !== undefined) this.#loseLane(lost, 'lane-lost', 'the peer has lost it', true);

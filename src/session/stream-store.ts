@@ -142,7 +142,7 @@ export class StreamStore {
 
   /** Remembers that a stream has ended here, in case the peer does not hear it. */
   bury(id: number, code: StreamCode | undefined, lane: number | undefined): void {
-    if (this.#options.resumeTimeMs > 0) this.tombstones.add(id, code, lane);
+    this.tombstones.add(id, code, lane);
   }
 
   memory(): SessionMemory {
