@@ -3,6 +3,8 @@ import { makeHello } from '../../src/session/handshake.ts';
 import type { SessionOptions } from '../../src/session/options.ts';
 import { FrameWriter } from '../../src/wire/frame-writer.ts';
 import { FrameType, HEADER_BYTES } from '../../src/wire/layout.ts';
+import type { Hello, HelloSession } from '../../src/wire/payload.ts';
+import { ResumeWriter } from '../../src/wire/resume.ts';
 
 /** A frame as it was read from bytes. */
 export interface ReadFrame {
@@ -36,10 +38,29 @@ export function dataFrame(stream: number, offset: number, payload: Uint8Array): 
   return concat([frame((writer) => writer.dataHeader(stream, offset, payload.length)), payload]);
 }
 
-/** The HELLO a node with these options sends. */
-export function helloFrame(options: SessionOptions): Uint8Array {
-  const session = { id: options.sessionId, epoch: options.epoch };
-  return frame((writer) => writer.json(FrameType.HELLO, 0, 0, makeHello(options, session, 1e15)));
+/** What a node with these options says of the session on its first lane. */
+function firstLane(options: SessionOptions): HelloSession {
+  const { sessionId: id, secret } = options;
+  return { id, epoch: 1, ...(options.role === 'acceptor' && { secret }) };
+}
+
+/** The HELLO a node with these options sends on a session's first lane, unless told otherwise. */
+export function helloOf(options: SessionOptions, session = firstLane(options)): Hello {
+  return makeHello(options, session, 1e15);
+}
+
+export function helloFrame(options: SessionOptions, session = firstLane(options)): Uint8Array {
+  const hello = helloOf(options, session);
+  return frame((writer) => writer.json(FrameType.HELLO, 0, 0, hello));
+}
+
+/** A whole RESUME of the records that `tell` tells. */
+export function resumeFrame(tell: (writer: ResumeWriter) => void): Uint8Array {
+  return frame((writer) => {
+    const resume = new ResumeWriter(writer);
+    tell(resume);
+    resume.end();
+  });
 }
 
 export function openFrame(stream: number, credit: number, service = 'postgres'): Uint8Array {
@@ -88,11 +109,12 @@ export function sessionOptions(
     software: 'routy/test',
     instance: '0'.repeat(32),
     sessionId: 'a'.repeat(32),
-    epoch: 1,
+    secret: role === 'dialler' ? '' : '5e'.repeat(32),
     settings: { heartbeat_interval: '5s' },
     heartbeatIntervalMs: 5_000,
     heartbeatMisses: 3,
     handshakeTimeoutMs: 10_000,
+    resumeTimeMs: 60_000,
     streamWindow: 4 * 1024 * 1024,
     sessionBuffer: 256 * 1024 * 1024,
     streams: 16_384,

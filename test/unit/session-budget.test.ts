@@ -89,7 +89,7 @@ test('a writer pauses when the budget is used up, and goes on when bytes are ack
   assert.equal(rig.session.write(rig.nowMs, stream, new Uint8Array(99_999)), true);
   assert.equal(rig.session.write(rig.nowMs, stream, new Uint8Array(5_000)), false);
   assert.equal(rig.session.bufferedBytes, 104_999, 'nothing is dropped');
-  rig.session.pollTransmit(1_000_000);
+  rig.sent();
   rig.pass(1_000);
   assert.deepEqual(rig.kinds(), []);
   rig.feed(frame((writer) => writer.credit(stream, 10_000_000, 6_000, 0)));

@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import { FrameType } from '../../src/wire/layout.ts';
 import { parseReset } from '../../src/wire/payload.ts';
 import { frame, openFrame } from '../support/frames.ts';
-import { established, open, Pair, REQUEST, Rig } from './session-rig.ts';
+import { Pair } from './session-pair.ts';
+import { established, open, REQUEST, Rig } from './session-rig.ts';
 
 test('a draining side says so, refuses new streams and goes on with the old ones', () => {
   const rig = established('dialler');

@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import type { SessionEvent } from '../../src/session/events.ts';
 import { FLAG_FIN_DELIVERED, FrameType } from '../../src/wire/layout.ts';
 import { acceptFrame, dataFrame, frame, openFrame } from '../support/frames.ts';
-import { established, open, Pair } from './session-rig.ts';
+import { Pair } from './session-pair.ts';
+import { established, open } from './session-rig.ts';
 
 function fin(stream: number, size: number): Uint8Array {
   return frame((writer) => writer.fin(stream, size));
@@ -92,9 +93,13 @@ test('finDelivered without a FIN, or for no stream, does nothing', () => {
 
 const VIOLATIONS: readonly { name: string; frames: readonly Uint8Array[] }[] = [
   { name: 'a FIN below what arrived', frames: [dataFrame(2, 0, new Uint8Array(5)), fin(2, 4)] },
-  { name: 'a FIN beyond what arrived', frames: [dataFrame(2, 0, new Uint8Array(5)), fin(2, 6)] },
-  { name: 'a second FIN', frames: [fin(2, 0), fin(2, 0)] },
+  { name: 'a FIN beyond the credit', frames: [fin(2, 64 * 1024 + 1)] },
+  { name: 'a second FIN of another size', frames: [fin(2, 5), fin(2, 6)] },
   { name: 'DATA after FIN', frames: [fin(2, 0), dataFrame(2, 0, new Uint8Array(1))] },
+  {
+    name: 'DATA that arrived above a gap and reaches beyond FIN',
+    frames: [dataFrame(2, 3, new Uint8Array(5)), fin(2, 6), dataFrame(2, 0, new Uint8Array(3))],
+  },
   {
     name: 'an acknowledged FIN that was not sent',
     frames: [frame((writer) => writer.credit(2, 100, 0, FLAG_FIN_DELIVERED))],
@@ -112,6 +117,25 @@ for (const { name, frames } of VIOLATIONS) {
     assert.ok(reason.startsWith('final-size: '), reason);
   });
 }
+
+test('a FIN that overtakes bytes is told once they have come', () => {
+  const rig = established('dialler');
+  rig.feed(openFrame(2, 100));
+  rig.session.accept(2);
+  rig.events();
+  rig.feed(fin(2, 8), fin(2, 8), dataFrame(2, 3, new Uint8Array(5)));
+  assert.deepEqual(rig.kinds(), []);
+  rig.session.finDelivered(2);
+  rig.feed(dataFrame(2, 0, new Uint8Array(3)));
+  assert.deepEqual(rig.kinds(), ['data', 'data', 'fin']);
+  rig.feed(fin(2, 8), dataFrame(2, 0, new Uint8Array(8)));
+  assert.deepEqual(rig.kinds(), [], 'said again, it changes nothing');
+  rig.sent();
+  rig.session.delivered(rig.nowMs, 2, 8);
+  rig.session.finDelivered(2);
+  const [credit] = rig.sent();
+  assert.deepEqual([credit!.type, credit!.flags], [FrameType.CREDIT, FLAG_FIN_DELIVERED]);
+});
 
 test('a FIN cannot be acknowledged before its last byte', () => {
   const rig = established('dialler');

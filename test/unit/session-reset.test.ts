@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseReset } from '../../src/wire/payload.ts';
 import { FrameType } from '../../src/wire/layout.ts';
-import { dataFrame, frame, openFrame } from '../support/frames.ts';
+import { parseReset } from '../../src/wire/payload.ts';
+import { dataFrame, frame, openFrame, readFrames } from '../support/frames.ts';
 import { established, open } from './session-rig.ts';
 
 function resetFrame(stream: number, offset: number): Uint8Array {
@@ -103,7 +103,7 @@ test('the end of the session resets every stream, then tells of the end', () => 
   const events = rig.events();
   assert.deepEqual(
     events.map((event) => event.kind),
-    ['reset', 'reset', 'reset', 'closed'],
+    ['reset', 'reset', 'reset', 'lane-closed', 'closed'],
   );
   assert.deepEqual(events[0], {
     kind: 'reset',
@@ -111,6 +111,8 @@ test('the end of the session resets every stream, then tells of the end', () => 
     code: 'session-lost',
     reason: 'good night',
   });
-  assert.equal(rig.sent().at(-1)!.type, FrameType.CLOSE);
+  const lane = events.at(-2)!;
+  assert.ok(lane.kind === 'lane-closed');
+  assert.equal(readFrames(lane.last).at(-1)!.type, FrameType.CLOSE);
   assert.equal(rig.session.pollTimeout(), undefined);
 });

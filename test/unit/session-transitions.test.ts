@@ -1,20 +1,23 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FRAME_RULES, FrameType, frameName } from '../../src/wire/layout.ts';
+import { parseClose } from '../../src/wire/payload.ts';
 import {
   acceptFrame,
   dataFrame,
   frame,
   helloFrame,
   openFrame,
+  readFrames,
+  resumeFrame,
   sessionOptions,
 } from '../support/frames.ts';
-import { established, open, Rig } from './session-rig.ts';
+import { established, open, Rig, type Role } from './session-rig.ts';
 
 const TYPES = [...FRAME_RULES.keys()];
 
 /** A well-formed frame of the type; of the stream at the offset, where it belongs to one. */
-function frameOf(type: number, from: 'dialler' | 'acceptor', stream = 1, offset = 0): Uint8Array {
+function frameOf(type: number, from: Role, stream = 1, offset = 0): Uint8Array {
   switch (type) {
     case FrameType.HELLO:
       return helloFrame(sessionOptions(from));
@@ -25,7 +28,9 @@ function frameOf(type: number, from: 'dialler' | 'acceptor', stream = 1, offset 
     case FrameType.PONG:
       return frame((writer) => writer.pong(5, 1, 2, 3));
     case FrameType.OFFERS:
-      return frame((writer) => writer.json(FrameType.OFFERS, 0, 0, ['postgres']));
+      return frame((writer) => writer.json(FrameType.OFFERS, 0, 1, ['postgres']));
+    case FrameType.RESUME:
+      return resumeFrame((writer) => writer.opened(0, 0));
     case FrameType.GOAWAY:
       return frame((writer) => writer.goaway());
     case FrameType.OPEN:
@@ -47,12 +52,15 @@ function frameOf(type: number, from: 'dialler' | 'acceptor', stream = 1, offset 
 function outcome(rig: Rig, bytes: Uint8Array): string {
   rig.events();
   rig.feed(bytes);
-  const closed = rig.events().find((event) => event.kind === 'closed');
+  const events = rig.events();
+  const closed = events.find((event) => event.kind === 'closed');
   if (closed === undefined) return 'taken';
   if (closed.remote) return 'closed by peer';
   assert.equal(closed.code, 'protocol-error');
-  const last = rig.sent().at(-1);
-  assert.equal(last?.type, FrameType.CLOSE, 'CLOSE is the last frame sent');
+  const lane = events.find((event) => event.kind === 'lane-closed')!;
+  const last = readFrames(lane.last).at(-1)!;
+  assert.equal(last.type, FrameType.CLOSE, 'CLOSE is the last frame sent');
+  assert.deepEqual(parseClose(last.payload), { code: closed.code, reason: closed.reason });
   return closed.reason.split(':')[0]!;
 }
 
@@ -60,33 +68,19 @@ function outcome(rig: Rig, bytes: Uint8Array): string {
 const SESSION_PHASES: readonly {
   readonly name: string;
   readonly make: () => Rig;
-  readonly from: 'dialler' | 'acceptor';
+  readonly from: Role;
   readonly rest: string;
   readonly takes: Readonly<Record<string, string>>;
 }[] = [
   {
     name: 'dialler that waits for HELLO',
-    make: () => new Rig('dialler'),
-    from: 'acceptor',
-    takes: { HELLO: 'taken', CLOSE: 'closed by peer' },
-    rest: 'frame-order',
-  },
-  {
-    name: 'acceptor that waits for HELLO',
-    make: () => new Rig('acceptor'),
-    from: 'dialler',
-    takes: { HELLO: 'taken', CLOSE: 'closed by peer' },
-    rest: 'frame-order',
-  },
-  {
-    name: 'acceptor that has not admitted yet',
     make: () => {
-      const rig = new Rig('acceptor');
-      rig.feed(helloFrame(sessionOptions('dialler')));
+      const rig = new Rig('dialler');
+      rig.dial();
       return rig;
     },
-    from: 'dialler',
-    takes: { CLOSE: 'closed by peer' },
+    from: 'acceptor',
+    takes: { HELLO: 'taken', CLOSE: 'closed by peer' },
     rest: 'frame-order',
   },
   {
@@ -100,7 +94,10 @@ const SESSION_PHASES: readonly {
       PONG: 'taken',
       OFFERS: 'taken',
       GOAWAY: 'taken',
+      RESUME: 'taken',
       OPEN: 'taken',
+      // Of a stream this side has yet to hear of.
+      RESET: 'taken',
     },
     rest: 'stream-id',
   },
@@ -163,7 +160,7 @@ const STREAM_PHASES: readonly {
       return rig;
     },
     expected: {
-      OPEN: 'stream-id',
+      OPEN: 'taken',
       ACCEPT: 'stream-state',
       DATA: 'taken',
       FIN: 'taken',
@@ -183,7 +180,7 @@ const STREAM_PHASES: readonly {
     },
     expected: {
       OPEN: 'stream-id',
-      ACCEPT: 'stream-state',
+      ACCEPT: 'taken',
       DATA: 'taken',
       FIN: 'taken',
       RESET: 'taken',
@@ -201,7 +198,7 @@ const STREAM_PHASES: readonly {
       return rig;
     },
     expected: {
-      OPEN: 'stream-id',
+      OPEN: 'taken',
       ACCEPT: 'stream-state',
       DATA: 'taken',
       FIN: 'taken',
@@ -221,10 +218,10 @@ const STREAM_PHASES: readonly {
       return rig;
     },
     expected: {
-      OPEN: 'stream-id',
+      OPEN: 'taken',
       ACCEPT: 'stream-state',
       DATA: 'final-size',
-      FIN: 'final-size',
+      FIN: 'taken',
       RESET: 'taken',
       CREDIT: 'taken',
     },
@@ -258,7 +255,7 @@ const STREAM_PHASES: readonly {
       return rig;
     },
     expected: {
-      OPEN: 'stream-id',
+      OPEN: 'taken',
       ACCEPT: 'taken',
       DATA: 'taken',
       FIN: 'taken',
@@ -290,7 +287,7 @@ const STREAM_PHASES: readonly {
       ACCEPT: 'stream-id',
       DATA: 'stream-id',
       FIN: 'stream-id',
-      RESET: 'stream-id',
+      RESET: 'taken',
       CREDIT: 'stream-id',
     },
   },
@@ -325,11 +322,11 @@ test('what came in the same chunk after CLOSE, or after a violation, is not look
     dataFrame(1, 0, new Uint8Array(3)),
     Uint8Array.of(255),
   );
-  assert.deepEqual(rig.kinds(), ['closed']);
+  assert.deepEqual(rig.kinds(), ['lane-closed', 'closed']);
   const other = established('acceptor');
   other.feed(
     frame((writer) => writer.fin(9, 0)),
     openFrame(1, 1_000),
   );
-  assert.deepEqual(other.kinds(), ['closed']);
+  assert.deepEqual(other.kinds(), ['lane-closed', 'closed']);
 });
