@@ -249,7 +249,9 @@ function mismatch(stream: Stream, peer: ResumeStream): string | undefined {
     return `delivered ${peer.delivered}, received ${peer.received}`;
   }
   if (peer.limit < peer.delivered) return `limit ${peer.limit}, delivered ${peer.delivered}`;
-  if (peer.finReceived && !stream.finSent) return 'a FIN that was never sent';
+  if (peer.finReceived && !stream.finSent) {
+    return `FIN received at ${peer.received}, sent ${send.everSent} and no FIN`;
+  }
   if (peer.finDelivered && (!peer.finReceived || peer.delivered !== send.written)) {
     return `FIN delivered with ${peer.delivered} of ${send.written} bytes`;
   }
