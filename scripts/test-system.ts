@@ -1,6 +1,5 @@
 /**
- * Runs the system tests: `node --import tsx scripts/test-system.ts [--next] [PATH-PART]...`.
- * With `--next` those that decide when the next part is built (`*.next.ts`), which fail until then.
+ * Runs the system tests: `node --import tsx scripts/test-system.ts [PATH-PART]...`.
  *
  * They need root (network namespaces, nftables) and the servers that
  * `scripts/install-system-deps.sh` installs. One file after the other, against the built `dist/`;
@@ -34,9 +33,7 @@ const TOOLS = [
 /** Longest a single test file may take, in ms. */
 const FILE_TIMEOUT_MS = 300_000;
 
-const args = process.argv.slice(2);
-const ending = args.includes('--next') ? '.next.ts' : '.test.ts';
-const files = selectFiles(args.filter((arg) => arg !== '--next'));
+const files = selectFiles(process.argv.slice(2));
 checkPrerequisites();
 step('npm', ['run', '--silent', 'build']);
 for (const name of await removeOrphans()) console.log(`removed left-over namespace ${name}`);
@@ -47,10 +44,10 @@ step(process.execPath, [
 
 function selectFiles(filters: readonly string[]): string[] {
   const all = readdirSync(join(root, 'test', 'system'))
-    .filter((name) => name.endsWith(ending))
+    .filter((name) => name.endsWith('.test.ts'))
     .map((name) => join('test', 'system', name))
     .sort();
-  if (all.length === 0) fail(`no *${ending} in test/system`);
+  if (all.length === 0) fail('no test file in test/system');
   for (const filter of filters) {
     if (!all.some((file) => file.includes(filter))) fail(`no test file matches ${filter}`);
   }

@@ -25,7 +25,10 @@ systemTest('a black-holed lane is noticed and replaced', { timeoutMs: 120_000 },
   const pair = await startPair(world, {
     red: { services: { source: `127.0.0.1:${source}` } },
     gray: { forwards: { [`127.0.0.1:${FORWARD_PORT}`]: 'red/source' } },
-    settings: { fabric: { heartbeat_interval: '"1s"', heartbeat_misses: '3' } },
+    // Without a resume time the loss of the lanes is what ends the session and its streams.
+    settings: {
+      fabric: { heartbeat_interval: '"1s"', heartbeat_misses: '3', resume_time: '"0s"' },
+    },
   });
   const assertFlowing = async (): Promise<number> => {
     const reader = await gray.call('openReader', { host: '127.0.0.1', port: FORWARD_PORT });

@@ -16,6 +16,8 @@ import { ROUTY_PORT, type RunningPair, startPair } from './pair.ts';
 import { systemTest, type World } from './world.ts';
 
 const FORWARD_PORT = 9000;
+/** The default of `lanes`. */
+const LANES = 2;
 /** DESIGN: a lane's handshake is over after 10 s or refused. */
 const HANDSHAKE_MS = 10_000;
 
@@ -54,6 +56,10 @@ async function prepare(world: World): Promise<Ground> {
       'service.nobody': { target: `"127.0.0.1:${grayPort}"`, allow: '[]' },
     },
   });
+  // The session's epoch is the last lane's: none is to come any more.
+  await pair.gray.untilStatus('both lanes of red', ({ peers }) =>
+    peers.some(({ session }) => session?.lanes.length === LANES),
+  );
   return { world, pair, intruder: red, clients: [red, gray] };
 }
 
