@@ -61,6 +61,14 @@ export class Rig {
     return this.lane;
   }
 
+  /** The same; the events of it and the first frames on it are taken. */
+  add(): number {
+    this.join();
+    this.events();
+    this.sent();
+    return this.lane;
+  }
+
   /** What the peer's HELLO says on a further lane. */
   proven(epoch: number): HelloSession {
     const { role, sessionId: id } = this.peer;
