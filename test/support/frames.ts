@@ -4,7 +4,7 @@ import type { SessionOptions } from '../../src/session/options.ts';
 import { FrameWriter } from '../../src/wire/frame-writer.ts';
 import { FrameType, HEADER_BYTES } from '../../src/wire/layout.ts';
 import type { Hello, HelloSession } from '../../src/wire/payload.ts';
-import { ResumeWriter } from '../../src/wire/resume.ts';
+import { type ResumeStream, ResumeWriter, readResume } from '../../src/wire/resume.ts';
 
 /** A frame as it was read from bytes. */
 export interface ReadFrame {
@@ -61,6 +61,25 @@ export function resumeFrame(tell: (writer: ResumeWriter) => void): Uint8Array {
     tell(resume);
     resume.end();
   });
+}
+
+/** A `stream` record's fields: accepted, and nothing has come yet. */
+export function resumeStream(id: number, changes: Partial<ResumeStream> = {}): ResumeStream {
+  const fins = { finReceived: false, finDelivered: false };
+  return { id, open: true, ...fins, received: 0, delivered: 0, limit: 100_000, ...changes };
+}
+
+/** The records of a RESUME frame, each its kind and its fields. */
+export function resumeRecords({ payload }: ReadFrame): (readonly unknown[])[] {
+  const records: (readonly unknown[])[] = [];
+  readResume(payload, {
+    opened: (...fields) => records.push(['opened', ...fields]),
+    dead: (...fields) => records.push(['dead', ...fields]),
+    seen: (...fields) => records.push(['seen', ...fields]),
+    stream: (...fields) => records.push(['stream', ...fields]),
+    ended: (...fields) => records.push(['ended', ...fields]),
+  });
+  return records;
 }
 
 export function openFrame(stream: number, credit: number, service = 'postgres'): Uint8Array {

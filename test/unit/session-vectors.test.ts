@@ -8,8 +8,13 @@ import { Session } from '../../src/session/session.ts';
 import type { LaneCode, StreamCode } from '../../src/wire/codes.ts';
 import { FrameType, frameName } from '../../src/wire/layout.ts';
 import { type OpenPayload, parseHello } from '../../src/wire/payload.ts';
-import { readResume } from '../../src/wire/resume.ts';
-import { concat, type ReadFrame, readFrames, sessionOptions } from '../support/frames.ts';
+import {
+  concat,
+  type ReadFrame,
+  readFrames,
+  resumeRecords,
+  sessionOptions,
+} from '../support/frames.ts';
 import type { Role } from './session-rig.ts';
 
 type Call =
@@ -166,22 +171,15 @@ function withoutCredit(frame: ReadFrame): unknown {
   if (type === FrameType.HELLO) {
     return { ...rest, hello: { ...parseHello(payload), initialWindow: 0 } };
   }
-  if (type === FrameType.RESUME) return { ...rest, records: recordsOf(payload) };
+  if (type === FrameType.RESUME) {
+    const records = resumeRecords(frame).map(([kind, ...fields]) =>
+      kind === 'stream' ? { ...(fields[0] as object), limit: 0 } : [kind, ...fields],
+    );
+    return { ...rest, records };
+  }
   const grants: readonly number[] = [FrameType.OPEN, FrameType.ACCEPT, FrameType.CREDIT];
   const hex = Buffer.from(payload).toString('hex');
   return grants.includes(type) ? { ...rest, hex } : { ...rest, offset, hex };
-}
-
-function recordsOf(payload: Uint8Array): unknown[] {
-  const records: unknown[] = [];
-  readResume(payload, {
-    opened: (...fields) => records.push(['opened', ...fields]),
-    dead: (...fields) => records.push(['dead', ...fields]),
-    seen: (...fields) => records.push(['seen', ...fields]),
-    stream: (entry) => records.push(['stream', { ...entry, limit: 0 }]),
-    ended: (...fields) => records.push(['ended', ...fields]),
-  });
-  return records;
 }
 
 for (const { name, steps } of vectors.exchanges) {

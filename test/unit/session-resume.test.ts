@@ -1,0 +1,404 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { FLAG_FIN_DELIVERED, FrameType } from '../../src/wire/layout.ts';
+import type { ResumeWriter } from '../../src/wire/resume.ts';
+import {
+  acceptFrame,
+  dataFrame,
+  frame,
+  openFrame,
+  type ReadFrame,
+  resumeFrame,
+  resumeRecords,
+  resumeStream,
+} from '../support/frames.ts';
+import { established, nameOf, open, type Rig } from './session-rig.ts';
+
+const HEARTBEATS: readonly number[] = [FrameType.PING, FrameType.PONG, FrameType.HELLO];
+
+/** What is sent on the lane that replaces the one lost now, RESUME first; events are taken. */
+function replaceLane(rig: Rig): ReadFrame[] {
+  rig.lose();
+  rig.join();
+  rig.events();
+  return frames(rig);
+}
+
+function frames(rig: Rig, lane?: number): ReadFrame[] {
+  return rig.sent(undefined, lane).filter((each) => !HEARTBEATS.includes(each.type));
+}
+
+/** Names and offsets: `DATA 1 @ 500`. */
+function offsets(sent: readonly ReadFrame[]): string[] {
+  return sent.map((each) => `${nameOf(each)} @ ${each.offset}`);
+}
+
+/** The peer's RESUME; it has seen, and opened, all ids up to these. */
+function peerResumes(rig: Rig, ids: [number, number], tell?: (writer: ResumeWriter) => void): void {
+  rig.feed(
+    resumeFrame((writer) => {
+      writer.opened(...ids);
+      tell?.(writer);
+    }),
+  );
+}
+
+function bytes(from: number, to: number): Uint8Array {
+  return Uint8Array.from({ length: to - from }, (_, i) => (from + i) % 251);
+}
+
+/** A dialler's open stream 1 that has sent 1000 bytes, of which the peer has delivered 200. */
+function sending(): Rig {
+  const rig = established('dialler');
+  open(rig);
+  rig.feed(acceptFrame(1, 100_000));
+  rig.session.write(rig.nowMs, 1, bytes(0, 1_000));
+  rig.sent();
+  rig.feed(frame((writer) => writer.credit(1, 100_000, 200, 0)));
+  rig.events();
+  return rig;
+}
+
+test('RESUME tells what there is to know, and comes once for each loss', () => {
+  const rig = sending();
+  rig.feed(openFrame(2, 500), dataFrame(2, 0, bytes(0, 30)), openFrame(6, 500));
+  rig.session.delivered(rig.nowMs, 2, 10);
+  rig.session.reset(6, 'cancelled', 'enough');
+  const [resume, ...more] = replaceLane(rig);
+  assert.equal(more.length, 0);
+  assert.deepEqual(resumeRecords(resume!), [
+    ['opened', 2, 1],
+    ['dead', 1],
+    ['seen', 6],
+    ['stream', resumeStream(1, { limit: 64 * 1024 })],
+    ['stream', resumeStream(2, { open: false, received: 30, delivered: 10, limit: 8 * 1024 })],
+    ['ended', 6, 'cancelled'],
+  ]);
+  rig.add();
+  assert.deepEqual(rig.said(), []);
+  rig.lose();
+  const [again] = frames(rig, 2);
+  assert.deepEqual(resumeRecords(again!).slice(0, 3), [
+    ['opened', 2, 1],
+    ['dead', 1],
+    ['dead', 3],
+  ]);
+});
+
+test('of the lanes that were lost the 64 latest are named', () => {
+  const rig = established('dialler');
+  for (let i = 0; i < 70; i++) {
+    rig.lose();
+    rig.dial();
+  }
+  rig.join();
+  const resume = frames(rig)[0]!;
+  const dead = resumeRecords(resume).filter(([kind]) => kind === 'dead');
+  assert.deepEqual([dead.length, dead[0]], [64, ['dead', 7]]);
+});
+
+test('what has arrived is not sent again, what has not is, byte for byte', () => {
+  const rig = sending();
+  assert.deepEqual(nameAll(replaceLane(rig)), ['RESUME']);
+  rig.session.write(rig.nowMs, 1, bytes(1_000, 1_100));
+  assert.deepEqual(rig.said(), [], 'silent until the peer has said what it has');
+  peerResumes(rig, [1, 0], (writer) =>
+    writer.stream(resumeStream(1, { received: 700, delivered: 300 })),
+  );
+  assert.equal(rig.session.memory().replayBytes, 800);
+  const [credit, data, ...more] = frames(rig);
+  assert.equal(more.length, 0);
+  assert.deepEqual(offsets([data!]), ['DATA 1 @ 700']);
+  assert.deepEqual(data!.payload, bytes(700, 1_100));
+  assert.equal(credit!.type, FrameType.CREDIT);
+  assert.equal(rig.session.totals.bytesReplayed, 300);
+  assert.equal(rig.session.totals.bytesSent, 1_100);
+});
+
+function nameAll(sent: readonly ReadFrame[]): string[] {
+  return sent.map(nameOf);
+}
+
+test('an acknowledgement that was lost is made up for by RESUME, a newer one is not undone', () => {
+  const rig = sending();
+  replaceLane(rig);
+  peerResumes(rig, [1, 0], (writer) =>
+    writer.stream(resumeStream(1, { received: 150, delivered: 100 })),
+  );
+  assert.deepEqual(offsets(frames(rig)).slice(1), ['DATA 1 @ 200']);
+  assert.equal(rig.session.memory().replayBytes, 800);
+});
+
+test('an OPEN that was lost is sent again with all that followed it', () => {
+  const rig = established('dialler');
+  open(rig);
+  rig.session.write(rig.nowMs, 1, bytes(0, 100));
+  rig.session.end(1);
+  assert.deepEqual(rig.said(), ['OPEN 1', 'DATA 1', 'FIN 1']);
+  replaceLane(rig);
+  peerResumes(rig, [0, 0]);
+  assert.deepEqual(offsets(frames(rig)), ['OPEN 1 @ 65536', 'DATA 1 @ 0', 'FIN 1 @ 100']);
+  rig.feed(acceptFrame(1, 100_000));
+  assert.deepEqual(rig.kinds(), ['accepted']);
+});
+
+test('an OPEN above one that was lost is known to have been seen', () => {
+  const rig = established('dialler');
+  const streams = [open(rig), open(rig)];
+  rig.said();
+  replaceLane(rig);
+  peerResumes(rig, [0, 0], (writer) => {
+    writer.seen(3);
+    writer.stream(resumeStream(3, { open: false, limit: 8_192 }));
+  });
+  assert.deepEqual(rig.said(), ['OPEN 1']);
+  assert.equal(rig.session.streamCount, streams.length);
+});
+
+test('an ACCEPT that was lost is said again, with what is granted and acknowledged', () => {
+  const rig = established('dialler');
+  rig.feed(openFrame(2, 500), dataFrame(2, 0, bytes(0, 30)));
+  rig.session.delivered(rig.nowMs, 2, 30);
+  rig.session.accept(2);
+  rig.said();
+  replaceLane(rig);
+  peerResumes(rig, [0, 2], (writer) => writer.stream(resumeStream(2, { open: false, limit: 500 })));
+  const [accept, ...credits] = frames(rig);
+  assert.deepEqual(offsets([accept!]), [`ACCEPT 2 @ ${64 * 1024 + 30}`]);
+  assert.deepEqual(new Set(nameAll(credits)), new Set(['CREDIT 2']));
+});
+
+test('an opener that waits for ACCEPT goes on sending what early credit lets it', () => {
+  const rig = established('dialler');
+  open(rig);
+  rig.session.write(rig.nowMs, 1, bytes(0, 100));
+  rig.sent();
+  replaceLane(rig);
+  peerResumes(rig, [1, 0], (writer) =>
+    writer.stream(resumeStream(1, { open: false, received: 60, delivered: 60, limit: 8_252 })),
+  );
+  assert.deepEqual(offsets(frames(rig)), ['DATA 1 @ 60']);
+  rig.feed(acceptFrame(1, 100_000), acceptFrame(1, 100_000));
+  assert.deepEqual(rig.kinds(), ['accepted']);
+});
+
+test('credit that was lost is granted by RESUME, and what this side granted is said again', () => {
+  const rig = established('dialler');
+  open(rig);
+  rig.feed(acceptFrame(1, 500), dataFrame(1, 0, bytes(0, 50)));
+  rig.session.write(rig.nowMs, 1, bytes(0, 20_000));
+  rig.session.delivered(rig.nowMs, 1, 50);
+  rig.sent();
+  replaceLane(rig);
+  peerResumes(rig, [1, 0], (writer) =>
+    writer.stream(resumeStream(1, { received: 8_192, delivered: 8_192, limit: 9_000 })),
+  );
+  const [credit, data] = frames(rig);
+  assert.deepEqual(offsets([credit!, data!]), [`CREDIT 1 @ ${64 * 1024 + 50}`, 'DATA 1 @ 8192']);
+  assert.equal(data!.payload.length, 9_000 - 8_192);
+});
+
+test('a writer that waited for credit goes on with what RESUME grants', () => {
+  const rig = established('dialler');
+  open(rig);
+  rig.feed(acceptFrame(1, 9_000));
+  assert.equal(rig.session.write(rig.nowMs, 1, bytes(0, 10_000)), false);
+  rig.sent();
+  rig.events();
+  replaceLane(rig);
+  peerResumes(rig, [1, 0], (writer) =>
+    writer.stream(resumeStream(1, { received: 9_000, delivered: 9_000, limit: 20_000 })),
+  );
+  assert.deepEqual(rig.kinds(), ['writable']);
+  assert.deepEqual(offsets(frames(rig)).at(-1), 'DATA 1 @ 9000');
+});
+
+test('a FIN that was lost is sent again, one that was received is not', () => {
+  for (const finReceived of [false, true]) {
+    const rig = sending();
+    rig.session.end(1);
+    assert.deepEqual(rig.said(), ['FIN 1']);
+    replaceLane(rig);
+    peerResumes(rig, [1, 0], (writer) =>
+      writer.stream(resumeStream(1, { received: 1_000, delivered: 500, finReceived })),
+    );
+    const sent = offsets(frames(rig)).slice(1);
+    assert.deepEqual(sent, finReceived ? [] : ['FIN 1 @ 1000']);
+  }
+});
+
+test('a FIN that overtook bytes which were lost is known; the bytes are sent again', () => {
+  const rig = sending();
+  rig.session.end(1);
+  rig.said();
+  replaceLane(rig);
+  peerResumes(rig, [1, 0], (writer) =>
+    writer.stream(resumeStream(1, { received: 900, delivered: 900, finReceived: true })),
+  );
+  assert.deepEqual(offsets(frames(rig)).slice(1), ['DATA 1 @ 900']);
+});
+
+test('a FIN whose delivery was acknowledged by RESUME finishes the stream', () => {
+  const rig = sending();
+  rig.session.end(1);
+  rig.feed(frame((writer) => writer.fin(1, 0)));
+  rig.session.finDelivered(1);
+  rig.said();
+  rig.events();
+  replaceLane(rig);
+  const delivered = { received: 1_000, delivered: 1_000, finReceived: true, finDelivered: true };
+  peerResumes(rig, [1, 0], (writer) => writer.stream(resumeStream(1, delivered)));
+  assert.deepEqual(rig.kinds(), ['finished']);
+  const [credit] = frames(rig);
+  assert.deepEqual([credit!.type, credit!.flags], [FrameType.CREDIT, FLAG_FIN_DELIVERED]);
+  assert.equal(rig.options.pools.send.used, 0);
+});
+
+test('an incoming stream accepted while suspended is answered on the next lane', () => {
+  const rig = established('dialler');
+  rig.feed(openFrame(2, 500));
+  rig.events();
+  rig.lose();
+  rig.session.accept(2);
+  rig.session.write(rig.nowMs, 2, bytes(0, 100));
+  rig.join();
+  assert.deepEqual(rig.said(), ['HELLO', 'RESUME']);
+  peerResumes(rig, [0, 2], (writer) => writer.stream(resumeStream(2, { open: false, limit: 500 })));
+  assert.deepEqual(new Set(rig.said()), new Set(['ACCEPT 2', 'CREDIT 2', 'DATA 2']));
+});
+
+test('a stream opened while suspended is opened on the next lane', () => {
+  const rig = established('dialler');
+  rig.lose();
+  const stream = open(rig);
+  rig.session.write(rig.nowMs, stream, bytes(0, 10));
+  rig.session.end(stream);
+  rig.join();
+  assert.deepEqual(rig.said(), ['HELLO', 'RESUME']);
+  peerResumes(rig, [0, 0]);
+  assert.deepEqual(rig.said(), ['OPEN 1', 'DATA 1', 'FIN 1']);
+});
+
+test('a stream opened and reset while suspended leaves no gap in the ids', () => {
+  const rig = established('dialler');
+  rig.lose();
+  rig.session.reset(open(rig), 'cancelled', 'enough');
+  open(rig);
+  rig.join();
+  const resume = frames(rig)[0]!;
+  assert.deepEqual(
+    resumeRecords(resume).filter(([kind]) => kind === 'ended'),
+    [['ended', 1, 'cancelled']],
+  );
+  const acceptor = established('acceptor');
+  peerResumes(acceptor, [0, 3], (writer) => {
+    writer.ended(1, 'cancelled');
+    writer.stream(resumeStream(3, { open: false }));
+  });
+  acceptor.feed(openFrame(3, 100));
+  assert.deepEqual(acceptor.kinds(), ['opened']);
+  const [said] = replaceLane(acceptor);
+  assert.deepEqual(resumeRecords(said!)[0], ['opened', 3, 0]);
+});
+
+test('a reset while suspended is said by RESUME; a stale stream’s on any lane at once', () => {
+  const rig = sending();
+  rig.lose();
+  rig.session.reset(1, 'connection-reset', 'gone');
+  rig.join();
+  const resume = frames(rig)[0]!;
+  assert.deepEqual(resumeRecords(resume).at(-1), ['ended', 1, 'connection-reset']);
+  const other = sending();
+  replaceLane(other);
+  other.session.reset(1, 'connection-reset', 'gone');
+  assert.deepEqual(offsets(frames(other)), ['RESET 1 @ 1000']);
+});
+
+test('a stale stream that finishes here says so on any lane, since RESUME did not', () => {
+  const rig = sending();
+  rig.session.end(1);
+  rig.said();
+  rig.feed(
+    frame((writer) => writer.credit(1, 100_000, 1_000, FLAG_FIN_DELIVERED)),
+    frame((writer) => writer.fin(1, 0)),
+  );
+  rig.events();
+  replaceLane(rig);
+  rig.session.finDelivered(1);
+  assert.deepEqual(rig.kinds(), ['finished']);
+  const [credit, ...more] = frames(rig);
+  assert.deepEqual([credit!.type, credit!.flags], [FrameType.CREDIT, FLAG_FIN_DELIVERED]);
+  assert.equal(more.length, 0);
+});
+
+test('a delivery while the stream is stale is told with its synchronisation', () => {
+  const rig = established('dialler');
+  open(rig);
+  rig.feed(acceptFrame(1, 500), dataFrame(1, 0, bytes(0, 60_000)));
+  rig.events();
+  replaceLane(rig);
+  rig.session.delivered(rig.nowMs, 1, 60_000);
+  rig.pass(100);
+  assert.deepEqual(rig.said(), []);
+  peerResumes(rig, [1, 0], (writer) => writer.stream(resumeStream(1, { limit: 500 })));
+  const [credit] = frames(rig);
+  const view = new DataView(credit!.payload.buffer);
+  assert.equal(view.getBigUint64(0), 60_000n);
+});
+
+const ENDS = [
+  { name: 'whose RESET was lost', code: 'target-refused', kinds: ['reset'] },
+  { name: 'that the peer finished while this side has not', code: undefined, kinds: ['reset'] },
+] as const;
+
+for (const { name, code, kinds } of ENDS) {
+  test(`a stream ${name} ends by the peer’s RESUME, stale or not`, () => {
+    for (const stale of [true, false]) {
+      const rig = sending();
+      if (stale) replaceLane(rig);
+      peerResumes(rig, [1, 0], (writer) => writer.ended(1, code));
+      const events = rig.events();
+      assert.deepEqual(
+        events.map((event) => event.kind),
+        kinds,
+      );
+      assert.ok(events[0]?.kind === 'reset');
+      assert.equal(events[0].code, code ?? 'resume-mismatch');
+      assert.equal(rig.session.streamCount, 0);
+      assert.equal(rig.options.pools.send.used, 0);
+      rig.said();
+      peerResumes(rig, [1, 0], (writer) => writer.ended(1, code));
+      assert.deepEqual([rig.kinds(), rig.said()], [[], []], 'once');
+    }
+  });
+}
+
+test('a stream whose last CREDIT was lost finishes by the peer’s RESUME', () => {
+  const rig = sending();
+  rig.session.end(1);
+  rig.feed(frame((writer) => writer.fin(1, 0)));
+  rig.session.finDelivered(1);
+  rig.events();
+  rig.said();
+  replaceLane(rig);
+  peerResumes(rig, [1, 0], (writer) => writer.ended(1, undefined));
+  assert.deepEqual(rig.kinds(), ['finished']);
+  assert.deepEqual([rig.session.streamCount, rig.session.bufferedBytes], [0, 0]);
+});
+
+test('a stream the peer has seen and does not speak of is lost', () => {
+  const rig = sending();
+  rig.feed(openFrame(2, 100));
+  open(rig);
+  rig.said();
+  rig.events();
+  replaceLane(rig);
+  peerResumes(rig, [1, 2], (writer) => writer.seen(3));
+  const reason = 'the peer lost the stream';
+  assert.deepEqual(rig.events(), [
+    { kind: 'reset', stream: 1, code: 'session-lost', reason },
+    { kind: 'reset', stream: 2, code: 'session-lost', reason },
+    { kind: 'reset', stream: 3, code: 'session-lost', reason },
+  ]);
+  assert.deepEqual(rig.said(), []);
+});
