@@ -1,0 +1,401 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { FrameWriter } from '../../src/wire/frame-writer.ts';
+import { FrameType } from '../../src/wire/layout.ts';
+import { parseReset } from '../../src/wire/payload.ts';
+import type { ResumeWriter } from '../../src/wire/resume.ts';
+import {
+  acceptFrame,
+  dataFrame,
+  frame,
+  openFrame,
+  readFrames,
+  resumeFrame,
+  resumeRecords,
+  resumeStream,
+} from '../support/frames.ts';
+import { established, open, type Rig } from './session-rig.ts';
+
+/** Frames of a set, cut behind the records that each of `parts` tells. */
+function cutSet(...parts: readonly ((writer: ResumeWriter) => void)[]): Uint8Array[] {
+  return parts.map((tell, index) => {
+    const [whole] = readFrames([resumeFrame(tell)]);
+    const last = index === parts.length - 1;
+    return frame((writer: FrameWriter) => writer.resume(last ? 1 : 0, whole!.payload));
+  });
+}
+
+/** A dialler with open streams 1, 3, 5 that have each sent 1000 bytes. */
+function threeStreams(): Rig {
+  const rig = established('dialler');
+  for (const id of [1, 3, 5]) {
+    open(rig);
+    rig.feed(acceptFrame(id, 100_000));
+    rig.session.write(rig.nowMs, id, new Uint8Array(1_000));
+  }
+  rig.sent();
+  rig.events();
+  return rig;
+}
+
+const has = (id: number, received: number) => (writer: ResumeWriter) =>
+  writer.stream(resumeStream(id, { received, delivered: received }));
+
+test('a set may take several frames; what it does not speak of counts with the last', () => {
+  const rig = threeStreams();
+  rig.lose();
+  rig.add();
+  const [first, second, third] = cutSet(
+    (writer) => writer.opened(5, 0),
+    has(3, 400),
+    has(1, 1_000),
+  );
+  rig.feed(first!);
+  assert.deepEqual([rig.kinds(), rig.said()], [[], []]);
+  rig.feed(second!);
+  assert.deepEqual(rig.said(), ['CREDIT 3', 'DATA 3'], 'a record is as good as its set');
+  rig.feed(third!);
+  assert.deepEqual(rig.said(), ['CREDIT 1']);
+  assert.deepEqual(rig.events(), [
+    { kind: 'reset', stream: 5, code: 'session-lost', reason: 'the peer lost the stream' },
+  ]);
+});
+
+test('this side’s set takes as many frames as it needs, and another set is as long', () => {
+  const rig = established('dialler');
+  for (let i = 0; i < 3_000; i++) open(rig);
+  rig.lose();
+  rig.join();
+  const resume = rig.sent().filter((each) => each.type === FrameType.RESUME);
+  assert.deepEqual(
+    resume.map((each) => each.flags),
+    [0, 1],
+  );
+  const streams = resume.flatMap(resumeRecords).filter(([kind]) => kind === 'stream');
+  assert.equal(streams.length, 3_000);
+});
+
+test('sets on two lanes may come in turns', () => {
+  const rig = threeStreams();
+  rig.add();
+  rig.add();
+  rig.lose(1);
+  rig.events();
+  const one = cutSet((writer) => writer.opened(5, 0), has(1, 500), has(3, 500));
+  const two = cutSet((writer) => writer.opened(5, 0), has(3, 600), has(5, 600), has(1, 600));
+  rig.feedOn(2, one[0]!);
+  rig.feedOn(3, two[0]!, two[1]!);
+  rig.feedOn(2, one[1]!);
+  rig.feedOn(3, two[2]!, two[3]!);
+  assert.deepEqual(rig.kinds(), []);
+  const sent = [2, 3].flatMap((lane) => rig.sent(undefined, lane));
+  const data = sent.filter((each) => each.type === FrameType.DATA);
+  const from = data.map(({ stream, offset }) => [stream, offset]).sort(([a], [b]) => a! - b!);
+  assert.deepEqual(from, [
+    [1, 500],
+    [3, 600],
+    [5, 600],
+  ]);
+});
+
+test('a set that breaks off with its lane leaves it to the next one', () => {
+  const rig = threeStreams();
+  rig.lose();
+  rig.add();
+  const [first, second] = cutSet((writer) => writer.opened(5, 0), has(1, 500), has(3, 500));
+  rig.feed(first!, second!);
+  rig.said();
+  rig.lose();
+  rig.add();
+  rig.feed(
+    resumeFrame((writer) => {
+      writer.opened(5, 0);
+      for (const id of [1, 3, 5]) has(id, 800)(writer);
+    }),
+  );
+  assert.deepEqual(
+    rig.kinds().filter((kind) => kind === 'reset'),
+    [],
+  );
+  const data = rig.sent().filter((each) => each.type === FrameType.DATA);
+  assert.deepEqual(
+    data.map(({ stream, offset }) => [stream, offset]),
+    [
+      [1, 800],
+      [3, 800],
+      [5, 800],
+    ],
+  );
+});
+
+test('a RESUME that is overtaken only makes this side send more again', () => {
+  const rig = established('dialler');
+  rig.add();
+  rig.add();
+  // Made before stream 1 was opened, and after; both arrive when its home, lane 1, is lost.
+  const older = resumeFrame((writer) => writer.opened(0, 0));
+  const old = resumeFrame((writer) => {
+    writer.opened(1, 0);
+    writer.stream(resumeStream(1, { open: false, received: 300, delivered: 100, limit: 8_192 }));
+  });
+  open(rig);
+  rig.feedOn(1, acceptFrame(1, 100_000));
+  rig.session.write(rig.nowMs, 1, new Uint8Array(1_000));
+  rig.sent(undefined, 1);
+  rig.feedOn(
+    1,
+    frame((writer) => writer.credit(1, 100_000, 200, 0)),
+  );
+  rig.lose(1);
+  for (const lane of [2, 3]) rig.sent(undefined, lane);
+  rig.events();
+  rig.feedOn(3, older);
+  assert.deepEqual([rig.kinds(), rig.said(2), rig.said(3)], [[], [], []], 'it says nothing of it');
+  rig.feedOn(3, old);
+  const names = [...rig.sent(undefined, 2), ...rig.sent(undefined, 3)];
+  assert.deepEqual(
+    names.map(({ type, offset }) => [type, offset]),
+    [
+      [FrameType.CREDIT, 64 * 1024],
+      [FrameType.DATA, 300],
+    ],
+  );
+  rig.feedOn(3, older, old);
+  assert.deepEqual([rig.kinds(), rig.said(2), rig.said(3)], [[], [], []]);
+});
+
+test('a RESUME made before OPEN came does not end a stream whose bytes were taken since', () => {
+  const rig = established('dialler');
+  open(rig);
+  rig.session.write(rig.nowMs, 1, new Uint8Array(1_000));
+  rig.said();
+  rig.lose();
+  rig.add();
+  rig.feed(
+    resumeFrame((writer) => {
+      writer.opened(1, 0);
+      writer.stream(resumeStream(1, { open: false, received: 700, delivered: 600 }));
+    }),
+  );
+  rig.lose();
+  rig.add();
+  rig.events();
+  rig.feed(resumeFrame((writer) => writer.opened(0, 0)));
+  assert.deepEqual([rig.kinds(), rig.said()], [[], []]);
+  rig.feed(
+    resumeFrame((writer) => {
+      writer.opened(1, 0);
+      writer.stream(resumeStream(1, { received: 800, delivered: 600 }));
+    }),
+  );
+  assert.deepEqual(rig.said(), ['DATA 1']);
+});
+
+test('the peer’s stream that it opened after its set was made is not lost', () => {
+  const rig = established('dialler');
+  rig.feed(openFrame(2, 100));
+  rig.lose();
+  rig.add();
+  rig.events();
+  rig.feed(resumeFrame((writer) => writer.opened(0, 0)));
+  assert.deepEqual(rig.kinds(), []);
+  rig.feed(resumeFrame((writer) => writer.opened(0, 2)));
+  assert.deepEqual(rig.kinds(), ['reset']);
+});
+
+test('a lane that the peer has lost is destroyed, and answered with an own RESUME', () => {
+  const rig = threeStreams();
+  rig.add();
+  rig.feedOn(
+    2,
+    resumeFrame((writer) => {
+      writer.opened(5, 0);
+      writer.dead(77);
+      writer.dead(1);
+      for (const id of [1, 3, 5]) has(id, 900)(writer);
+    }),
+  );
+  assert.deepEqual(rig.events(), [
+    {
+      kind: 'lane-closed',
+      lane: 1,
+      code: 'lane-lost',
+      reason: 'the peer has lost it',
+      remote: true,
+      abort: true,
+      last: [],
+    },
+  ]);
+  const [resume, ...rest] = rig.sent(undefined, 2);
+  assert.deepEqual(resumeRecords(resume!).slice(0, 2), [
+    ['opened', 0, 5],
+    ['dead', 1],
+  ]);
+  const names = rest.filter((each) => each.type === FrameType.DATA);
+  assert.equal(names.length, 3, 'streams are stale and synchronised at once');
+});
+
+test('RESUME is followed by the latest offers and GOAWAY, in this order', () => {
+  const rig = established('acceptor');
+  rig.session.offer(['postgres']);
+  rig.session.offer(['postgres', 'redis']);
+  rig.said();
+  rig.lose();
+  rig.session.offer(['redis']);
+  rig.session.drain();
+  assert.deepEqual(rig.said(), []);
+  rig.join();
+  const [, , offers, goaway] = rig.sent();
+  assert.deepEqual([offers!.type, offers!.offset], [FrameType.OFFERS, 3]);
+  assert.equal(new TextDecoder().decode(offers!.payload), '["redis"]');
+  assert.equal(goaway!.type, FrameType.GOAWAY);
+});
+
+test('of offers that overtake one another the highest number counts', () => {
+  const rig = established('dialler');
+  const offers = (number: number, ...services: string[]) =>
+    frame((writer) => writer.json(FrameType.OFFERS, 0, number, services));
+  rig.feed(offers(2, 'redis'), offers(1, 'postgres'), offers(2, 'redis'), offers(3));
+  assert.deepEqual(rig.events(), [
+    { kind: 'offers', services: ['redis'] },
+    { kind: 'offers', services: [] },
+  ]);
+});
+
+const MISMATCHES: readonly { name: string; changes: Parameters<typeof resumeStream>[1] }[] = [
+  { name: 'more received than was sent', changes: { received: 1_001 } },
+  { name: 'more delivered than received', changes: { received: 500, delivered: 501 } },
+  {
+    name: 'less credit than was delivered',
+    changes: { received: 500, delivered: 500, limit: 499 },
+  },
+  { name: 'a FIN that was not sent', changes: { received: 1_000, finReceived: true } },
+  { name: 'a FIN delivered and not received', changes: { finDelivered: true } },
+  {
+    name: 'a FIN delivered before its last byte',
+    changes: { received: 1_000, delivered: 999, finReceived: true, finDelivered: true },
+  },
+];
+
+for (const { name, changes } of MISMATCHES) {
+  test(`${name}: that stream is reset, and no other`, () => {
+    const rig = threeStreams();
+    if (name.startsWith('a FIN delivered')) rig.session.end(3);
+    rig.sent();
+    rig.lose();
+    rig.add();
+    rig.feed(
+      resumeFrame((writer) => {
+        writer.opened(5, 0);
+        has(1, 1_000)(writer);
+        writer.stream(resumeStream(3, changes));
+        has(5, 1_000)(writer);
+      }),
+    );
+    const [event, ...more] = rig.events();
+    assert.equal(more.length, 0);
+    assert.ok(event?.kind === 'reset' && event.stream === 3);
+    assert.equal(event.code, 'resume-mismatch');
+    const reset = rig.sent().find((each) => each.type === FrameType.RESET)!;
+    assert.deepEqual([reset.stream, reset.offset], [3, 1_000]);
+    assert.deepEqual(parseReset(reset.payload), { code: 'resume-mismatch', reason: event.reason });
+    assert.deepEqual([rig.session.streamCount, rig.session.closed], [2, false]);
+  });
+}
+
+test('a stream that is not stale is left alone, whatever a record says', () => {
+  const rig = threeStreams();
+  rig.feed(
+    resumeFrame((writer) => {
+      writer.opened(5, 0);
+      writer.stream(resumeStream(1, { received: 999_999 }));
+      writer.stream(resumeStream(99));
+    }),
+  );
+  assert.deepEqual([rig.kinds(), rig.said()], [[], []]);
+});
+
+const VIOLATIONS: readonly {
+  name: string;
+  reason: RegExp;
+  tell: (writer: ResumeWriter) => void;
+}[] = [
+  { name: 'an empty set', reason: /without its first record/, tell: () => {} },
+  { name: 'a lane first', reason: /without its first record/, tell: (w) => w.dead(7) },
+  { name: 'an id first', reason: /without its first record/, tell: (w) => w.seen(1) },
+  { name: 'a stream first', reason: /without its first record/, tell: has(1, 0) },
+  { name: 'an end first', reason: /without its first/, tell: (w) => w.ended(1, undefined) },
+  {
+    name: 'two beginnings',
+    reason: /two first records/,
+    tell: (writer) => {
+      writer.opened(5, 0);
+      writer.opened(5, 0);
+    },
+  },
+  {
+    name: 'more seen than opened',
+    reason: /stream 7 was never opened/,
+    tell: (w) => w.opened(7, 0),
+  },
+  {
+    name: 'an id seen that was not opened',
+    reason: /stream 7 was never opened/,
+    tell: (writer) => {
+      writer.opened(5, 0);
+      writer.seen(7);
+    },
+  },
+  {
+    name: 'an id seen that is not of this side',
+    reason: /stream 2 was never opened/,
+    tell: (writer) => {
+      writer.opened(5, 2);
+      writer.seen(2);
+    },
+  },
+  {
+    name: 'its own lane lost',
+    reason: /a lane says that it is lost/,
+    tell: (writer) => {
+      writer.opened(5, 0);
+      writer.dead(1);
+    },
+  },
+];
+
+for (const { name, reason, tell } of VIOLATIONS) {
+  test(`a RESUME with ${name} breaks the protocol`, () => {
+    const rig = threeStreams();
+    rig.feed(resumeFrame(tell));
+    const closed = rig.closed();
+    assert.equal(closed.code, 'protocol-error');
+    assert.match(closed.reason, /^resume: /);
+    assert.match(closed.reason, reason);
+  });
+}
+
+test('an end of a stream whose id is nobody’s breaks the protocol', () => {
+  const rig = established('dialler');
+  rig.feed(
+    resumeFrame((writer) => {
+      writer.opened(0, 0);
+      writer.ended(0, undefined);
+    }),
+  );
+  assert.match(rig.closed().reason, /^stream-id: /);
+});
+
+test('nothing of the streams is confused by DATA that comes twice around a RESUME', () => {
+  const rig = established('dialler');
+  rig.feed(openFrame(2, 100), dataFrame(2, 0, new Uint8Array(100)));
+  rig.lose();
+  rig.add();
+  rig.events();
+  rig.feed(dataFrame(2, 40, new Uint8Array(100)), dataFrame(2, 0, new Uint8Array(20)));
+  const events = rig.events();
+  assert.ok(events.length === 1 && events[0]?.kind === 'data');
+  assert.equal(events[0].bytes.length, 40);
+  assert.equal(rig.session.totals.bytesReceived, 140);
+  assert.equal(rig.session.bufferedBytes, 140);
+});
