@@ -19,7 +19,7 @@ const CYCLES_MS = 60_000;
 const GONE_MS = 5_000;
 const BACK_MS = 2_000;
 /** What fits into the seconds the path is there, and not into the first few of them. */
-const LINK_MBIT_PER_SECOND = 100;
+const LINK_MBIT_PER_SECOND = 80;
 const RESUMED_MS_MAX = 1_000;
 
 systemTest('a black hole 5 s of every 7 s, for a minute', { timeoutMs: 150_000 }, async (world) => {
