@@ -94,8 +94,6 @@ export class LaneSet {
   /** Makes another lane the stream's home; what the old one carried may still be under way. */
   move(stream: Stream, lane: LaneState): void {
     const home = stream.lane!;
-    // Acknowledgements prove a stream's home without any probe.
-    lane.forget(stream);
     home.streams--;
     lane.streams++;
     stream.lane = lane;
