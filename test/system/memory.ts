@@ -8,10 +8,11 @@ import { type Ground, SIDES } from './resume-world.ts';
 
 /** Between two looks at the buffers. */
 export const LOOK_MS = 100;
-/** Longer than a node waits between two collections. */
-const SETTLED_MS = 6_000;
+/** A little longer than the time between two collections of a node. */
+const COLLECTION_MS = 6_000;
+/** It falls no more when it falls by less. */
 const SETTLED_SHARE = 0.01;
-/** A node is done with its collections long before. */
+/** After a load: a node is done with its collections long before. */
 const SETTLE_MS_MAX = 60_000;
 
 /** What both nodes hold together, in bytes. */
@@ -26,19 +27,32 @@ export async function memoryOf(ground: Ground): Promise<Memory> {
   return { rss: rss(ground), heap: heaps.reduce((sum, bytes) => sum + bytes, 0) };
 }
 
-/** The same once the nodes' collections after a load are over: it falls no more. */
-export async function settledMemoryOf(ground: Ground): Promise<Memory> {
-  let last = await memoryOf(ground);
-  return until(
+/**
+ * The same when the nodes' collections after a load are over.
+ * @throws when they leave a heap of more than `heapMax` bytes.
+ */
+export async function settledMemoryOf(ground: Ground, heapMax: number): Promise<Memory> {
+  const deadlineMs = SETTLE_MS_MAX;
+  let last = await until(
+    'the heaps are collected',
+    async () => {
+      const now = await memoryOf(ground);
+      if (now.heap > heapMax) throw new Error(`${now.heap} bytes of heap, not ${heapMax}`);
+      return now;
+    },
+    { deadlineMs, intervalMs: 500 },
+  );
+  await until(
     'the memory of both nodes falls no more',
     async () => {
+      await sleep(COLLECTION_MS);
       const before = last;
       last = await memoryOf(ground);
-      const least = (bytes: number): number => bytes * (1 - SETTLED_SHARE);
-      return last.rss >= least(before.rss) && last.heap >= least(before.heap) ? last : undefined;
+      return last.rss >= before.rss * (1 - SETTLED_SHARE);
     },
-    { deadlineMs: SETTLE_MS_MAX, intervalMs: SETTLED_MS },
+    { deadlineMs },
   );
+  return last;
 }
 
 /** What the sessions of both nodes hold, as their status tells. */
