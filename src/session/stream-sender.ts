@@ -62,8 +62,10 @@ export class StreamSender {
   settle(stream: Stream): void {
     if (!stream.settled) return;
     const lane = stream.lane ?? this.#store.lanes.leastLoaded();
-    // While the stream was silent a RESUME may have told the peer that it goes on.
-    if (stream.lane === undefined && lane !== undefined) this.#sayCredit(lane, stream);
+    // That the peer's direction has ended was said before the stream fell silent, or on a lane that
+    // was its home then and may be lost yet: the tombstone is about what this lane carries.
+    const saidHere = stream.lane !== undefined && stream.spread.length === 0;
+    if (!saidHere && lane !== undefined) this.#sayCredit(lane, stream);
     this.#store.bury(stream.id, undefined, lane?.epoch);
     this.#store.remove(stream);
     this.#store.events.push({ kind: 'finished', stream: stream.id });
