@@ -107,10 +107,13 @@ export class Greeting {
   #judge(nowMs: number, hello: Hello): void {
     const refusal = judgeHello(this.#options, hello);
     if (refusal === undefined) return;
-    // The peer gets this side's HELLO too: it can then name both values from its own point of view.
-    const clockUs = Math.max(0, Math.round((nowMs + this.#wallOffsetMs) * 1000));
-    const { id, epoch } = hello.session;
-    this.#writer.json(FrameType.HELLO, 0, 0, makeHello(this.#options, { id, epoch }, clockUs));
+    // The peer gets this side's HELLO too, where it can name both values from its own point of view.
+    if (refusal.code !== 'identity-mismatch') this.#sayHello(nowMs, hello.session);
     this.refuse(nowMs, refusal.code, refusal.reason);
+  }
+
+  #sayHello(nowMs: number, { id, epoch }: Hello['session']): void {
+    const clockUs = Math.max(0, Math.round((nowMs + this.#wallOffsetMs) * 1000));
+    this.#writer.json(FrameType.HELLO, 0, 0, makeHello(this.#options, { id, epoch }, clockUs));
   }
 }

@@ -18,7 +18,7 @@ export const LANE_CODES = {
   'unknown-session': 14,
   /** Ends one lane; the session goes on. */
   'lane-done': 15,
-  /** No lane came back in time. Never sent: there is no lane to send it on. */
+  /** No lane came back in time. Sent only on lanes that were not answered yet. */
   'resume-timeout': 16,
 } as const;
 
