@@ -46,8 +46,8 @@ export class Pair {
     this.dial();
   }
 
-  /** A new lane, with all that is said on it until both are silent. */
-  dial(): number {
+  /** A new lane, with all that is said on it until both are silent, or hear nothing of `held`. */
+  dial(...held: Role[]): number {
     const lane = this.dialler.dial();
     const greeting = new Greeting(this.acceptor.options, this.acceptor.nowMs, WALL_OFFSET_MS);
     this.#wires.set(lane, {
@@ -55,8 +55,14 @@ export class Pair {
       from: { dialler: direction(), acceptor: direction() },
       greeting,
     });
+    this.hold(lane, ...held);
     this.exchange();
     return lane;
+  }
+
+  /** Lanes that were dialled and not cut, oldest first. */
+  get lanes(): number[] {
+    return [...this.#wires.keys()];
   }
 
   /** What `from` sends on the lane stays under way until {@link release}. */
@@ -64,8 +70,11 @@ export class Pair {
     for (const role of from) this.#wires.get(lane)!.from[role].held = true;
   }
 
+  /** Does nothing to a lane that is gone. */
   release(lane: number): void {
-    for (const role of ROLES) this.#wires.get(lane)!.from[role].held = false;
+    const wire = this.#wires.get(lane);
+    if (wire === undefined) return;
+    for (const role of ROLES) wire.from[role].held = false;
     this.exchange();
   }
 
