@@ -1,8 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { LaneCode } from '../../src/wire/codes.ts';
+import { FLAG_FIN_DELIVERED } from '../../src/wire/layout.ts';
 import { parseClose } from '../../src/wire/payload.ts';
-import { acceptFrame, dataFrame, frame, openFrame, readFrames } from '../support/frames.ts';
+import {
+  acceptFrame,
+  dataFrame,
+  frame,
+  openFrame,
+  readFrames,
+  resumeRecords,
+} from '../support/frames.ts';
 import { Pair } from './session-pair.ts';
 import { established, nameOf, open, type Role } from './session-rig.ts';
 
@@ -263,14 +271,14 @@ test('the peer’s streams are at home where its OPEN came', () => {
 test('a lane that comes up takes its share of the streams the peer has open', () => {
   const rig = established('dialler');
   const streams = [open(rig), open(rig), open(rig), open(rig)];
-  for (const stream of streams.slice(0, 3)) rig.feed(acceptFrame(stream, 100_000));
-  rig.session.write(rig.nowMs, streams[0]!, Uint8Array.of(1));
+  for (const stream of streams.slice(1)) rig.feed(acceptFrame(stream, 100_000));
+  rig.session.write(rig.nowMs, streams[1]!, Uint8Array.of(1));
   rig.sent();
-  rig.session.write(rig.nowMs, streams[0]!, Uint8Array.of(2));
-  rig.session.write(rig.nowMs, streams[3]!, Uint8Array.of(3));
+  rig.session.write(rig.nowMs, streams[1]!, Uint8Array.of(2));
+  rig.session.write(rig.nowMs, streams[0]!, Uint8Array.of(3));
   rig.join();
-  assert.deepEqual(rig.said(2), ['HELLO', 'DATA 1']);
-  assert.deepEqual(rig.said(1), ['DATA 7']);
+  assert.deepEqual(rig.said(2), ['HELLO', 'DATA 3']);
+  assert.deepEqual(rig.said(1), ['DATA 1']);
   assert.deepEqual(
     rig.session.lanes().map(({ streams: count }) => count),
     [2, 2],
@@ -278,8 +286,28 @@ test('a lane that comes up takes its share of the streams the peer has open', ()
   rig.events();
   rig.lose(1);
   assert.deepEqual(rig.said(2), ['RESUME'], 'both have used the lane, and wait for a RESUME');
-  rig.session.write(rig.nowMs, streams[0]!, Uint8Array.of(4));
+  rig.session.write(rig.nowMs, streams[1]!, Uint8Array.of(4));
   assert.deepEqual(rig.said(2), []);
+});
+
+test('a stream that moved says its end again where it ends', () => {
+  const rig = established('dialler');
+  const streams = [open(rig), open(rig), open(rig)];
+  for (const stream of streams) rig.feed(acceptFrame(stream, 100_000));
+  rig.feed(frame((writer) => writer.fin(1, 0)));
+  rig.session.finDelivered(1);
+  rig.session.end(1);
+  rig.said();
+  rig.add();
+  rig.feedOn(
+    1,
+    frame((writer) => writer.credit(1, 100_000, 0, FLAG_FIN_DELIVERED)),
+  );
+  assert.equal(rig.kinds().at(-1), 'finished');
+  assert.deepEqual([rig.said(1), rig.said(2)], [[], ['CREDIT 1']]);
+  rig.lose(2);
+  const [resume] = rig.sent(undefined, 1);
+  assert.deepEqual(resumeRecords(resume!).at(-1), ['ended', 1, undefined]);
 });
 
 test('without a lane there is nothing to ping', () => {

@@ -119,6 +119,30 @@ function nameAll(sent: readonly ReadFrame[]): string[] {
   return sent.map(nameOf);
 }
 
+test('a replay that is cut off goes on where the peer is, behind or ahead of it', () => {
+  const turn = 64 * 1024;
+  const rig = established('dialler');
+  open(rig);
+  rig.feed(acceptFrame(1, 10 * turn));
+  rig.session.write(rig.nowMs, 1, bytes(0, 4 * turn));
+  rig.sent();
+  for (const [received, replayedBytes] of [
+    [0, 4 * turn],
+    [3 * turn, 4 * turn],
+    [2 * turn, 6 * turn],
+  ] as const) {
+    replaceLane(rig);
+    peerResumes(rig, [1, 0], (writer) =>
+      writer.stream(resumeStream(1, { received, limit: 10 * turn })),
+    );
+    rig.sent(0);
+    const data = rig.sent(1).find((each) => each.type === FrameType.DATA)!;
+    assert.deepEqual([data.offset, data.payload.length], [received, turn]);
+    assert.equal(rig.session.totals.bytesReplayed, replayedBytes);
+    assert.equal(rig.session.totals.bytesSent, 4 * turn);
+  }
+});
+
 test('an acknowledgement that was lost is made up for by RESUME, a newer one is not undone', () => {
   const rig = sending();
   replaceLane(rig);
