@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { FrameWriter } from '../../src/wire/frame-writer.ts';
 import { FrameType } from '../../src/wire/layout.ts';
-import { parseReset } from '../../src/wire/payload.ts';
 import type { ResumeWriter } from '../../src/wire/resume.ts';
 import {
   acceptFrame,
@@ -14,7 +13,8 @@ import {
   resumeRecords,
   resumeStream,
 } from '../support/frames.ts';
-import { established, open, type Rig } from './session-rig.ts';
+import { has, threeStreams } from './session-resume-rig.ts';
+import { established, open } from './session-rig.ts';
 
 /** Frames of a set, cut behind the records that each of `parts` tells. */
 function cutSet(...parts: readonly ((writer: ResumeWriter) => void)[]): Uint8Array[] {
@@ -24,22 +24,6 @@ function cutSet(...parts: readonly ((writer: ResumeWriter) => void)[]): Uint8Arr
     return frame((writer: FrameWriter) => writer.resume(last ? 1 : 0, whole!.payload));
   });
 }
-
-/** A dialler with open streams 1, 3, 5 that have each sent 1000 bytes. */
-function threeStreams(): Rig {
-  const rig = established('dialler');
-  for (const id of [1, 3, 5]) {
-    open(rig);
-    rig.feed(acceptFrame(id, 100_000));
-    rig.session.write(rig.nowMs, id, new Uint8Array(1_000));
-  }
-  rig.sent();
-  rig.events();
-  return rig;
-}
-
-const has = (id: number, received: number) => (writer: ResumeWriter) =>
-  writer.stream(resumeStream(id, { received, delivered: received }));
 
 test('a set may take several frames; what it does not speak of counts with the last', () => {
   const rig = threeStreams();
@@ -260,130 +244,6 @@ test('of offers that overtake one another the highest number counts', () => {
     { kind: 'offers', services: ['redis'] },
     { kind: 'offers', services: [] },
   ]);
-});
-
-const MISMATCHES: readonly { name: string; changes: Parameters<typeof resumeStream>[1] }[] = [
-  { name: 'more received than was sent', changes: { received: 1_001 } },
-  { name: 'more delivered than received', changes: { received: 500, delivered: 501 } },
-  {
-    name: 'less credit than was delivered',
-    changes: { received: 500, delivered: 500, limit: 499 },
-  },
-  { name: 'a FIN that was not sent', changes: { received: 1_000, finReceived: true } },
-  { name: 'a FIN delivered and not received', changes: { finDelivered: true } },
-  {
-    name: 'a FIN delivered before its last byte',
-    changes: { received: 1_000, delivered: 999, finReceived: true, finDelivered: true },
-  },
-];
-
-for (const { name, changes } of MISMATCHES) {
-  test(`${name}: that stream is reset, and no other`, () => {
-    const rig = threeStreams();
-    if (name.startsWith('a FIN delivered')) rig.session.end(3);
-    rig.sent();
-    rig.lose();
-    rig.add();
-    rig.feed(
-      resumeFrame((writer) => {
-        writer.opened(5, 0);
-        has(1, 1_000)(writer);
-        writer.stream(resumeStream(3, changes));
-        has(5, 1_000)(writer);
-      }),
-    );
-    const [event, ...more] = rig.events();
-    assert.equal(more.length, 0);
-    assert.ok(event?.kind === 'reset' && event.stream === 3);
-    assert.equal(event.code, 'resume-mismatch');
-    const reset = rig.sent().find((each) => each.type === FrameType.RESET)!;
-    assert.deepEqual([reset.stream, reset.offset], [3, 1_000]);
-    assert.deepEqual(parseReset(reset.payload), { code: 'resume-mismatch', reason: event.reason });
-    assert.deepEqual([rig.session.streamCount, rig.session.closed], [2, false]);
-  });
-}
-
-test('a stream that is not stale is left alone, whatever a record says', () => {
-  const rig = threeStreams();
-  rig.feed(
-    resumeFrame((writer) => {
-      writer.opened(5, 0);
-      writer.stream(resumeStream(1, { received: 999_999 }));
-      writer.stream(resumeStream(99));
-    }),
-  );
-  assert.deepEqual([rig.kinds(), rig.said()], [[], []]);
-});
-
-const VIOLATIONS: readonly {
-  name: string;
-  reason: RegExp;
-  tell: (writer: ResumeWriter) => void;
-}[] = [
-  { name: 'an empty set', reason: /without its first record/, tell: () => {} },
-  { name: 'a lane first', reason: /without its first record/, tell: (w) => w.dead(7) },
-  { name: 'an id first', reason: /without its first record/, tell: (w) => w.seen(1) },
-  { name: 'a stream first', reason: /without its first record/, tell: has(1, 0) },
-  { name: 'an end first', reason: /without its first/, tell: (w) => w.ended(1, undefined) },
-  {
-    name: 'two beginnings',
-    reason: /two first records/,
-    tell: (writer) => {
-      writer.opened(5, 0);
-      writer.opened(5, 0);
-    },
-  },
-  {
-    name: 'more seen than opened',
-    reason: /stream 7 was never opened/,
-    tell: (w) => w.opened(7, 0),
-  },
-  {
-    name: 'an id seen that was not opened',
-    reason: /stream 7 was never opened/,
-    tell: (writer) => {
-      writer.opened(5, 0);
-      writer.seen(7);
-    },
-  },
-  {
-    name: 'an id seen that is not of this side',
-    reason: /stream 2 was never opened/,
-    tell: (writer) => {
-      writer.opened(5, 2);
-      writer.seen(2);
-    },
-  },
-  {
-    name: 'its own lane lost',
-    reason: /a lane says that it is lost/,
-    tell: (writer) => {
-      writer.opened(5, 0);
-      writer.dead(1);
-    },
-  },
-];
-
-for (const { name, reason, tell } of VIOLATIONS) {
-  test(`a RESUME with ${name} breaks the protocol`, () => {
-    const rig = threeStreams();
-    rig.feed(resumeFrame(tell));
-    const closed = rig.closed();
-    assert.equal(closed.code, 'protocol-error');
-    assert.match(closed.reason, /^resume: /);
-    assert.match(closed.reason, reason);
-  });
-}
-
-test('an end of a stream whose id is nobody’s breaks the protocol', () => {
-  const rig = established('dialler');
-  rig.feed(
-    resumeFrame((writer) => {
-      writer.opened(0, 0);
-      writer.ended(0, undefined);
-    }),
-  );
-  assert.match(rig.closed().reason, /^stream-id: /);
 });
 
 test('nothing of the streams is confused by DATA that comes twice around a RESUME', () => {
