@@ -3,14 +3,14 @@ import type { Task } from './clock.ts';
 import { contentAt, contentMismatch } from './content.ts';
 import type { Conversation, End, Outcome } from './conversation.ts';
 import { must } from './failure.ts';
-import type { Link } from './link.ts';
 import type { AppPlan } from './plan.ts';
+import type { SimSession } from './sim-session.ts';
 
 /** One end of a conversation: what a socket and the program behind it would do with the stream. */
 export class App {
   readonly conversation: Conversation;
   readonly stream: number;
-  readonly #link: Link;
+  readonly #session: SimSession;
   readonly #plan: AppPlan;
   readonly #here: End;
   readonly #there: End;
@@ -21,11 +21,11 @@ export class App {
   #reading = false;
   #finReceived = false;
 
-  constructor(link: Link, stream: number, conversation: Conversation) {
-    this.#link = link;
+  constructor(session: SimSession, stream: number, conversation: Conversation) {
+    this.#session = session;
     this.stream = stream;
     this.conversation = conversation;
-    const { node } = link;
+    const { node } = session;
     this.#accepted = conversation.plan.opener === node;
     this.#plan = conversation.plan.apps[conversation.plan.opener === node ? 0 : 1];
     this.#here = conversation.ends[node]!;
@@ -33,7 +33,7 @@ export class App {
     this.#here.attached = true;
   }
 
-  /** Begins; the link knows the app by now. */
+  /** Begins; the session knows the app by now. */
   start(): void {
     if (this.#plan.resetAfterMs !== undefined && !this.#healed) {
       this.#later(this.#plan.resetAfterMs, () => this.#giveUpPlanned());
@@ -49,7 +49,7 @@ export class App {
 
   data(bytes: Uint8Array): void {
     const { received } = this.#here;
-    const direction = this.conversation.direction(1 - this.#link.node);
+    const direction = this.conversation.direction(1 - this.#session.node);
     const wrong = contentMismatch(direction, received, bytes);
     must(wrong < 0, () => `${this.#name}: wrong byte at ${received + wrong}`);
     this.#here.received += bytes.length;
@@ -78,13 +78,13 @@ export class App {
     // A budget used up pauses streams too whose writer has not begun.
     const mayBePaused = this.#paused || this.#here.written === 0;
     must(mayBePaused, () => `${this.#name}: told to write on without having paused`);
-    this.#paused = !this.#link.session.mayWrite(this.#link.nowMs, this.stream);
+    this.#paused = !this.#session.core.mayWrite(this.#session.nowMs, this.stream);
     this.#write();
   }
 
   accepted(): void {
     must(
-      this.conversation.plan.opener === this.#link.node,
+      this.conversation.plan.opener === this.#session.node,
       () => `${this.#name}: accepted what it did not open`,
     );
   }
@@ -93,7 +93,7 @@ export class App {
   over(outcome: Outcome): void {
     for (const task of this.#tasks) task.cancelled = true;
     this.#tasks.clear();
-    this.conversation.settle(this.#link.node, outcome);
+    this.conversation.settle(this.#session.node, outcome);
   }
 
   /** The faults are over: whoever hesitated goes on. */
@@ -104,18 +104,18 @@ export class App {
   }
 
   get #name(): string {
-    return this.conversation.name(this.#link.node);
+    return this.conversation.name(this.#session.node);
   }
 
   get #healed(): boolean {
-    return this.#link.world.healed;
+    return this.#session.world.healed;
   }
 
   #later(delayMs: number, run: () => void): void {
-    const task = this.#link.world.clock.after(delayMs, () => {
+    const task = this.#session.after(delayMs, () => {
       this.#tasks.delete(task);
       run();
-      this.#link.pump();
+      this.#session.pump();
     });
     this.#tasks.add(task);
   }
@@ -134,7 +134,7 @@ export class App {
       return;
     }
     this.#accepted = true;
-    this.#link.session.accept(this.stream);
+    this.#session.core.accept(this.stream);
     this.#write();
     this.#read();
   }
@@ -145,7 +145,7 @@ export class App {
 
   #giveUp(code: StreamCode, reason: string): void {
     if (this.#here.outcome !== undefined) return;
-    this.#link.giveUp(this, code, reason);
+    this.#session.giveUp(this, code, reason);
   }
 
   #write(): void {
@@ -166,16 +166,16 @@ export class App {
     if (this.#here.written < this.#plan.bytes) return;
     if (this.#plan.endsAfterPeer && !this.#finReceived) return;
     this.#here.ended = true;
-    this.#link.session.end(this.stream);
+    this.#session.core.end(this.stream);
   }
 
   /** False when the session asks to wait. */
   #writeChunk(stuckAt: number): boolean {
     const left = Math.min(this.#plan.bytes, stuckAt) - this.#here.written;
-    const direction = this.conversation.direction(this.#link.node);
+    const direction = this.conversation.direction(this.#session.node);
     const chunk = contentAt(direction, this.#here.written, Math.min(left, this.#plan.chunkBytes));
     this.#here.written += chunk.length;
-    this.#paused = !this.#link.session.write(this.#link.nowMs, this.stream, chunk);
+    this.#paused = !this.#session.core.write(this.#session.nowMs, this.stream, chunk);
     return !this.#paused;
   }
 
@@ -209,10 +209,10 @@ export class App {
     const bytes = Math.min(this.#undelivered, bytesMax);
     if (bytes > 0) {
       this.#here.delivered += bytes;
-      this.#link.delivered(this.stream, bytes);
+      this.#session.delivered(this.stream, bytes);
     }
     if (!this.#finDue) return;
     this.#here.finDelivered = true;
-    this.#link.session.finDelivered(this.stream);
+    this.#session.core.finDelivered(this.stream);
   }
 }

@@ -4,10 +4,11 @@ import type { ConversationPlan } from './plan.ts';
 
 /**
  * How a conversation ended for one of its ends. `finished`: both directions, cleanly; `reset`: the
- * peer, or the end of the session, took the stream away; `gave-up`: this end reset it.
+ * peer, or the end of the session, took the stream away; `gave-up`: this end reset it; `died`: the
+ * end's process went.
  */
 export type Outcome =
-  | { readonly kind: 'finished' }
+  | { readonly kind: 'finished' | 'died' }
   | { readonly kind: 'reset' | 'gave-up'; readonly code: StreamCode };
 
 /** What one end of a conversation has done so far. Both ends' are visible to the invariants. */
@@ -30,8 +31,6 @@ export class Conversation {
   readonly ends: readonly [End, End] = [new End(), new End()];
   /** The opener's session took or refused the open; undefined while it has not been tried. */
   opened: boolean | undefined;
-  /** The session that carried it ended before the conversation did. */
-  sessionLost = false;
 
   constructor(id: number, plan: ConversationPlan) {
     this.id = id;
@@ -66,6 +65,26 @@ export class Conversation {
 
   name(node: number): string {
     return `c${this.id}@${node}`;
+  }
+
+  /** Once all is over: the two outcomes go together. */
+  checkOutcomes(): void {
+    this.#checkOutcome(0);
+    this.#checkOutcome(1);
+  }
+
+  /** Nothing but the other end's will, an end's death, or the session's, keeps an end from finishing. */
+  #checkOutcome(node: number): void {
+    const here = this.ends[node]!.outcome;
+    const other = this.ends[1 - node]!;
+    if (here?.kind !== 'reset' || here.code === 'session-lost') return;
+    const given = other.outcome?.kind === 'gave-up' && other.outcome.code === here.code;
+    const refused = !other.attached && (here.code === 'overload' || here.code === 'draining');
+    must(
+      given || refused,
+      () =>
+        `${this.name(node)}: reset ${here.code}, the other end ${JSON.stringify(other.outcome)}`,
+    );
   }
 
   /** A clean end means that everything written at either end was delivered at the other. */

@@ -6,7 +6,7 @@ import type { Random } from './random.ts';
 const INPUT_BYTES_MAX = 768 * 1024;
 
 const KNOWN_TYPES = [...FRAME_RULES.keys()];
-const RESERVED_TYPES = [FrameType.DATAGRAM, FrameType.RESUME, FrameType.ROUTES];
+const RESERVED_TYPES = [FrameType.DATAGRAM, FrameType.ROUTES];
 
 /** Lengths at which something changes. */
 const LENGTHS = [

@@ -4,7 +4,8 @@ import { ProtocolError } from '../../src/wire/protocol-error.ts';
 import { must, SimFailure } from './failure.ts';
 import { drawFrames, type Frames } from './fuzz-frames.ts';
 import { Mutator } from './fuzz-mutate.ts';
-import { fuzzSession, PHASES } from './fuzz-session.ts';
+import { GREETINGS, PHASES, type Phase } from './fuzz-phases.ts';
+import { fuzzGreeting, fuzzSession } from './fuzz-session.ts';
 import { Random } from './random.ts';
 
 /** Inputs that are drawn from the same valid sequences, and how many of those there are. */
@@ -14,6 +15,8 @@ const BLOCK_SEQUENCES = 128;
 /** Every so manieth input goes to a whole session too. */
 const SESSION_EVERY = 16;
 
+const TARGETS: readonly (Phase | 'greeting')[] = ['greeting', ...PHASES];
+
 const PAYLOAD_BYTES_MAX = Math.max(
   ...[...FRAME_RULES.values()].map((rule) => rule.payloadBytesMax),
 );
@@ -22,7 +25,7 @@ export interface FuzzResult {
   readonly inputs: number;
   readonly sessions: number;
   readonly bytes: number;
-  /** `decoder CODE` and `session CODE` to how often. */
+  /** `decoder CODE`, `session CODE` and `greeting CODE` to how often. */
   readonly outcomes: ReadonlyMap<string, number>;
   /** Most memory a decoder held for an incomplete frame. */
   readonly heldBytesMax: number;
@@ -102,9 +105,11 @@ export class Fuzzer {
   run(index: number): void {
     const random = new Random(this.#seed, index);
     const forSession = index % SESSION_EVERY === 0;
-    const phase = forSession ? random.pick(PHASES) : undefined;
+    const target = forSession ? random.pick(TARGETS) : undefined;
     this.#prepareBlock(Math.floor(index / BLOCK_INPUTS));
-    const valid = phase?.next ?? random.pick(this.#sequences);
+    const phase = target === 'greeting' ? undefined : target;
+    const known = target === 'greeting' ? random.pick(GREETINGS) : phase?.next;
+    const valid = known ?? random.pick(this.#sequences);
     const input = this.#mutator.mutate(random, valid, random.pick(this.#sequences));
     this.#inputs++;
     this.#bytes += input.length;
@@ -112,11 +117,15 @@ export class Fuzzer {
     try {
       const outcome = this.#decode(random, input);
       this.#count(`decoder ${outcome}`);
-      if (phase === undefined) return;
-      where = `session ${phase.name}`;
+      if (target === undefined) return;
+      where = phase === undefined ? 'greeting' : `session ${phase.name}`;
       this.#sessions++;
       const illFormed = outcome !== 'whole' && outcome !== 'incomplete';
-      this.#count(`session ${fuzzSession(random, phase, input, illFormed)}`);
+      this.#count(
+        phase === undefined
+          ? `greeting ${fuzzGreeting(random, input, illFormed)}`
+          : `session ${fuzzSession(random, phase, input, illFormed)}`,
+      );
     } catch (error) {
       throw new FuzzFailure(index, where, input.slice(), error);
     }

@@ -1,162 +1,22 @@
-import { Budget } from '../../src/session/budget.ts';
+import { Greeting } from '../../src/session/greeting.ts';
 import type { SessionOptions } from '../../src/session/options.ts';
-import { WINDOW_BYTES_MIN } from '../../src/session/receive-window.ts';
-import { Session } from '../../src/session/session.ts';
+import type { Session } from '../../src/session/session.ts';
 import { FrameDecoder } from '../../src/wire/decode.ts';
-import { FLAG_FIN_DELIVERED } from '../../src/wire/layout.ts';
-import {
-  acceptFrame,
-  dataFrame,
-  frame,
-  helloFrame,
-  openFrame,
-  sessionOptions,
-} from '../support/frames.ts';
 import { must } from './failure.ts';
-import type { Frames } from './fuzz-frames.ts';
+import {
+  established,
+  makeOptions,
+  type Phase,
+  type Prepared,
+  prove,
+  SESSION_BYTES,
+  START_MS,
+} from './fuzz-phases.ts';
 import type { Random } from './random.ts';
-
-const POOL_BYTES = 512 * 1024;
-const SESSION_BYTES = 768 * 1024;
-const START_MS = 1_000;
 
 /** Bytes a session may send in answer to an input, and besides. */
 const ANSWER_FACTOR_MAX = 10;
 const ANSWER_BYTES_MAX = 256 * 1024;
-
-/** A session in some phase, and frames that its peer may send next. */
-interface Prepared {
-  readonly session: Session;
-  readonly options: SessionOptions;
-}
-
-export interface Phase {
-  readonly name: string;
-  readonly next: Frames;
-  readonly prepare: () => Prepared;
-}
-
-function makeOptions(role: 'dialler' | 'acceptor'): SessionOptions {
-  return sessionOptions(role, {
-    streamWindow: 64 * 1024,
-    sessionBuffer: SESSION_BYTES,
-    streams: 8,
-    pools: { send: new Budget(POOL_BYTES), receive: new Budget(POOL_BYTES) },
-  });
-}
-
-const HELLOS = {
-  dialler: helloFrame(makeOptions('dialler')),
-  acceptor: helloFrame(makeOptions('acceptor')),
-};
-
-function fresh(role: 'dialler' | 'acceptor'): Prepared {
-  const options = makeOptions(role);
-  return { options, session: new Session(options, START_MS, 1e12) };
-}
-
-function established(role: 'dialler' | 'acceptor'): Prepared {
-  const prepared = fresh(role);
-  const { session } = prepared;
-  session.handleBytes(START_MS, HELLOS[role === 'dialler' ? 'acceptor' : 'dialler']);
-  session.admit(START_MS);
-  drain(session);
-  return prepared;
-}
-
-/** A dialler with streams in every state: 1 opening, 3 open with bytes under way, 5 ended here. */
-function withStreams(): Prepared {
-  const prepared = established('dialler');
-  const { session } = prepared;
-  for (let i = 0; i < 3; i++) {
-    session.open(START_MS, { protocol: 'tcp', versions: [1], capabilities: [], service: 's' });
-  }
-  for (const bytes of STREAM_SETUP) session.handleBytes(START_MS, bytes);
-  session.write(START_MS, 3, new Uint8Array(20_000));
-  session.write(START_MS, 5, new Uint8Array(1_000));
-  session.end(5);
-  session.accept(4);
-  session.accept(6);
-  session.delivered(START_MS, 4, 100);
-  drain(session);
-  return prepared;
-}
-
-/** 2 incoming with early data, 4 open with data, 6 ended by the peer. */
-const STREAM_SETUP: Frames = [
-  acceptFrame(3, 64_000),
-  acceptFrame(5, 64_000),
-  openFrame(2, 10_000, 's'),
-  dataFrame(2, 0, new Uint8Array(50)),
-  openFrame(4, 10_000, 's'),
-  dataFrame(4, 0, new Uint8Array(500)),
-  openFrame(6, 10_000, 's'),
-  frame((writer) => writer.fin(6, 0)),
-];
-
-const STREAM_FRAMES: Frames = [
-  acceptFrame(1, 30_000),
-  frame((writer) => writer.credit(3, 90_000, 20_000, 0)),
-  frame((writer) => writer.credit(5, 64_000, 1_000, FLAG_FIN_DELIVERED)),
-  dataFrame(2, 50, new Uint8Array(30)),
-  dataFrame(4, 500, new Uint8Array(700)),
-  frame((writer) => writer.fin(4, 1_200)),
-  frame((writer) => writer.reset(2, 80, 'cancelled', 'gone')),
-  openFrame(8, 5_000, 's'),
-  frame((writer) => writer.pong(1, 1e15, 1e15, 1e15)),
-  frame((writer) => writer.credit(4, 20_000, 0, 0)),
-  frame((writer) => writer.goaway()),
-  // One byte more than the credit of a stream that is not accepted.
-  dataFrame(8, 0, new Uint8Array(WINDOW_BYTES_MIN + 1)),
-];
-
-const SESSION_FRAMES: Frames = [
-  frame((writer) => writer.ping(1, 1e15)),
-  frame((writer) => writer.json(0x05, 0, 0, ['postgres'])),
-  frame((writer) => writer.pong(1, 1e15, 1e15, 1e15)),
-];
-
-export const PHASES: readonly Phase[] = [
-  {
-    name: 'dialler-hello',
-    next: [HELLOS.acceptor, ...SESSION_FRAMES],
-    prepare: () => fresh('dialler'),
-  },
-  { name: 'acceptor-hello', next: [HELLOS.dialler], prepare: () => fresh('acceptor') },
-  {
-    name: 'acceptor-admitting',
-    next: SESSION_FRAMES,
-    prepare: () => {
-      const prepared = fresh('acceptor');
-      prepared.session.handleBytes(START_MS, HELLOS.dialler);
-      return prepared;
-    },
-  },
-  {
-    name: 'acceptor-established',
-    next: [openFrame(1, 5_000, 's'), dataFrame(1, 0, new Uint8Array(99)), ...SESSION_FRAMES],
-    prepare: () => established('acceptor'),
-  },
-  { name: 'streams', next: STREAM_FRAMES, prepare: withStreams },
-  {
-    name: 'draining',
-    next: STREAM_FRAMES,
-    prepare: () => {
-      const prepared = withStreams();
-      prepared.session.drain();
-      return prepared;
-    },
-  },
-  {
-    name: 'closed',
-    next: SESSION_FRAMES,
-    prepare: () => {
-      const prepared = established('dialler');
-      prepared.session.close(START_MS, 'shutdown', 'enough');
-      return prepared;
-    },
-  },
-];
 
 /**
  * Gives the input to a session in the phase and lets it live on for a while. Returns how it ended:
@@ -169,14 +29,19 @@ export function fuzzSession(
   input: Uint8Array,
   illFormed: boolean,
 ): string {
-  const { session, options } = phase.prepare();
-  const cut = random.int(0, input.length);
-  const life = new Life(random, session, options);
-  for (const part of [input.subarray(0, cut), input.subarray(cut)]) {
-    session.handleBytes(START_MS + 1, part);
+  const prepared = phase.prepare();
+  const { session, lane } = prepared;
+  const begun = session.closed || session.established;
+  const life = new Life(random, prepared);
+  for (const part of parts(random, input)) {
+    session.handleBytes(START_MS + 1, lane, part);
     life.react();
   }
-  must(!illFormed || session.closed, () => `${phase.name}: lives on after a frame that is not one`);
+  if (illFormed) must(life.isOver(lane), () => `${phase.name}: lives on after no frame`);
+  if (phase.ends === 'lane' && !life.wasUp) {
+    const ended = session.closed && life.outcome !== 'unknown-session';
+    must(!(begun && ended), () => `${phase.name}: a lane that did not join ended the session`);
+  }
   const answerBytesMax = ANSWER_FACTOR_MAX * input.length + ANSWER_BYTES_MAX;
   must(life.sentBytes <= answerBytesMax, () => `${phase.name}: answers ${life.sentBytes} bytes`);
   const outcome = life.outcome ?? 'open';
@@ -184,50 +49,97 @@ export function fuzzSession(
   return outcome;
 }
 
+/**
+ * Gives the input to an accepted lane of a node that holds a session, and lets the lane join when
+ * it may. Returns the code of what was wrong, or `joined`, or `waiting`.
+ */
+export function fuzzGreeting(random: Random, input: Uint8Array, illFormed: boolean): string {
+  const prepared = established('acceptor');
+  const { session } = prepared;
+  const greeting = new Greeting(makeOptions('acceptor'), START_MS, 1e12);
+  for (const part of parts(random, input)) {
+    greeting.handleBytes(START_MS + 1, part);
+    if (random.chance(0.5)) greeting.handleTimeout(START_MS + 1);
+    const answer = greeting.pollTransmit() ?? [];
+    const bytes = answer.reduce((sum, piece) => sum + piece.length, 0);
+    must(bytes <= ANSWER_BYTES_MAX, () => `a greeting answers ${bytes} bytes`);
+  }
+  const { hello, closed, early } = greeting;
+  must(!illFormed || closed !== undefined, () => 'a greeting lives on after no frame');
+  must(hello === undefined || closed === undefined, () => 'HELLO of a lane that is refused');
+  const life = new Life(random, prepared);
+  let outcome = 'waiting';
+  if (closed !== undefined) outcome = outcomeOf(closed.code, closed.reason);
+  else if (hello !== undefined) {
+    const refusal = session.judge(hello, prove);
+    outcome = refusal?.code ?? (early ? 'early' : 'joined');
+    if (outcome === 'joined') session.admit(START_MS + 1, hello, prove);
+  }
+  life.react();
+  must(!session.closed, () => 'an accepted lane ended the session');
+  life.end();
+  return outcome;
+}
+
+function parts(random: Random, input: Uint8Array): Uint8Array[] {
+  const cut = random.int(0, input.length);
+  return [input.subarray(0, cut), input.subarray(cut)];
+}
+
 /** What a driver and its streams would do with a session. */
 class Life {
   outcome: string | undefined;
   sentBytes = 0;
+  /** The lane of the input carried the session. */
+  wasUp = false;
   readonly #random: Random;
   readonly #session: Session;
   readonly #options: SessionOptions;
-  readonly #decoder = new FrameDecoder({ onFrame: () => {}, onData: () => {} });
+  /** Frames of each lane; each must be whole and one that may be sent. */
+  readonly #decoders = new Map<number, FrameDecoder>();
+  readonly #lanesClosed = new Set<number>();
   /** Streams whose FIN was not passed on yet. */
   readonly #fins = new Set<number>();
   readonly #undelivered = new Map<number, number>();
+  readonly #lane: number;
 
-  constructor(random: Random, session: Session, options: SessionOptions) {
+  constructor(random: Random, { session, options, lane }: Prepared) {
     this.#random = random;
     this.#session = session;
     this.#options = options;
+    this.#lane = lane;
+  }
+
+  /** The lane, or the session with it, has ended. */
+  isOver(lane: number): boolean {
+    return this.#session.closed || this.#lanesClosed.has(lane);
   }
 
   react(): void {
     for (let event = this.#session.pollEvent(); event; event = this.#session.pollEvent()) {
       must(this.outcome === undefined, () => `${event?.kind} after the end`);
-      if (event.kind === 'hello') this.#session.admit(START_MS + 1);
       if (event.kind === 'opened') this.#answer(event.stream);
       if (event.kind === 'data') this.#deliver(event.stream, event.bytes.length);
       if (event.kind === 'fin') this.#fins.add(event.stream);
+      if (event.kind === 'lane-up' && event.lane === this.#lane) this.wasUp = true;
+      if (event.kind === 'lane-closed') this.#laneClosed(event.lane, event.last);
       if (event.kind === 'closed') this.outcome = outcomeOf(event.code, event.reason);
     }
     for (const stream of this.#fins) {
       if ((this.#undelivered.get(stream) ?? 0) === 0) this.#session.finDelivered(stream);
     }
-    this.#transmit();
+    for (const { lane } of this.#session.lanes()) this.#transmit(lane);
     this.#checkBudgets();
   }
 
-  /** Time passes, then the lane goes; nothing may be left. */
+  /** Time passes, then the lanes go, and nobody comes back; nothing may be left. */
   end(): void {
-    for (let i = 0; i < 3; i++) {
-      const atMs = this.#session.pollTimeout();
-      if (atMs === undefined) break;
-      this.#session.handleTimeout(atMs);
-      this.react();
+    for (let i = 0; i < 3; i++) this.#timeout();
+    for (const { lane } of this.#session.lanes()) {
+      this.#session.handleLaneClosed(START_MS + 2, lane, 'the end');
     }
-    if (!this.#session.closed) this.#session.handleLaneClosed(START_MS + 2, 'the end');
     this.react();
+    for (let i = 0; i < 10 && !this.#session.closed; i++) this.#timeout();
     must(this.outcome !== undefined, () => 'no event tells of the end');
     must(
       this.#session.closed && this.#session.pollTimeout() === undefined,
@@ -240,6 +152,20 @@ class Life {
     );
     must(this.#session.bufferedBytes === 0, () => `${this.#session.bufferedBytes} bytes buffered`);
     must(this.#session.streamCount === 0, () => `${this.#session.streamCount} streams are left`);
+    must(this.#session.lanes().length === 0, () => 'lanes are left');
+  }
+
+  #timeout(): void {
+    const atMs = this.#session.pollTimeout();
+    if (atMs === undefined) return;
+    this.#session.handleTimeout(atMs);
+    this.react();
+  }
+
+  #laneClosed(lane: number, last: readonly Uint8Array[]): void {
+    must(!this.#lanesClosed.has(lane), () => `lane ${lane} closed twice`);
+    this.#read(lane, last);
+    this.#lanesClosed.add(lane);
   }
 
   #answer(stream: number): void {
@@ -255,33 +181,46 @@ class Life {
     this.#session.delivered(START_MS + 1, stream, delivered);
   }
 
-  #transmit(): void {
+  #transmit(lane: number): void {
     for (let i = 0; i < 1000; i++) {
-      const buffers = this.#session.pollTransmit(64 * 1024);
+      const buffers = this.#session.pollTransmit(lane, 64 * 1024);
       if (buffers === undefined) return;
-      for (const buffer of buffers) {
-        this.#decoder.push(buffer);
-        this.sentBytes += buffer.length;
-      }
+      this.#read(lane, buffers);
     }
     must(false, () => 'never stops sending');
+  }
+
+  #read(lane: number, buffers: readonly Uint8Array[]): void {
+    let decoder = this.#decoders.get(lane);
+    if (decoder === undefined) {
+      decoder = new FrameDecoder({ onFrame: () => {}, onData: () => {} });
+      this.#decoders.set(lane, decoder);
+    }
+    for (const buffer of buffers) {
+      decoder.push(buffer);
+      this.sentBytes += buffer.length;
+    }
+    must(decoder.idle, () => `a part of a frame on lane ${lane}`);
   }
 
   #checkBudgets(): void {
     const { receive, send } = this.#options.pools;
     must(receive.used <= receive.limit, () => `receive budget ${receive.used} of ${receive.limit}`);
     must(send.used >= 0 && receive.used >= 0, () => 'a budget below zero');
-    const buffered = this.#session.bufferedBytes;
-    must(buffered <= SESSION_BYTES, () => `${buffered} bytes buffered`);
+    const { bufferedBytes } = this.#session;
+    must(
+      bufferedBytes >= 0 && bufferedBytes <= SESSION_BYTES,
+      () => `${bufferedBytes} bytes buffered`,
+    );
+    const { replayBytes, reassemblyBytes } = this.#session.memory();
+    must(
+      replayBytes + reassemblyBytes <= bufferedBytes && reassemblyBytes >= 0,
+      () => `holds ${replayBytes}+${reassemblyBytes} of ${bufferedBytes} bytes`,
+    );
   }
-}
-
-function drain(session: Session): void {
-  while (session.pollTransmit(Number.MAX_SAFE_INTEGER) !== undefined);
-  while (session.pollEvent() !== undefined);
 }
 
 /** A reason of a protocol error begins with its code. */
 function outcomeOf(code: string, reason: string): string {
-  return code === 'protocol-error' ? (/^([a-z]+-[a-z]+): /.exec(reason)?.[1] ?? code) : code;
+  return code === 'protocol-error' ? (/^([a-z]+(?:-[a-z]+)?): /.exec(reason)?.[1] ?? code) : code;
 }

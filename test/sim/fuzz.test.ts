@@ -21,8 +21,16 @@ const EXPECTED = [
   'session stream-id',
   'session stream-state',
   'session credit-exceeded',
-  'session credit-regressed',
   'session final-size',
+  'session resume',
+  'session unknown-session',
+  'greeting waiting',
+  'greeting joined',
+  'greeting early',
+  'greeting stale-epoch',
+  'greeting not-authorized',
+  'greeting frame-order',
+  'greeting frame-payload',
 ];
 
 test('no mutated input crashes a decoder or a session, and every refusal is met', () => {

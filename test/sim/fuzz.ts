@@ -3,7 +3,7 @@
  * `--seed S --at I` gives them input I alone.
  */
 import { parseArgs } from 'node:util';
-import { FuzzFailure, Fuzzer } from './fuzz-run.ts';
+import { Fuzzer, FuzzFailure } from './fuzz-run.ts';
 
 const PROGRESS_MS = 2_000;
 

@@ -35,16 +35,32 @@ export interface LaneEnd {
 
 /** A byte pipe both ways over one path that can stall, swallow everything, or break. */
 export class SimLane {
+  readonly number: number;
+  readonly plan: LanePlan;
+  /** Known to both ends of this lane and to nobody else. */
+  readonly exporter: string;
   readonly ends: readonly [LaneEnd, LaneEnd];
   /** True once anything made the path slower than its plan says. */
   faulted = false;
+  /** Ends that have closed it. */
+  readonly left = [false, false];
+  /** An end was told to close it while its session goes on. */
+  done = false;
+  /** An end of it is somebody who should not be there. */
+  crooked = false;
   readonly #pipes: readonly [Pipe, Pipe];
 
-  constructor(clock: Clock, random: Random, plan: LanePlan) {
+  constructor(clock: Clock, random: Random, number: number, plan: LanePlan) {
+    this.number = number;
+    this.plan = plan;
+    this.exporter = random.hex(16);
     const forth = new Pipe(clock, random, plan);
     const back = new Pipe(clock, random, plan);
     this.#pipes = [forth, back];
-    this.ends = [new PipeEnd(forth, back), new PipeEnd(back, forth)];
+    this.ends = [
+      new PipeEnd(forth, back, () => this.#leave(0)),
+      new PipeEnd(back, forth, () => this.#leave(1)),
+    ];
   }
 
   /** Nothing leaves the given ends for so long; Infinity swallows everything from now on. */
@@ -53,21 +69,37 @@ export class SimLane {
     for (const from of froms) this.#pipes[from]!.stall(durationMs);
   }
 
-  /** The lane breaks. Ends in `noticing` learn of it at once, the others never. */
-  cut(noticing: readonly number[], reason: string): void {
+  /**
+   * The lane breaks. Ends in `noticing` learn of it at once, the others never. What was queued is
+   * lost, and with `flightLost` what was under way.
+   */
+  cut(noticing: readonly number[], flightLost: boolean, reason: string): void {
     this.faulted = true;
-    for (const pipe of this.#pipes) pipe.stall(Infinity);
+    for (const pipe of this.#pipes) pipe.sever(flightLost);
     for (const end of noticing) this.#pipes[1 - end]!.close(reason);
+  }
+
+  /** The end takes the lane for lost; what it has queued arrives nevertheless, so much later. */
+  ghost(end: number, delayMs: number, reason: string): void {
+    this.faulted = true;
+    this.#pipes[end]!.stall(delayMs);
+    this.#pipes[1 - end]!.close(reason);
+  }
+
+  #leave(end: number): void {
+    this.left[end] = true;
   }
 }
 
 class PipeEnd implements LaneEnd {
   readonly #out: Pipe;
   readonly #in: Pipe;
+  readonly #onLeft: () => void;
 
-  constructor(out: Pipe, into: Pipe) {
+  constructor(out: Pipe, into: Pipe, onLeft: () => void) {
     this.#out = out;
     this.#in = into;
+    this.#onLeft = onLeft;
   }
 
   get roomBytes(): number {
@@ -84,11 +116,13 @@ class PipeEnd implements LaneEnd {
   }
 
   end(): void {
+    this.#onLeft();
     this.#in.deafen();
     this.#out.finish('the peer ended the lane');
   }
 
   destroy(): void {
+    this.#onLeft();
     this.#in.deafen();
     this.#out.abort('the peer destroyed the lane');
   }
@@ -111,6 +145,8 @@ class Pipe {
   #finishReason: string | undefined;
   /** Nothing is carried any more. */
   #dead = false;
+  /** What is under way never arrives. */
+  #flightLost = false;
 
   constructor(clock: Clock, random: Random, plan: LanePlan) {
     this.#clock = clock;
@@ -134,6 +170,12 @@ class Pipe {
 
   stall(durationMs: number): void {
     this.#stalledUntilMs = Math.max(this.#stalledUntilMs, this.#clock.nowMs + durationMs);
+  }
+
+  /** Nothing leaves any more. */
+  sever(flightLost: boolean): void {
+    this.#stalledUntilMs = Infinity;
+    this.#flightLost ||= flightLost;
   }
 
   finish(reason: string): void {
@@ -197,7 +239,9 @@ class Pipe {
   #arrive(run: () => void): void {
     const delayMs = this.#plan.latencyMs + this.#plan.jitterMs * this.#random.float();
     this.#lastArrivalMs = Math.max(this.#lastArrivalMs, this.#clock.nowMs + delayMs);
-    this.#clock.at(this.#lastArrivalMs, run);
+    this.#clock.at(this.#lastArrivalMs, () => {
+      if (!this.#flightLost) run();
+    });
   }
 
   #takePiece(length: number): Uint8Array {

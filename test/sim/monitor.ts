@@ -1,58 +1,57 @@
 import { FrameDecoder, type FrameHeader } from '../../src/wire/decode.ts';
-import { FLAG_FIN_DELIVERED, FrameType, frameName } from '../../src/wire/layout.ts';
-import { parseHello, parseNumber } from '../../src/wire/payload.ts';
+import { FLAG_RESUME_LAST, FrameType, frameName } from '../../src/wire/layout.ts';
+import { type Hello, parseHello, parseNumber } from '../../src/wire/payload.ts';
+import { readResume } from '../../src/wire/resume.ts';
 import { must } from './failure.ts';
+import { SeenStream } from './seen-stream.ts';
 
-/** What the wire has shown of one stream, as one end of it sees it. */
-interface Seen {
-  /** Bytes this end sent. */
-  sent: number;
-  /** How far the peer lets this end send, as far as this end has heard. */
-  credit: number;
-  finSent: boolean;
-  resetSent: boolean;
-  /** How far this end lets the peer send. */
-  granted: number;
-  /** Bytes this end told the peer it had delivered. */
-  acknowledged: number;
-  finAcknowledged: boolean;
-  /** Bytes of the peer that arrived. */
-  received: number;
-  delivered: number;
-  /** Counts for the exposure: not while this end has not decided on a stream the peer opens. */
-  counted: boolean;
+/** What the wire has shown of one lane, as one end of it sees it. */
+interface SeenLane {
+  readonly outgoing: FrameDecoder;
+  readonly incoming: FrameDecoder;
+  helloSent: boolean;
+  helloGot: boolean;
+  closeSent: boolean;
 }
 
+const IGNORED = {
+  opened: () => {},
+  dead: () => {},
+  seen: () => {},
+  stream: () => {},
+  ended: () => {},
+};
+
 /**
- * Reads the frames one end of a lane sends and gets, and holds that end to the protocol without
- * looking into the session: contiguous offsets, bytes in flight within credit, nothing after FIN,
+ * Reads the frames one end of a session sends and gets on all its lanes, and holds that end to the
+ * protocol without looking into the session: nothing beyond credit, nothing twice unless a lane was
+ * lost, nothing on a stream whose lane was lost before the peer has said what it has, nothing after
  * RESET and CLOSE, and no more credit granted than there is budget.
  */
 export class Monitor {
   readonly #name: string;
-  readonly #streams = new Map<number, Seen>();
+  readonly #dialler: boolean;
+  readonly #lanes = new Map<number, SeenLane>();
+  readonly #streams = new Map<number, SeenStream>();
   /** Streams that are over for this end; frames of theirs may still be under way. */
   readonly #over = new Set<number>();
-  readonly #outgoing: FrameDecoder;
-  readonly #incoming: FrameDecoder;
+  readonly #resetSent = new Set<number>();
+  /** Lanes that the peer says it has lost. */
+  readonly #dead = new Set<number>();
   /** Largest initial window each way: what a stream may carry before its first CREDIT. */
   #windowFromPeer = 0;
   #windowToPeer = 0;
-  #framesSent = 0;
-  #closeSent = false;
+  /** Lanes that are no more, and those of them that carried the session. */
+  #lanesGone = 0;
+  #lanesLost = 0;
+  #setsSent = 0;
+  #recordsSent = 0;
   /** Bytes the peer may still send plus bytes that are not delivered, over all streams. */
   #exposure = 0;
 
-  constructor(name: string) {
+  constructor(name: string, dialler: boolean) {
     this.#name = name;
-    this.#outgoing = new FrameDecoder({
-      onFrame: (header, payload) => this.#sent(header, payload),
-      onData: (stream, offset, bytes) => this.#dataSent(stream, offset, bytes.length),
-    });
-    this.#incoming = new FrameDecoder({
-      onFrame: (header, payload) => this.#got(header, payload),
-      onData: (stream, offset, bytes) => this.#dataGot(stream, offset, bytes.length),
-    });
+    this.#dialler = dialler;
   }
 
   /** Bytes of memory the peer was promised or holds: never more than the receive budget. */
@@ -60,132 +59,204 @@ export class Monitor {
     return this.#exposure;
   }
 
-  sent(buffers: readonly Uint8Array[]): void {
-    for (const buffer of buffers) this.#outgoing.push(buffer);
+  /** Bytes written here that the peer is not known to have delivered, when so many were written. */
+  unacknowledged(stream: number, written: number): number {
+    return written - (this.#streams.get(stream)?.credited ?? 0);
   }
 
-  got(bytes: Uint8Array): void {
-    this.#incoming.push(bytes);
+  /** Records of streams, live or ended, in the sets this end has sent. */
+  get recordsSent(): number {
+    return this.#recordsSent;
+  }
+
+  /** No lane was lost so far. */
+  get intact(): boolean {
+    return this.#lanesLost === 0 && this.#dead.size === 0;
+  }
+
+  /** `hello`: the dialler's, for an acceptor. */
+  addLane(lane: number, hello: Hello | undefined): void {
+    must(!this.#lanes.has(lane), () => `${this.#name}: lane ${lane} twice`);
+    if (hello !== undefined) this.#windowFromPeer = hello.initialWindow;
+    const seen: SeenLane = {
+      outgoing: new FrameDecoder({
+        onFrame: (header, payload) => this.#sent(lane, seen, header, payload),
+        onData: (stream, offset, bytes) => this.#dataSent(lane, seen, stream, offset, bytes.length),
+      }),
+      incoming: new FrameDecoder({
+        onFrame: (header, payload) => this.#got(seen, header, payload),
+        onData: () => {},
+      }),
+      helloSent: false,
+      helloGot: hello !== undefined,
+      closeSent: false,
+    };
+    this.#lanes.set(lane, seen);
+  }
+
+  /** `lost`: it carried the session. */
+  removeLane(lane: number, lost: boolean): void {
+    this.#lanes.delete(lane);
+    this.#lanesGone++;
+    if (lost) this.#lanesLost++;
+    // The set of records that says so has synchronised its streams already.
+    if (this.#dead.has(lane)) return;
+    this.#disturb(lane);
+  }
+
+  sent(lane: number, buffers: readonly Uint8Array[]): void {
+    const { outgoing } = this.#lanes.get(lane)!;
+    for (const buffer of buffers) outgoing.push(buffer);
+  }
+
+  got(lane: number, bytes: Uint8Array): void {
+    this.#lanes.get(lane)!.incoming.push(bytes);
   }
 
   /** The session told of a stream the peer opens. */
-  opened(stream: number): void {
-    const seen = this.#streams.get(stream);
-    if (seen === undefined) return;
-    seen.counted = true;
-    this.#exposure += seen.granted - seen.delivered;
+  opened(id: number): void {
+    const stream = this.#streams.get(id);
+    if (stream === undefined) return;
+    stream.counted = true;
+    this.#exposure += stream.granted - stream.delivered;
   }
 
-  delivered(stream: number, bytes: number): void {
-    const seen = this.#streams.get(stream);
-    if (seen === undefined) return;
-    seen.delivered += bytes;
-    must(seen.delivered <= seen.received, () => this.#about(stream, 'delivered more than it got'));
+  /** The session handed out bytes of the peer. */
+  received(id: number, bytes: number): void {
+    const stream = this.#streams.get(id);
+    if (stream !== undefined) stream.received += bytes;
+  }
+
+  delivered(id: number, bytes: number): void {
+    const stream = this.#streams.get(id);
+    if (stream === undefined) return;
+    stream.delivered += bytes;
+    must(stream.delivered <= stream.received, () => stream.about('delivered more than it got'));
     this.#exposure -= bytes;
   }
 
   /** The stream is over for this end. */
-  over(stream: number): void {
-    this.#over.add(stream);
-    const seen = this.#streams.get(stream);
-    if (seen?.counted) this.#exposure -= seen.granted - seen.delivered;
-    this.#streams.delete(stream);
+  over(id: number): void {
+    this.#over.add(id);
+    const stream = this.#streams.get(id);
+    if (stream?.counted) this.#exposure -= stream.granted - stream.delivered;
+    this.#streams.delete(id);
   }
 
-  #sent(header: FrameHeader, payload: Uint8Array): void {
-    const name = frameName(header.type);
-    must(!this.#closeSent, () => `${this.#name}: ${name} after CLOSE`);
-    const first = this.#framesSent++ === 0;
-    const opening = header.type === FrameType.HELLO || header.type === FrameType.CLOSE;
-    must(!first || opening, () => `${this.#name}: ${name} is the first frame`);
-    must(header.type !== FrameType.HELLO || first, () => `${this.#name}: HELLO twice`);
-    if (header.type === FrameType.CLOSE) this.#closeSent = true;
-    if (header.type === FrameType.HELLO) this.#windowToPeer = parseHello(payload).initialWindow;
-    if (header.stream !== 0) this.#streamFrameSent(header, payload);
-  }
-
-  #streamFrameSent(header: FrameHeader, payload: Uint8Array): void {
-    const { stream } = header;
-    if (header.type === FrameType.OPEN) {
-      this.#add(stream, this.#windowFromPeer, header.offset, true);
+  #sent(lane: number, seen: SeenLane, header: FrameHeader, payload: Uint8Array): void {
+    const { type } = header;
+    const name = `${this.#name}: ${frameName(type)} on lane ${lane}`;
+    must(!seen.closeSent, () => `${name} after CLOSE`);
+    if (type === FrameType.CLOSE) {
+      seen.closeSent = true;
+    } else if (type === FrameType.HELLO) {
+      must(!seen.helloSent, () => `${name} twice`);
+      must(this.#dialler || seen.helloGot, () => `${name} before the dialler's`);
+      seen.helloSent = true;
+      this.#windowToPeer = parseHello(payload).initialWindow;
+    } else {
+      must(seen.helloSent && seen.helloGot, () => `${name} before both HELLOs`);
+      if (type === FrameType.RESUME) this.#resumeSent(header, payload);
+      if (header.stream !== 0) this.#streamFrameSent(lane, header, payload);
     }
-    const seen = this.#streams.get(stream);
-    if (seen === undefined) return;
-    must(!seen.resetSent, () => this.#about(stream, `${frameName(header.type)} after RESET`));
-    switch (header.type) {
+  }
+
+  #streamFrameSent(lane: number, header: FrameHeader, payload: Uint8Array): void {
+    const { stream: id, type } = header;
+    const name = () => `${this.#name}: stream ${id}: ${frameName(type)}`;
+    must(type !== FrameType.FIN || !this.#resetSent.has(id), () => `${name()} after RESET`);
+    if (type === FrameType.RESET) this.#resetSent.add(id);
+    if (type === FrameType.OPEN) this.#add(id, this.#windowFromPeer, header.offset, true);
+    const stream = this.#streams.get(id);
+    if (stream === undefined) return;
+    switch (type) {
+      case FrameType.OPEN:
       case FrameType.ACCEPT:
-        this.#grant(stream, seen, header.offset);
+        stream.lanes.add(lane);
+        this.#grant(stream, header.offset);
         break;
       case FrameType.FIN:
-        must(!seen.finSent, () => this.#about(stream, 'FIN twice'));
-        must(header.offset === seen.sent, () => this.#about(stream, `FIN at ${header.offset}`));
-        seen.finSent = true;
-        break;
-      case FrameType.RESET:
-        must(header.offset === seen.sent, () => this.#about(stream, `RESET at ${header.offset}`));
-        seen.resetSent = true;
+        stream.sentFin(lane, header.offset);
         break;
       case FrameType.CREDIT:
-        this.#grant(stream, seen, header.offset);
-        this.#acknowledge(stream, seen, header, parseNumber(payload, 0));
+        this.#grant(stream, header.offset);
+        stream.acknowledges(parseNumber(payload, 0));
     }
   }
 
-  #acknowledge(stream: number, seen: Seen, header: FrameHeader, delivered: number): void {
-    const fin = (header.flags & FLAG_FIN_DELIVERED) !== 0;
-    must(delivered >= seen.acknowledged && delivered <= seen.received, () =>
-      this.#about(stream, `acknowledged ${delivered} after ${seen.acknowledged}`),
+  #dataSent(lane: number, seen: SeenLane, id: number, offset: number, length: number): void {
+    must(!seen.closeSent, () => `${this.#name}: DATA after CLOSE`);
+    must(!this.#over.has(id), () => `${this.#name}: stream ${id}: DATA after its end`);
+    this.#streams.get(id)?.sentData(lane, offset, length);
+  }
+
+  /** Each loss is worth one set of records at most. */
+  #resumeSent(header: FrameHeader, payload: Uint8Array): void {
+    if ((header.flags & FLAG_RESUME_LAST) !== 0) this.#setsSent++;
+    must(
+      this.#setsSent <= this.#lanesGone,
+      () => `${this.#name}: ${this.#setsSent} sets after ${this.#lanesGone} lost lanes`,
     );
-    must(!seen.finAcknowledged || fin, () => this.#about(stream, 'FIN acknowledged, then not'));
-    seen.acknowledged = delivered;
-    seen.finAcknowledged = fin;
+    readResume(payload, {
+      ...IGNORED,
+      ended: () => {
+        this.#recordsSent++;
+      },
+      stream: (entry) => {
+        this.#recordsSent++;
+        const stream = this.#streams.get(entry.id);
+        if (stream === undefined) return;
+        must(entry.received <= stream.received && entry.delivered <= stream.delivered, () =>
+          stream.about(`RESUME claims ${entry.received}, ${entry.delivered} delivered`),
+        );
+        this.#grant(stream, entry.limit);
+      },
+    });
   }
 
-  #dataSent(stream: number, offset: number, length: number): void {
-    must(!this.#closeSent, () => `${this.#name}: DATA after CLOSE`);
-    const seen = this.#streams.get(stream);
-    if (seen === undefined) return;
-    must(!seen.finSent && !seen.resetSent, () => this.#about(stream, 'DATA after FIN or RESET'));
-    must(offset === seen.sent, () => this.#about(stream, `DATA at ${offset} after ${seen.sent}`));
-    seen.sent += length;
-    must(seen.sent <= seen.credit, () =>
-      this.#about(stream, `sent up to ${seen.sent}, credit ends at ${seen.credit}`),
-    );
-  }
-
-  #got(header: FrameHeader, payload: Uint8Array): void {
-    if (header.type === FrameType.HELLO) this.#windowFromPeer = parseHello(payload).initialWindow;
-    if (header.type === FrameType.OPEN) {
-      this.#add(header.stream, header.offset, this.#windowToPeer, false);
+  #got(seen: SeenLane, header: FrameHeader, payload: Uint8Array): void {
+    const { type } = header;
+    if (type === FrameType.HELLO) {
+      seen.helloGot = true;
+      this.#windowFromPeer = parseHello(payload).initialWindow;
     }
-    const seen = this.#streams.get(header.stream);
-    if (seen === undefined) return;
-    if (header.type === FrameType.ACCEPT || header.type === FrameType.CREDIT) {
-      must(header.offset >= seen.credit, () => this.#about(header.stream, 'credit shrank'));
-      seen.credit = header.offset;
+    if (type === FrameType.RESUME) this.#resumeGot(header, payload);
+    if (type === FrameType.OPEN) this.#add(header.stream, 0, this.#windowToPeer, false);
+    const stream = this.#streams.get(header.stream);
+    if (stream === undefined) return;
+    if (type === FrameType.OPEN || type === FrameType.ACCEPT || type === FrameType.CREDIT) {
+      stream.credit = Math.max(stream.credit, header.offset);
     }
+    if (type === FrameType.CREDIT) stream.acknowledged(parseNumber(payload, 0));
   }
 
-  #dataGot(stream: number, offset: number, length: number): void {
-    const seen = this.#streams.get(stream);
-    if (seen !== undefined) seen.received = offset + length;
+  #resumeGot(header: FrameHeader, payload: Uint8Array): void {
+    readResume(payload, {
+      ...IGNORED,
+      dead: (lane) => {
+        if (!this.#dead.has(lane) && this.#lanes.has(lane)) this.#disturb(lane);
+        this.#dead.add(lane);
+      },
+      stream: (entry) => this.#streams.get(entry.id)?.synchronised(entry),
+    });
+    if ((header.flags & FLAG_RESUME_LAST) === 0) return;
+    for (const stream of this.#streams.values()) stream.settled();
   }
 
-  #add(stream: number, credit: number, granted: number, counted: boolean): void {
-    if (this.#over.has(stream)) return;
-    const fresh = { sent: 0, received: 0, delivered: 0, acknowledged: 0 };
-    const flags = { finSent: false, resetSent: false, finAcknowledged: false };
-    this.#streams.set(stream, { ...fresh, ...flags, credit, granted, counted });
+  #disturb(lane: number): void {
+    for (const stream of this.#streams.values()) stream.laneLost(lane);
+  }
+
+  #add(id: number, credit: number, granted: number, counted: boolean): void {
+    if (this.#over.has(id) || this.#streams.has(id)) return;
+    this.#streams.set(id, new SeenStream(`${this.#name}: stream ${id}`, credit, granted, counted));
     if (counted) this.#exposure += granted;
   }
 
-  #grant(stream: number, seen: Seen, limit: number): void {
-    must(limit >= seen.granted, () => this.#about(stream, 'took credit back'));
-    this.#exposure += limit - seen.granted;
-    seen.granted = limit;
-  }
-
-  #about(stream: number, problem: string): string {
-    return `${this.#name}: stream ${stream}: ${problem}`;
+  /** A lower limit is no news: frames of another lane have overtaken it. */
+  #grant(stream: SeenStream, limit: number): void {
+    if (limit <= stream.granted) return;
+    if (stream.counted) this.#exposure += limit - stream.granted;
+    stream.granted = limit;
   }
 }

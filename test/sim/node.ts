@@ -1,28 +1,50 @@
-import { SessionRegistry } from '../../src/fabric/registry.ts';
-import { Budget } from '../../src/session/budget.ts';
-import type { BudgetPools, SessionOptions } from '../../src/session/options.ts';
-import type { Hello } from '../../src/wire/payload.ts';
-import { must } from './failure.ts';
-import type { Link } from './link.ts';
+import type { Identity } from '../../src/base/identity.ts';
+import type { GreetingOptions, SessionOptions } from '../../src/session/options.ts';
+import type { Task } from './clock.ts';
 import type { NodePlan } from './plan.ts';
+import { Process } from './process.ts';
 import type { World } from './world.ts';
 
-/** A node: its clocks, its budgets and its links, at most one of them wanted at a time. */
+const IDENTITIES: readonly [Identity, Identity] = [
+  { fabric: 'sim', site: 'red', node: 'red1' },
+  { fabric: 'sim', site: 'gray', node: 'gray1' },
+];
+
+/** Has a good certificate of the fabric, and no business with the others' sessions. */
+export const STRANGER: Identity = { fabric: 'sim', site: 'blue', node: 'blue1' };
+
+interface Deferred {
+  readonly process: Process;
+  readonly run: () => void;
+  readonly isTimer: boolean;
+}
+
+/** A node: its clocks, and its process, which may stand still for a while or be another one later. */
 export class SimNode {
   readonly index: 0 | 1;
   readonly plan: NodePlan;
-  readonly pools: BudgetPools;
-  readonly links = new Set<Link>();
+  process: Process;
   readonly #world: World;
-  readonly #registry = new SessionRegistry();
-  readonly #instance: string;
+  #starts = 0;
+  #frozenUntilMs: number | undefined;
+  #timersFirst = false;
+  /** Virtual time up to which it stood still. */
+  #thawedAtMs = -Infinity;
+  #deferred: Deferred[] = [];
 
-  constructor(world: World, index: 0 | 1, plan: NodePlan, instance: string) {
+  constructor(world: World, index: 0 | 1, plan: NodePlan) {
     this.#world = world;
     this.index = index;
     this.plan = plan;
-    this.#instance = instance;
-    this.pools = { send: new Budget(plan.poolBytes), receive: new Budget(plan.poolBytes) };
+    this.process = this.#newProcess();
+  }
+
+  get identity(): Identity {
+    return IDENTITIES[this.index];
+  }
+
+  get peerIdentity(): Identity {
+    return IDENTITIES[this.index === 0 ? 1 : 0];
   }
 
   /** The monotonic clock, which runs a little fast or slow. */
@@ -43,97 +65,90 @@ export class SimNode {
     return this.wallMs - this.nowMs;
   }
 
-  options(sessionId: string, epoch: number, settings: Record<string, string>): SessionOptions {
-    const { plan } = this.#world;
-    const names = ['red1', 'gray1'] as const;
-    const sites = ['red', 'gray'] as const;
-    const identity = (index: number) => ({
-      fabric: 'sim',
-      site: sites[index]!,
-      node: names[index]!,
+  /** Whether it stood still at any moment from then on. */
+  stoodStillSince(virtualMs: number): boolean {
+    return this.#frozenUntilMs !== undefined || this.#thawedAtMs >= virtualMs;
+  }
+
+  /** Does it now, or once the process goes on; never for a process that is gone. */
+  do(process: Process, run: () => void, isTimer = false): void {
+    if (!process.alive) return;
+    if (this.#frozenUntilMs === undefined) run();
+    else this.#deferred.push({ process, run, isTimer });
+  }
+
+  /** Does it after a while, or at a virtual time, unless the task is cancelled. */
+  after(process: Process, delayMs: number, run: () => void): Task {
+    return this.at(process, this.#world.clock.nowMs + delayMs, run);
+  }
+
+  at(process: Process, virtualMs: number, run: () => void): Task {
+    const unlessCancelled = () => {
+      if (!task.cancelled) run();
+    };
+    const task = this.#world.clock.at(virtualMs, () => this.do(process, unlessCancelled, true));
+    return task;
+  }
+
+  /** The process does nothing and gets nothing; what comes meanwhile waits for it. */
+  freeze(forMs: number, timersFirst: boolean): void {
+    const { clock } = this.#world;
+    this.#frozenUntilMs = Math.max(this.#frozenUntilMs ?? 0, clock.nowMs + forMs);
+    this.#timersFirst = timersFirst;
+    clock.at(this.#frozenUntilMs, () => {
+      if (this.#frozenUntilMs !== undefined && clock.nowMs >= this.#frozenUntilMs) this.#thaw();
     });
+  }
+
+  /** The process is gone; another one starts after a while. */
+  restart(downMs: number): void {
+    this.process.kill();
+    this.#world.clock.after(downMs, () => {
+      if (this.process.alive) return;
+      this.process = this.#newProcess();
+      this.#world.started(this);
+    });
+  }
+
+  greetingOptions(peer: Identity): GreetingOptions {
     return {
-      role: this.index === 0 ? 'dialler' : 'acceptor',
-      self: identity(this.index),
-      peer: identity(1 - this.index),
+      self: this.identity,
+      peer,
       software: 'routy/sim',
-      instance: this.#instance,
-      sessionId,
-      epoch,
-      settings,
-      heartbeatIntervalMs: plan.heartbeatIntervalMs,
-      heartbeatMisses: plan.heartbeatMisses,
-      handshakeTimeoutMs: plan.handshakeTimeoutMs,
-      streamWindow: this.plan.streamWindow,
-      sessionBuffer: this.plan.sessionBuffer,
-      streams: this.plan.streams,
-      pools: this.pools,
+      instance: this.process.instance,
+      settings: this.#world.settings(this.index),
+      handshakeTimeoutMs: this.#world.plan.handshakeTimeoutMs,
     };
   }
 
-  /** The acceptor answers a dialler's HELLO, maybe after a while. */
-  judge(link: Link, hello: Hello): void {
-    const { clock, plan, random, healed } = this.#world;
-    const refused = !healed && random.chance(plan.admitRefusedChance);
-    const answer = () =>
-      refused ? link.close('not-authorized', 'not today') : this.#admit(link, hello);
-    if (plan.admitDelayMs === 0 || healed) answer();
-    else
-      clock.after(plan.admitDelayMs, () => {
-        answer();
-        link.pump();
-      });
+  sessionOptions(): Omit<SessionOptions, 'sessionId' | 'secret'> {
+    const { plan } = this.#world;
+    return {
+      ...this.greetingOptions(this.peerIdentity),
+      role: this.index === 0 ? 'dialler' : 'acceptor',
+      heartbeatIntervalMs: plan.heartbeatIntervalMs,
+      heartbeatMisses: plan.heartbeatMisses,
+      resumeTimeMs: plan.resumeTimeMs,
+      streamWindow: this.plan.streamWindow,
+      sessionBuffer: this.plan.sessionBuffer,
+      streams: this.plan.streams,
+      pools: this.process.pools,
+    };
   }
 
-  #admit(link: Link, hello: Hello): void {
-    if (link.closed !== undefined || link.session.closed) return;
-    const { id: sessionId, epoch } = hello.session;
-    const { instance, site, node } = hello;
-    const peer = `${site}/${node}`;
-    const admission = this.#registry.admit({ peer, instance, sessionId, epoch });
-    if (!admission.ok) {
-      link.close(admission.code, admission.reason);
-      return;
-    }
-    for (const other of [...this.links]) {
-      const id = other.peerHello?.session.id;
-      if (other === link || id === undefined || !admission.displaced.includes(id)) continue;
-      other.close('taken-over', 'a newer lane of the same session');
-    }
-    link.session.admit(link.nowMs);
+  #newProcess(): Process {
+    const name = `n${this.index}${"'".repeat(this.#starts++)}`;
+    return new Process(name, this.#world.random.hex(32), this.plan.poolBytes);
   }
 
-  forget(link: Link): void {
-    this.links.delete(link);
-    if (link.peerHello === undefined || this.index === 0) return;
-    const { id, epoch } = link.peerHello.session;
-    this.#registry.remove(id, epoch);
-  }
-
-  /** What holds at every step. */
-  check(): void {
-    const { send, receive } = this.pools;
-    let overshoot = 0;
-    let exposure = 0;
-    for (const link of this.links) {
-      exposure += link.monitor.exposure;
-      for (const app of link.apps.values()) overshoot += app.chunkBytes;
-      const buffered = link.session.bufferedBytes;
-      const limit = this.plan.sessionBuffer + overshoot;
-      must(buffered <= limit, () => `${link.name}: buffers ${buffered} bytes of ${limit}`);
-    }
-    must(receive.used >= 0 && send.used >= 0, () => `n${this.index}: a budget below zero`);
-    must(
-      receive.used <= receive.limit,
-      () => `n${this.index}: receive budget ${receive.used} of ${receive.limit}`,
-    );
-    must(
-      exposure <= receive.used,
-      () => `n${this.index}: peers may send ${exposure} bytes, ${receive.used} are budgeted`,
-    );
-    must(
-      send.used <= send.limit + overshoot + this.#world.pressureBytes(this.index),
-      () => `n${this.index}: send budget ${send.used} of ${send.limit}, overshoot ${overshoot}`,
-    );
+  #thaw(): void {
+    this.#world.note(`n${this.index} goes on`);
+    this.#frozenUntilMs = undefined;
+    this.#thawedAtMs = this.#world.clock.nowMs;
+    const due = this.#deferred;
+    this.#deferred = [];
+    // A stable sort: bytes stay in the order they came.
+    if (this.#timersFirst) due.sort((a, b) => Number(b.isTimer) - Number(a.isTimer));
+    for (const { process, run } of due) if (process.alive) run();
   }
 }

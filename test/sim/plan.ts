@@ -1,3 +1,4 @@
+import { drawFaults, type FaultPlan } from './faults.ts';
 import type { LanePlan } from './lane.ts';
 import type { Random } from './random.ts';
 
@@ -43,37 +44,29 @@ export interface ConversationPlan {
   readonly apps: readonly [AppPlan, AppPlan];
 }
 
-export type FaultPlan =
-  | {
-      readonly kind: 'stall';
-      readonly atMs: number;
-      readonly forMs: number;
-      readonly froms: readonly number[];
-    }
-  | { readonly kind: 'cut'; readonly atMs: number; readonly noticing: readonly number[] }
-  | { readonly kind: 'drain' | 'close'; readonly atMs: number; readonly by: number }
-  | {
-      readonly kind: 'pressure';
-      readonly atMs: number;
-      readonly forMs: number;
-      readonly on: number;
-      readonly share: number;
-    };
+/** How the dialler keeps its lanes up. */
+export interface DiallerPlan {
+  readonly lanes: number;
+  readonly redialMsMax: number;
+  readonly refusedChance: number;
+  /** A further lane leads to somebody who has the right certificate and not the secret. */
+  readonly impostorChance: number;
+}
 
 export interface Plan {
-  readonly lane: LanePlan;
+  /** Lanes take turns with these. */
+  readonly lanes: readonly LanePlan[];
   readonly nodes: readonly [NodePlan, NodePlan];
+  readonly dialler: DiallerPlan;
   readonly conversations: readonly ConversationPlan[];
   readonly faults: readonly FaultPlan[];
   readonly faultPhaseMs: number;
   readonly heartbeatIntervalMs: number;
   readonly heartbeatMisses: number;
   readonly handshakeTimeoutMs: number;
-  readonly dialRefusedChance: number;
+  readonly resumeTimeMs: number;
   readonly admitDelayMs: number;
   readonly admitRefusedChance: number;
-  /** A redial keeps the session's id with the next epoch, or starts a new session. */
-  readonly keepsSessionId: boolean;
   /** The nodes disagree on a shared setting until the faults end. */
   readonly settingsDiffer: boolean;
 }
@@ -89,23 +82,51 @@ export function drawPlan(random: Random): Plan {
   const heartbeatMisses = random.int(2, 4);
   const deadAfterMs = heartbeatIntervalMs * heartbeatMisses;
   // One-byte pieces cost a step each, so such a run carries little.
-  const tiny = random.chance(0.15);
-  const faultPhaseMs = random.int(1_000, 20_000);
+  const tiny = random.chance(0.12);
+  const resumeTimeMs = drawResumeTime(random);
+  const faultPhaseMs = random.chance(0.8) ? random.int(1_000, 20_000) : random.int(20_000, 150_000);
+  const conversations = drawConversations(random, faultPhaseMs, tiny);
+  const openings = conversations.map(({ openAtMs }) => openAtMs);
+  const scale = { faultPhaseMs, openings, deadAfterMs, resumeTimeMs };
   return {
-    lane: drawLane(random, deadAfterMs, tiny),
+    lanes: drawLanes(random, deadAfterMs, tiny),
     nodes: [drawNode(random), drawNode(random)],
-    conversations: drawConversations(random, faultPhaseMs, tiny),
-    faults: drawFaults(random, faultPhaseMs, deadAfterMs),
+    dialler: drawDialler(random, tiny),
+    conversations,
+    faults: random.chance(0.9) ? drawFaults(random, scale) : [],
     faultPhaseMs,
     heartbeatIntervalMs,
     heartbeatMisses,
     handshakeTimeoutMs: 1_000 + deadAfterMs,
-    dialRefusedChance: random.chance(0.5) ? 0 : 0.5,
-    admitDelayMs: random.chance(0.7) ? 0 : random.int(1, 300),
-    admitRefusedChance: random.chance(0.9) ? 0 : 0.5,
-    keepsSessionId: random.chance(0.5),
-    settingsDiffer: random.chance(0.05),
+    resumeTimeMs,
+    admitDelayMs: random.chance(0.8) ? 0 : random.int(1, 300),
+    admitRefusedChance: random.chance(0.85) ? 0 : 0.4,
+    settingsDiffer: random.chance(0.04),
   };
+}
+
+/** From a loss that nothing survives to one that nearly everything does. */
+function drawResumeTime(random: Random): number {
+  const kind = random.float();
+  if (kind < 0.1) return 0;
+  if (kind < 0.35) return random.skewed(50, 5_000);
+  if (kind < 0.6) return random.skewed(1_000, 20_000);
+  return 60_000;
+}
+
+function drawDialler(random: Random, tiny: boolean): DiallerPlan {
+  const many = !tiny && random.chance(0.03);
+  return {
+    lanes: many ? 16 : random.int(1, 4),
+    redialMsMax: random.skewed(1, 1_000),
+    refusedChance: random.chance(0.6) ? 0 : 0.5,
+    impostorChance: random.chance(0.85) ? 0 : 0.2,
+  };
+}
+
+function drawLanes(random: Random, deadAfterMs: number, tiny: boolean): LanePlan[] {
+  const count = random.int(1, 3);
+  return Array.from({ length: count }, () => drawLane(random, deadAfterMs, tiny));
 }
 
 /** A lane that, while it has no fault, answers a heartbeat well before its session would give it up. */
@@ -113,22 +134,23 @@ function drawLane(random: Random, deadAfterMs: number, tiny: boolean): LanePlan 
   const patienceMs = deadAfterMs / 8;
   const queueBytes = random.skewed(1, 256 * KIB);
   const bytesPerMsMin = Math.ceil((queueBytes + OVERSHOOT_BYTES) / patienceMs);
+  const piece = random.chance(0.3) ? 1 : random.int(1, 40);
   return {
     latencyMs: random.skewed(0, Math.min(150, patienceMs)),
     jitterMs: random.chance(0.5) ? 0 : random.skewed(0, Math.min(100, patienceMs)),
-    bytesPerMs: Math.max(bytesPerMsMin, random.skewed(10, 200_000)),
+    bytesPerMs: Math.max(bytesPerMsMin, random.skewed(10, 20_000)),
     queueBytes,
-    pieceBytes: tiny ? random.int(1, 40) : random.pick([1400, 16 * KIB, 64 * KIB, 300 * KIB]),
+    pieceBytes: tiny ? piece : random.pick([1400, 16 * KIB, 64 * KIB, 300 * KIB]),
   };
 }
 
 function drawNode(random: Random): NodePlan {
-  const tight = random.chance(0.4);
+  const [min, max] = random.chance(0.25) ? [40 * KIB, 200 * KIB] : [400 * KIB, 8192 * KIB];
   return {
-    poolBytes: random.skewed(40 * KIB, tight ? 200 * KIB : 8192 * KIB),
-    sessionBuffer: 2 * random.skewed(40 * KIB, tight ? 200 * KIB : 8192 * KIB),
+    poolBytes: random.skewed(min, max),
+    sessionBuffer: 2 * random.skewed(min, max),
     streamWindow: random.skewed(16 * KIB, 1024 * KIB),
-    streams: random.chance(0.3) ? random.int(1, 4) : 1000,
+    streams: random.chance(0.08) ? random.int(1, 4) : 1000,
     clockBaseMs: random.int(0, 1_000_000_000),
     clockRate: 1 + (random.float() - 0.5) / 1000,
     wallSkewMs: 1_700_000_000_000 + random.int(-100_000_000, 100_000_000),
@@ -142,7 +164,7 @@ function drawConversations(
 ): ConversationPlan[] {
   const count = random.skewed(4, 120);
   const bytesMax = tiny ? 1_500 : random.pick([5_000, 100_000, Math.floor(20_000_000 / count)]);
-  const patient = random.chance(0.5);
+  const manner = { patient: random.chance(0.5), stuck: random.chance(0.3) };
   const plans: ConversationPlan[] = [];
   for (let i = 0; i < count; i++) {
     plans.push({
@@ -151,56 +173,39 @@ function drawConversations(
       answer: random.chance(0.85) ? 'accept' : random.pick(['refuse', 'never'] as const),
       answerAfterMs: random.chance(0.5) ? 0 : random.skewed(0, 1_000),
       deliversEarly: random.chance(0.3),
-      apps: [drawApp(random, bytesMax, patient, false), drawApp(random, bytesMax, patient, true)],
+      apps: [drawApp(random, bytesMax, manner, false), drawApp(random, bytesMax, manner, true)],
     });
   }
   return plans;
 }
 
-function drawApp(random: Random, bytesMax: number, patient: boolean, answers: boolean): AppPlan {
-  const bytes = random.chance(0.1) ? 0 : random.skewed(0, bytesMax);
+/** What is common to the applications of a run. */
+interface Manner {
+  /** None gives up. */
+  readonly patient: boolean;
+  /** Some wait for the end of the faults. */
+  readonly stuck: boolean;
+}
+
+function drawApp(
+  random: Random,
+  bytesMax: number,
+  { patient, stuck }: Manner,
+  answers: boolean,
+): AppPlan {
+  const bytes = random.chance(0.3) ? random.int(0, bytesMax) : random.skewed(0, bytesMax);
   const chunkBytes = random.skewed(Math.max(1, Math.floor(bytes / 300)), 64 * KIB);
   const readBytes = random.skewed(Math.max(1, Math.floor(bytesMax / 300)), 64 * KIB);
+  const reads = random.pick(['at-once', 'at-once', 'later', 'dribble', 'stuck'] as const);
   return {
     bytes,
     chunkBytes,
-    writeEveryMs: random.chance(0.7) ? 0 : random.skewed(1, 100),
-    writeStuckAt: random.chance(0.9) ? Infinity : random.int(0, bytes),
+    writeEveryMs: random.chance(0.6) ? 0 : random.skewed(1, 100),
+    writeStuckAt: stuck && random.chance(0.2) ? random.int(0, bytes) : Infinity,
     endsAfterPeer: answers && random.chance(0.4),
-    reads: random.pick(['at-once', 'at-once', 'later', 'dribble', 'stuck'] as const),
+    reads: reads === 'stuck' && !stuck ? 'later' : reads,
     readEveryMs: random.skewed(1, 200),
     readBytes,
     resetAfterMs: !patient && random.chance(0.15) ? random.skewed(0, 5_000) : undefined,
   };
-}
-
-function drawFaults(random: Random, faultPhaseMs: number, deadAfterMs: number): FaultPlan[] {
-  const count = random.chance(0.25) ? 0 : random.int(1, 6);
-  const faults: FaultPlan[] = [];
-  for (let i = 0; i < count; i++) faults.push(drawFault(random, faultPhaseMs, deadAfterMs));
-  return faults;
-}
-
-function drawFault(random: Random, faultPhaseMs: number, deadAfterMs: number): FaultPlan {
-  const atMs = random.int(0, faultPhaseMs);
-  const directions = random.pick([[0], [1], [0, 1]]);
-  const kind = random.pick(['stall', 'hole', 'cut', 'drain', 'close', 'pressure'] as const);
-  switch (kind) {
-    case 'stall':
-      return { kind, atMs, forMs: random.skewed(1, 3 * deadAfterMs), froms: directions };
-    case 'hole':
-      return { kind: 'stall', atMs, forMs: Infinity, froms: directions };
-    case 'cut':
-      return { kind, atMs, noticing: directions };
-    case 'pressure':
-      return {
-        kind,
-        atMs,
-        forMs: random.int(1, 5_000),
-        on: random.int(0, 1),
-        share: random.float(),
-      };
-    default:
-      return { kind, atMs, by: random.int(0, 1) };
-  }
 }

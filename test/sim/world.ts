@@ -1,12 +1,14 @@
-import { Session } from '../../src/session/session.ts';
 import { Clock } from './clock.ts';
 import { Conversation } from './conversation.ts';
+import { Dialler } from './dialler.ts';
 import { must, SimFailure } from './failure.ts';
+import { Judge } from './judge.ts';
 import { SimLane } from './lane.ts';
-import { Link } from './link.ts';
 import { SimNode } from './node.ts';
-import { drawPlan, type FaultPlan, type Plan } from './plan.ts';
+import { drawPlan, type Plan } from './plan.ts';
 import { Random } from './random.ts';
+import { Saboteur } from './saboteur.ts';
+import { type SessionStart, SimSession } from './sim-session.ts';
 import { Trace } from './trace.ts';
 
 /** Virtual time within which everything settles once the faults are over. */
@@ -21,40 +23,52 @@ export interface RunResult {
   readonly steps: number;
   readonly virtualMs: number;
   readonly lanes: number;
+  readonly sessions: number;
+  /** Sessions that came back after a time without any lane, counted at the dialler. */
+  readonly resumed: number;
   readonly conversations: number;
   readonly finished: number;
   readonly bytes: number;
+  readonly replayedBytes: number;
 }
+
+/** Both ends of a session, by node. */
+export type Ends = [SimSession | undefined, SimSession | undefined];
 
 /** Two nodes, the lanes between them, and everything that goes wrong. One seed determines all. */
 export class World {
   readonly plan: Plan;
   readonly clock = new Clock();
   readonly random: Random;
+  readonly judge: Judge;
+  readonly nodes: readonly [SimNode, SimNode];
   /** The faults are over. */
   healed = false;
+  /** What becomes of a dial while the path is parted; undefined while it is not. */
+  partition: 'refuses' | 'swallows' | undefined;
   readonly #seed: number;
   readonly #trace: Trace;
-  readonly #nodes: readonly [SimNode, SimNode];
+  readonly #saboteur: Saboteur;
   readonly #conversations: Conversation[] = [];
-  readonly #pressure = [0, 0];
+  /** By id, all there ever were. */
+  readonly #sessions = new Map<string, Ends>();
+  #dialler: Dialler;
+  #partedUntilMs = 0;
   #lanes = 0;
-  #sessionId: string;
-  #epoch = 0;
   #steps = 0;
-  #dialing = false;
-  #over = false;
 
   constructor(seed: number, onLine?: (line: string) => void) {
     this.#seed = seed;
     this.#trace = new Trace(onLine);
     this.plan = drawPlan(new Random(seed, 1));
     this.random = new Random(seed, 2);
-    this.#sessionId = this.random.hex(32);
-    this.#nodes = [
-      new SimNode(this, 0, this.plan.nodes[0], this.random.hex(32)),
-      new SimNode(this, 1, this.plan.nodes[1], this.random.hex(32)),
+    this.judge = new Judge(this);
+    this.#saboteur = new Saboteur(this);
+    this.nodes = [
+      new SimNode(this, 0, this.plan.nodes[0]),
+      new SimNode(this, 1, this.plan.nodes[1]),
     ];
+    this.#dialler = new Dialler(this, this.nodes[0]);
   }
 
   /** Throws a SimFailure as soon as an invariant does not hold. */
@@ -64,22 +78,13 @@ export class World {
     this.#runUntil(this.plan.faultPhaseMs, () => false);
     this.#heal();
     this.#settle(() => this.#conversations.every((each) => each.settled), 'everything settled');
+    this.#settle(() => this.#quiet, 'a session at rest');
+    this.#checkRest();
     this.#freshSession();
     this.#finalConversations();
+    this.#checkForgotten();
     this.#shutdown();
-    return {
-      seed: this.#seed,
-      hash: this.#trace.hash,
-      steps: this.#steps,
-      virtualMs: Math.round(this.clock.nowMs),
-      lanes: this.#lanes,
-      conversations: this.#conversations.length,
-      finished: this.#conversations.filter((each) => each.finished).length,
-      bytes: this.#conversations.reduce(
-        (sum, { ends }) => sum + ends[0].received + ends[1].received,
-        0,
-      ),
-    };
+    return this.#result();
   }
 
   note(line: string): void {
@@ -93,67 +98,87 @@ export class World {
     return found;
   }
 
-  pressureBytes(node: number): number {
-    return this.#pressure[node]!;
+  settings(node: number): Record<string, string> {
+    const differs = this.plan.settingsDiffer && !this.healed && node === 1;
+    return { heartbeat_interval: differs ? '3s' : '5s', resume_time: '60s' };
   }
 
-  /** Both ends of an established lane hold the same opinion of what was agreed. */
-  established(link: Link): void {
+  drawOffer(node: number): string[] {
+    // Long ones too, which do not fit the block that small frames are gathered in.
+    const count = this.random.skewed(0, 2_000);
+    return Array.from({ length: count }, (_, i) => `s${i}-${node}`);
+  }
+
+  newLane(): SimLane {
+    const number = this.#lanes++;
+    const plan = this.plan.lanes[number % this.plan.lanes.length]!;
+    const lane = new SimLane(this.clock, this.random, number, plan);
+    const { nowMs } = this.clock;
+    lane.faulted = this.nodes.some((node) => node.stoodStillSince(nowMs));
+    return lane;
+  }
+
+  newSession(owner: SimNode, start: SessionStart): SimSession {
+    const ends = this.#sessions.get(start.id) ?? [undefined, undefined];
+    this.#sessions.set(start.id, ends);
+    const session = new SimSession(this, owner, `n${owner.index}.${start.id.slice(0, 4)}`, start);
+    must(ends[owner.index] === undefined, () => `${session.name}: began twice`);
+    ends[owner.index] = session;
+    return session;
+  }
+
+  ends(sessionId: string): Ends {
+    return this.#sessions.get(sessionId)!;
+  }
+
+  part(how: 'refuses' | 'swallows', forMs: number): void {
+    this.partition = how;
+    this.#partedUntilMs = Math.max(this.#partedUntilMs, this.clock.nowMs + forMs);
+    this.clock.at(this.#partedUntilMs, () => {
+      if (this.clock.nowMs >= this.#partedUntilMs) this.partition = undefined;
+    });
+  }
+
+  /** Both ends of a session hold the same opinion of what was agreed. */
+  established(session: SimSession): void {
     must(
       !this.plan.settingsDiffer || this.healed,
-      () => `${link.name}: established in spite of different settings`,
+      () => `${session.name}: established in spite of different settings`,
     );
-    const { peer, peerHello } = link;
-    if (peer?.peerHello === undefined || peerHello === undefined) return;
-    const [mine, theirs] = [peerHello, peer.peerHello];
+    session.offer(this.drawOffer(session.node));
+    const [mine, theirs] = this.ends(session.id).map((end) => end?.peerHello);
+    if (mine === undefined || theirs === undefined) return;
     must(
-      mine.session.id === theirs.session.id && mine.session.epoch === theirs.session.epoch,
-      () => `${link.name}: the ends disagree on the session`,
+      mine.session.epoch === theirs.session.epoch && mine.session.id === session.id,
+      () => `${session.name}: the ends disagree on the session`,
     );
     must(
       JSON.stringify(mine.settings) === JSON.stringify(theirs.settings),
-      () => `${link.name}: the ends disagree on the settings`,
+      () => `${session.name}: the ends disagree on the settings`,
     );
-    for (const each of [link, peer]) {
-      // Long ones too, which do not fit the block that small frames are gathered in.
-      const count = this.random.skewed(0, 2_000);
-      each.offered = Array.from({ length: count }, (_, i) => `s${i}-${each.node}`);
-      each.session.offer(each.offered);
-    }
   }
 
-  /** A measured clock offset is off by at most half of the RTT it came with. */
-  checkClock(link: Link, sample: { readonly rttMs: number; readonly clockOffsetMs: number }): void {
-    const truth = this.#nodes[link.node === 0 ? 1 : 0].wallMs - link.owner.wallMs;
-    const error = Math.abs(sample.clockOffsetMs - truth);
-    // Microseconds on the wire, and clocks that drift while a frame is under way.
-    const bound = sample.rttMs / 2 + 0.01 + 0.002 * (sample.rttMs + this.plan.heartbeatIntervalMs);
-    must(
-      error <= bound,
-      () => `${link.name}: clock offset wrong by ${error} ms, RTT ${sample.rttMs}`,
-    );
-    const least = 2 * this.plan.lane.latencyMs * 0.999 - 0.01;
-    must(sample.rttMs >= least, () => `${link.name}: RTT ${sample.rttMs} below ${least}`);
+  laneUp(session: SimSession): void {
+    if (session.node === 0) this.#dialler.laneUp();
   }
 
-  linkClosed(link: Link): void {
-    const { code, reason } = link.closed!;
-    const refused = this.plan.settingsDiffer && !this.healed;
-    const allowed = link.lane.faulted || refused;
-    must(
-      code !== 'protocol-error' && code !== 'internal' && code !== 'overload',
-      () => `${link.name}: ${code}: ${reason}`,
-    );
-    must(
-      allowed ||
-        (code !== 'heartbeat-timeout' && code !== 'lane-lost') ||
-        link.peer?.closed !== undefined,
-      () => `${link.name}: ${code} on a lane without fault`,
-    );
-    must(link.session.pollTimeout() === undefined, () => `${link.name}: a timer after the end`);
-    if (code === 'settings-mismatch') checkSettingsReason(link.name, reason);
-    link.owner.forget(link);
-    if (link.node === 0) this.#dialLater();
+  laneClosed(session: SimSession, wasUp: boolean): void {
+    if (session.node !== 0) return;
+    if (wasUp) this.#dialler.poke();
+    else this.#dialler.laneFailed();
+  }
+
+  sessionClosed(session: SimSession): void {
+    if (session.node === 0) this.#dialler.poke();
+    else session.process.registry.remove(session.id);
+  }
+
+  /** A node is back after a restart. */
+  started(node: SimNode): void {
+    this.note(`n${node.index} is back`);
+    if (node.index !== 0) return;
+    this.#dialler = new Dialler(this, node);
+    this.#dialler.poke();
   }
 
   #schedule(): void {
@@ -162,157 +187,95 @@ export class World {
       this.#conversations.push(conversation);
       this.clock.at(plan.openAtMs, () => this.#open(conversation));
     });
-    for (const fault of this.plan.faults) this.clock.at(fault.atMs, () => this.#fault(fault));
-    this.#dialLater();
+    for (const fault of this.plan.faults) {
+      this.clock.at(fault.atMs, () => this.#saboteur.commit(fault));
+    }
+    this.#dialler.poke();
   }
 
   #open(conversation: Conversation): void {
-    const link = this.#establishedLink(conversation.plan.opener);
-    if (link === undefined) conversation.opened = false;
-    else link.open(conversation);
-  }
-
-  #establishedLink(node: number): Link | undefined {
-    return [...this.#nodes[node]!.links].find((link) => link.session.established);
-  }
-
-  #fault(fault: FaultPlan): void {
-    this.note(`fault ${JSON.stringify(fault)}`);
-    const links = [...this.#nodes[0].links, ...this.#nodes[1].links];
-    const lane = links[0]?.lane;
-    switch (fault.kind) {
-      case 'stall':
-        lane?.stall(fault.forMs, fault.froms);
-        if (fault.forMs === Infinity && lane !== undefined) this.#expectDeath(lane);
-        break;
-      case 'cut':
-        lane?.cut(fault.noticing, 'the path broke');
-        if (lane !== undefined) this.#expectDeath(lane);
-        break;
-      case 'drain':
-        this.#establishedLink(fault.by)?.session.drain();
-        this.#establishedLink(fault.by)?.pump();
-        break;
-      case 'close':
-        this.#establishedLink(fault.by)?.close('shutdown', 'planned');
-        break;
-      case 'pressure':
-        this.#squeeze(fault.on, fault.share, fault.forMs);
-    }
-  }
-
-  /** Other sessions of the process take a share of its budgets for a while. */
-  #squeeze(node: number, share: number, forMs: number): void {
-    const { send, receive } = this.#nodes[node]!.pools;
-    const bytes = Math.floor(share * send.limit);
-    const received = receive.tryTake(bytes) ? bytes : 0;
-    send.take(bytes);
-    this.#pressure[node]! += bytes;
-    this.clock.at(Math.min(this.clock.nowMs + forMs, this.plan.faultPhaseMs), () => {
-      send.release(bytes);
-      receive.release(received);
-      this.#pressure[node]! -= bytes;
-    });
-  }
-
-  /** A lane that swallows everything is given up by both ends in time, or was already. */
-  #expectDeath(lane: SimLane): void {
-    const { heartbeatIntervalMs, heartbeatMisses, handshakeTimeoutMs, lane: path } = this.plan;
-    const deadAfterMs = heartbeatIntervalMs * heartbeatMisses;
-    const underWayMs = 2 * (path.latencyMs + path.jitterMs) + deadAfterMs / 4;
-    const links = [...this.#nodes[0].links, ...this.#nodes[1].links].filter(
-      (each) => each.lane === lane,
-    );
-    const waitMs = links.every((link) => link.session.established)
-      ? deadAfterMs
-      : handshakeTimeoutMs + deadAfterMs;
-    this.clock.after(1.001 * waitMs + underWayMs + 1_000, () => {
-      for (const link of links) {
-        must(link.closed !== undefined, () => `${link.name}: alive on a lane that is dead`);
-      }
-    });
-  }
-
-  #dialLater(): void {
-    if (this.#dialing || this.#over) return;
-    this.#dialing = true;
-    const delayMs = this.#lanes === 0 ? 0 : this.random.skewed(0, 500);
-    this.clock.after(delayMs, () => {
-      this.#dialing = false;
-      this.#dial();
-    });
-  }
-
-  #dial(): void {
-    if (this.#over || this.#nodes[0].links.size > 0) return;
-    if (!this.healed && this.random.chance(this.plan.dialRefusedChance)) {
-      this.note('dial refused');
-      this.#dialLater();
-      return;
-    }
-    if (!this.plan.keepsSessionId && this.#epoch > 0) {
-      this.#sessionId = this.random.hex(32);
-      this.#epoch = 0;
-    }
-    this.#epoch++;
-    this.#connect();
-  }
-
-  #connect(): void {
-    const lane = new SimLane(this.clock, this.random, this.plan.lane);
-    const number = this.#lanes++;
-    this.note(`lane ${number}: session ${this.#sessionId} epoch ${this.#epoch}`);
-    const links = this.#nodes.map((node) => {
-      const settings = this.#settings(node.index);
-      const options = {
-        ...node.options(this.#sessionId, this.#epoch, settings),
-        pauseWriters: () => {
-          for (const app of link.apps.values()) app.pause();
-        },
-      };
-      const session = new Session(options, node.nowMs, node.wallOffsetMs);
-      const link: Link = new Link(this, node, lane, `n${node.index}.${number}`, session);
-      node.links.add(link);
-      return link;
-    });
-    links[0]!.peer = links[1]!;
-    links[1]!.peer = links[0]!;
-    for (const link of links) link.pump();
-  }
-
-  #settings(node: number): Record<string, string> {
-    const differs = this.plan.settingsDiffer && !this.healed && node === 1;
-    return { heartbeat_interval: differs ? '3s' : '5s', resume_time: '60s' };
+    const node = this.nodes[conversation.plan.opener];
+    const { process } = node;
+    conversation.opened = false;
+    node.do(process, () => process.established?.open(conversation));
   }
 
   #heal(): void {
     this.note('healed');
     this.healed = true;
-    for (const node of this.#nodes) {
-      for (const link of [...node.links]) {
-        for (const app of [...link.apps.values()]) app.heal();
-        link.pump();
+    for (const { process } of this.nodes) {
+      for (const session of [...process.sessions]) {
+        for (const app of [...session.apps.values()]) app.heal();
+        session.pump();
       }
     }
   }
 
-  /** A new session, on a lane that no fault has touched. */
+  /** One session, the same at both ends, with all its lanes up. */
+  get #quiet(): boolean {
+    const [first, second] = this.nodes.map(({ process }) => [...process.sessions]);
+    if (first?.length !== 1 || second?.length !== 1) return false;
+    const sessions = [first[0]!, second[0]!];
+    if (sessions[0]!.id !== sessions[1]!.id) return false;
+    return sessions.every((session, index) => this.#atRest(session, sessions[1 - index]!));
+  }
+
+  /** All lanes are up, no stream is left, and the peer has heard what this end had to say. */
+  #atRest({ core, ports, offered, drained }: SimSession, peer: SimSession): boolean {
+    return (
+      core.established &&
+      core.laneCount === this.plan.dialler.lanes &&
+      core.streamCount === 0 &&
+      [...ports.values()].every(({ up, lane }) => up && !lane.left.includes(true)) &&
+      peer.offers.join() === offered.join() &&
+      peer.core.peerDraining === drained
+    );
+  }
+
+  /** A session without streams holds nothing. */
+  #checkRest(): void {
+    const sessions = this.nodes.map(({ process }) => process.established!);
+    for (const session of sessions) {
+      const { name, core } = session;
+      const held = Object.values(core.memory()).some((bytes) => bytes > 0);
+      must(
+        !held && core.bufferedBytes === 0,
+        () => `${name}: holds ${JSON.stringify(core.memory())}`,
+      );
+      const { send, receive } = session.process.pools;
+      must(
+        send.used === 0 && receive.used === 0,
+        () => `${name}: ${send.used}+${receive.used} bytes are left`,
+      );
+      must(!core.suspended, () => `${name}: has lanes, and says it is suspended`);
+      must(
+        !session.monitor.intact || core.totals.bytesReplayed === 0,
+        () => `${name}: replayed ${core.totals.bytesReplayed} bytes, no lane was lost`,
+      );
+    }
+  }
+
+  /** A new session, on lanes that no fault has touched. */
   #freshSession(): void {
-    this.#establishedLink(this.random.int(0, 1))?.close('shutdown', 'a fresh start');
+    this.nodes[this.random.int(0, 1)]!.process.established?.close('shutdown', 'a fresh start');
     this.#settle(() => {
-      const links = [this.#establishedLink(0), this.#establishedLink(1)];
-      // One that was under way when the faults ended may come up late, on a path half broken.
-      for (const link of links) if (link?.lane.faulted) link.close('shutdown', 'a faulty lane');
-      const alone = this.#nodes.every((node) => node.links.size === 1);
-      return alone && links.every((link) => link?.session.established);
+      for (const { process } of this.nodes) {
+        for (const session of process.sessions) {
+          for (const { epoch, lane, up } of [...session.ports.values()]) {
+            // One that was under way when the faults ended may come up late, on a path half broken.
+            if (lane.faulted && up) session.closeLane(epoch);
+          }
+        }
+      }
+      return this.#quiet;
     }, 'a fresh session');
   }
 
   /** Without faults a conversation ends cleanly, and a PING is answered. */
   #finalConversations(): void {
     for (const opener of [0, 1] as const) {
-      const link = this.#establishedLink(opener)!;
-      link.pings.add(link.session.ping(link.nowMs));
+      const session = this.nodes[opener].process.established!;
+      session.pings.add(session.core.ping(session.nowMs));
       const app = { ...this.plan.conversations[0]!.apps[0], resetAfterMs: undefined };
       const conversation = new Conversation(this.#conversations.length, {
         opener,
@@ -323,34 +286,66 @@ export class World {
         apps: [app, { ...app, endsAfterPeer: true }],
       });
       this.#conversations.push(conversation);
-      link.open(conversation);
-      this.#settle(() => conversation.settled && link.pings.size === 0, 'the last conversations');
+      session.open(conversation);
+      const over = () => conversation.settled && session.pings.size === 0;
+      this.#settle(over, 'the last conversations');
       must(
         conversation.finished,
         () => `${conversation.name(opener)}: no fault, and yet not finished`,
       );
-      const { offered } = link.peer!;
-      must(
-        link.offers.join() === offered.join(),
-        () => `${link.name}: offers ${link.offers}, sent ${offered}`,
-      );
+    }
+    this.#settle(() => this.#quiet, 'rest after the last conversations');
+    this.#checkRest();
+  }
+
+  /** Once heartbeats have told each end that the other heard of the ends of streams, none is kept. */
+  #checkForgotten(): void {
+    const { heartbeatIntervalMs, lanes } = this.plan;
+    const underWayMs = Math.max(...lanes.map((lane) => lane.latencyMs + lane.jitterMs));
+    const untilMs = this.clock.nowMs + 3 * (heartbeatIntervalMs + 2 * underWayMs) + 100;
+    this.#runUntil(untilMs, () => false);
+    if (this.plan.resumeTimeMs < 10_000) return;
+    for (const port of this.nodes[0].process.established!.ports.values()) {
+      port.lane.cut([0, 1], false, 'one more time');
+    }
+    this.#settle(() => this.#quiet, 'a session resumed at rest');
+    for (const { process } of this.nodes) {
+      const { name, monitor } = process.established!;
+      const said = monitor.recordsSent;
+      must(said === 0, () => `${name}: RESUME speaks of ${said} streams, there is none`);
     }
   }
 
   /** After the end nothing is left: no timer, no stream, no byte in a budget. */
   #shutdown(): void {
-    this.#over = true;
-    this.#establishedLink(this.random.int(0, 1))?.close('shutdown', 'the end');
+    this.#dialler.stop();
+    const closer = this.nodes[this.random.int(0, 1)]!;
+    closer.process.established?.close('shutdown', 'the end');
     this.#settle(() => this.clock.pending === 0, 'the end');
-    for (const node of this.#nodes) {
-      must(node.links.size === 0, () => `n${node.index}: ${node.links.size} links are left`);
-      const { send, receive } = node.pools;
-      must(
-        send.used === 0 && receive.used === 0,
-        () => `n${node.index}: ${send.used}+${receive.used} bytes are left`,
-      );
-    }
-    for (const conversation of this.#conversations) checkOutcomes(conversation);
+    for (const { process } of this.nodes) process.checkEmpty();
+    for (const conversation of this.#conversations) conversation.checkOutcomes();
+  }
+
+  #result(): RunResult {
+    const sessions = [...this.#sessions.values()];
+    const sum = (figure: (session: SimSession) => number) =>
+      sessions.flat().reduce((total, session) => total + (session ? figure(session) : 0), 0);
+    return {
+      seed: this.#seed,
+      hash: this.#trace.hash,
+      steps: this.#steps,
+      virtualMs: Math.round(this.clock.nowMs),
+      lanes: this.#lanes,
+      sessions: sessions.length,
+      resumed: sum(({ node, resumes }) => (node === 0 ? resumes : 0)),
+      conversations: this.#conversations.length,
+      finished: this.#conversations.filter((each) => each.finished).length,
+      bytes: this.#conversations.reduce(
+        (total, { ends }) => total + ends[0].received + ends[1].received,
+        0,
+      ),
+      replayedBytes: sum(({ core }) => core.totals.bytesReplayed),
+    };
   }
 
   #settle(done: () => boolean, what: string): void {
@@ -363,7 +358,13 @@ export class World {
 
   #unsettled(): string {
     const left = this.#conversations.filter((each) => !each.settled);
-    return left.map((each) => `; c${each.id} ${JSON.stringify(each.ends)}`).join('');
+    const sessions = this.nodes.flatMap(({ process }) => [...process.sessions]);
+    return [
+      ...left.map((each) => `; c${each.id} ${JSON.stringify(each.ends)}`),
+      ...sessions.map(
+        ({ name, core }) => `; ${name} ${core.laneCount} lanes, ${core.streamCount} streams`,
+      ),
+    ].join('');
   }
 
   /** Runs step by step; true when `done` was, false when time ran out. */
@@ -372,7 +373,7 @@ export class World {
       if (!this.clock.step(untilMs)) return done();
       this.#steps++;
       must(this.#steps < STEPS_MAX, () => `more than ${STEPS_MAX} steps`);
-      for (const node of this.#nodes) node.check();
+      for (const { process } of this.nodes) process.check();
     }
     return true;
   }
@@ -387,25 +388,4 @@ export function runSeed(seed: number, onLine?: (line: string) => void): RunResul
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     throw new SimFailure(`an exception: ${text}`);
   }
-}
-
-/** Both values and both ends are named. */
-function checkSettingsReason(name: string, reason: string): void {
-  const named = ['heartbeat_interval', '5s', '3s'].every((word) => reason.includes(word));
-  must(named, () => `${name}: the refusal names too little: ${reason}`);
-}
-
-/** Outcomes of the two ends that can go together. */
-function checkOutcomes(conversation: Conversation): void {
-  const [first, second] = conversation.ends.map((end) => end.outcome);
-  if (first === undefined || second === undefined) return;
-  const lost = [first, second].some(
-    (each) => each.kind === 'reset' && each.code === 'session-lost',
-  );
-  const gaveUp = [first, second].some((each) => each.kind === 'gave-up');
-  const clean = conversation.finished;
-  must(
-    lost || gaveUp || clean,
-    () => `c${conversation.id}: ended ${first.kind} and ${second.kind}`,
-  );
 }
