@@ -35,7 +35,7 @@ export class Absences {
       remoteAddress: peer.remoteAddress,
       sinceMs: same ? before.sinceMs : nowMs,
       reason,
-      hint: laneHint(end.code) ?? null,
+      hint: laneHint(end) ?? null,
       attempts: state === 'refused' ? (before?.attempts ?? 0) + 1 : 0,
     });
     if (this.#byName.size <= ABSENT_MAX) return;

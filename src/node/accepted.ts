@@ -59,7 +59,7 @@ export class AcceptedSessions implements GreeterHost {
     const { code } = end;
     if (code !== 'shutdown') {
       const reason = endText(end);
-      this.#host.events.laneRefused({ peer, remoteAddress, code, reason, hint: laneHint(code) });
+      this.#host.events.laneRefused({ peer, remoteAddress, code, reason, hint: laneHint(end) });
     }
     this.#noteAbsence(peer, remoteAddress, 'refused', end);
   }

@@ -80,7 +80,7 @@ export class NodeEvents {
       peer: session.name,
       code: end.code,
       reason: end.reason,
-      hint: laneHint(end.code),
+      hint: laneHint(end),
       remote: end.remote,
       rttMs: rttMs === undefined ? undefined : Number(rttMs),
       upMs,
@@ -200,7 +200,7 @@ export class NodeEvents {
     const code = 'resume-mismatch';
     this.#metrics.refusal(code);
     const message = `stream ${stream} with ${peer} reset: ${reason} (${code})`;
-    const hint = laneHint('protocol-error');
+    const hint = laneHint({ code: 'protocol-error', remote: false });
     this.#log.failure('stream-reset', message, { peer, stream, code, reason, hint });
   }
 
@@ -302,9 +302,15 @@ export function endText(end: Pick<SessionEnd, 'code' | 'reason' | 'remote'>): st
   return end.reason === '' ? `${end.code}${where}` : `${end.reason} (${end.code}${where})`;
 }
 
-/** What to do about a session that ended with this code; undefined when it mends itself. */
-export function laneHint(code: string): string | undefined {
-  return LANE_HINTS[code];
+/**
+ * What to do about a session or lane that ended so; undefined when it mends itself, or when the
+ * advice is for the other end, which was refused here.
+ */
+export function laneHint({
+  code,
+  remote,
+}: Pick<SessionEnd, 'code' | 'remote'>): string | undefined {
+  return LANE_HINTS[code] ?? (remote ? REFUSED_HINTS[code] : undefined);
 }
 
 const LANE_HINTS: Readonly<Record<string, string>> = {
@@ -312,10 +318,14 @@ const LANE_HINTS: Readonly<Record<string, string>> = {
     'Make [fabric] in routy.toml equal on both nodes and restart the changed one.',
   'version-mismatch': 'Install versions of Routy that have a protocol version in common.',
   'identity-mismatch': 'The address leads to another node than expected: check [[peer]] address.',
-  'not-authorized': 'The other node does not admit this one: look at the log there.',
-  'stale-epoch': 'Another process runs with the certificate of this node: stop one of the two.',
-  overload: 'The other node is at its limits: look at its log and at [limits].',
   'heartbeat-timeout': 'The path between the nodes lost everything for a while: check the network.',
   'resume-timeout': 'The path was gone for longer than resume_time: check the network.',
   'protocol-error': 'One of the two nodes is defective: report this with both logs.',
+};
+
+/** For the end that was refused. */
+const REFUSED_HINTS: Readonly<Record<string, string>> = {
+  'not-authorized': 'The other node does not admit this one: look at the log there.',
+  'stale-epoch': 'Another process runs with the certificate of this node: stop one of the two.',
+  overload: 'The other node is at its limits: look at its log and at [limits].',
 };

@@ -9,11 +9,11 @@ import type { NodeEvents } from './events.ts';
 
 export interface LanesListenerOptions {
   /** Asked at every connection. */
-  credentials(): TlsCredentials;
+  readonly credentials: () => TlsCredentials;
   /** Absolute; where enrolments are recorded. */
   readonly stateDir: string;
   readonly events: Pick<NodeEvents, 'laneRefused' | 'enrolment' | 'lanesError' | 'lanesListening'>;
-  onLane(lane: Lane): void;
+  readonly onLane: (lane: Lane) => void;
 }
 
 /**

@@ -260,6 +260,6 @@ function endError(end: LaneEnd): RoutyError {
       })
     );
   }
-  const hint = laneHint(end.code);
+  const hint = laneHint(end);
   return new RoutyError(end.code, endText(end), hint === undefined ? {} : { hint });
 }

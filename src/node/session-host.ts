@@ -170,7 +170,7 @@ class HostedSession implements DriverHandlers {
     session.sinceMs = this.#host.nowMs();
     const loss = this.#loss!;
     const reason = `the last lane was lost: ${endText(loss)}`;
-    session.trouble = { reason, hint: laneHint(loss.code) };
+    session.trouble = { reason, hint: laneHint(loss) };
     this.#host.events.sessionSuspended(session);
     this.#owner.onSuspended();
   }
