@@ -10,19 +10,17 @@ import { parseArgs } from 'node:util';
 import { emptyTotals, type Totals, type WorkerMessage } from './worker.ts';
 import { type RunResult, runSeed } from './world.ts';
 
-const USAGE = `usage: npm run sim -- [--seeds N] [--from M] [--workers W]
+const USAGE = `usage: npm run sim -- [--seeds N] [--from M] [--workers W] [--failures F]
        npm run sim -- --seed N [--trace]
 
   --seeds N    how many seeds (100); a change to src/session is worth 10000, which is also what
                a nightly run takes, from another --from every night
   --from M     the first of them (1)
   --workers W  processes that share the work (one for each core)
+  --failures F stop after so many violations (20)
   --seed N     this seed alone
   --trace      print all that happens
 `;
-
-/** More violations than this are one and the same. */
-const FAILURES_MAX = 20;
 
 const PROGRESS_MS = 5_000;
 
@@ -33,6 +31,8 @@ interface Options {
   readonly from: number;
   readonly count: number;
   readonly workers: number;
+  /** More violations than these are one and the same. */
+  readonly failuresMax: number;
 }
 
 async function main(): Promise<number> {
@@ -54,6 +54,7 @@ function readOptions(): Options | undefined {
         seeds: { type: 'string', default: '100' },
         from: { type: 'string', default: '1' },
         workers: { type: 'string', default: String(availableParallelism()) },
+        failures: { type: 'string', default: '20' },
         trace: { type: 'boolean', default: false },
       },
     });
@@ -64,6 +65,7 @@ function readOptions(): Options | undefined {
       from: wholeNumber(values.from),
       count: wholeNumber(values.seeds),
       workers: Math.max(1, wholeNumber(values.workers)),
+      failuresMax: Math.max(1, wholeNumber(values.failures)),
     };
   } catch (error) {
     process.stderr.write(`sim: ${(error as Error).message}\n${USAGE}`);
@@ -88,9 +90,9 @@ function runOne(seed: number, trace: boolean): number {
   }
 }
 
-async function runMany({ from, count, workers }: Options): Promise<number> {
+async function runMany({ from, count, workers, failuresMax }: Options): Promise<number> {
   const startMs = Date.now();
-  const run = new ManySeeds(count);
+  const run = new ManySeeds(count, failuresMax);
   const script = fileURLToPath(new URL('worker.ts', import.meta.url));
   const children = Array.from({ length: Math.min(workers, count) }, (_, index) =>
     fork(script, [from + index, count - index, workers].map(String)),
@@ -119,10 +121,12 @@ class ManySeeds {
   readonly totals: Totals = emptyTotals();
   failures = 0;
   readonly #count: number;
+  readonly #failuresMax: number;
   #reportedMs = Date.now();
 
-  constructor(count: number) {
+  constructor(count: number, failuresMax: number) {
     this.#count = count;
+    this.#failuresMax = failuresMax;
   }
 
   /** Until the worker's end; its exit code, null when it was killed. */
@@ -130,7 +134,7 @@ class ManySeeds {
     child.on('message', (message: WorkerMessage) => {
       if (message.kind === 'totals') this.#add(message.totals);
       else this.#failed(message.seed, message.message);
-      if (this.failures >= FAILURES_MAX) for (const each of all) each.kill();
+      if (this.failures >= this.#failuresMax) for (const each of all) each.kill();
     });
     const [code] = (await once(child, 'exit')) as [number | null];
     return code;
@@ -144,6 +148,7 @@ class ManySeeds {
   }
 
   #failed(seed: number, message: string): void {
+    if (this.failures >= this.#failuresMax) return;
     this.failures++;
     process.stdout.write(`seed ${seed} FAILED: ${message}\n`);
     process.stdout.write(`replay: npm run sim -- --seed ${seed} --trace\n`);

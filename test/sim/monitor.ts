@@ -61,7 +61,7 @@ export class Monitor {
 
   /** Bytes written here that the peer is not known to have delivered, when so many were written. */
   unacknowledged(stream: number, written: number): number {
-    return written - (this.#streams.get(stream)?.credited ?? 0);
+    return written - (this.#streams.get(stream)?.acked ?? 0);
   }
 
   /** Records of streams, live or ended, in the sets this end has sent. */

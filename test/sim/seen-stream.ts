@@ -12,10 +12,11 @@ export class SeenStream {
   /** Bytes of the peer that came out of the session. */
   received = 0;
   delivered = 0;
-  /** Bytes of this end that the peer said it had delivered. */
+  /**
+   * Bytes of this end that the peer said it had delivered: in CREDIT, or in a RESUME that this end
+   * was waiting for.
+   */
   acked = 0;
-  /** The same, as far as CREDIT said it. */
-  credited = 0;
   /** A lane that carried bytes of it is lost, and the peer has not said yet what it has. */
   stale = false;
   /** Lanes it was sent on. */
@@ -70,7 +71,6 @@ export class SeenStream {
   /** The peer told what it has delivered. */
   acknowledged(delivered: number): void {
     this.acked = Math.max(this.acked, delivered);
-    this.credited = Math.max(this.credited, delivered);
   }
 
   laneLost(lane: number): void {
@@ -80,16 +80,16 @@ export class SeenStream {
   }
 
   /** The peer said in RESUME what it has. */
-  synchronised(entry: ResumeStream): void {
+  synchronised({ limit, delivered }: ResumeStream): void {
+    if (this.stale) this.acknowledged(delivered);
+    this.credit = Math.max(this.credit, limit);
     this.settled();
-    this.credit = Math.max(this.credit, entry.limit);
-    this.acked = Math.max(this.acked, entry.delivered);
   }
 
-  /** Whatever it sent is known to have arrived, or is sent again. */
+  /** What it has sent so far is known to have arrived or sent again, if a lane of it was lost. */
   settled(): void {
-    if (this.stale) this.lanes.clear();
     this.stale = false;
+    this.lanes.clear();
   }
 
   about(problem: string): string {

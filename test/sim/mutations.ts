@@ -1,0 +1,74 @@
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** A bug that is put into a copy of the source on purpose. */
+export interface Mutation {
+  readonly name: string;
+  /** Relative to the root of the repository. */
+  readonly file: string;
+  /** Occurs in the file exactly once. */
+  readonly find: string;
+  readonly replace: string;
+}
+
+/** Bugs that would cost bytes, memory or safety, each in a place where it is easily made. */
+export const MUTATIONS: readonly Mutation[] = [
+  {
+    name: 'a replay begins one byte late',
+    file: 'src/session/resync.ts',
+    find: 'this.#rewind(stream, Math.max(peer.received, stream.send.acked));',
+    replace:
+      'this.#rewind(stream, Math.min(stream.send.everSent, Math.max(peer.received, stream.send.acked) + 1));',
+  },
+  {
+    name: 'a replay sends other bytes than the first time',
+    file: 'src/session/send-buffer.ts',
+    find: 'this.#cursorSkip = offset - start;',
+    replace: 'this.#cursorSkip = Math.max(0, offset - start - 1);',
+  },
+  {
+    name: 'the window of a stream that is gone is not given back',
+    file: 'src/session/stream-store.ts',
+    find: '    stream.receive.close();\n',
+    replace: '',
+  },
+  {
+    name: 'credit is granted twice over',
+    file: 'src/session/receive-window.ts',
+    find: 'this.#limit = this.#delivered + this.#window;',
+    replace: 'this.#limit = this.#delivered + 2 * this.#window;',
+  },
+  {
+    name: 'a stale epoch is accepted',
+    file: 'src/session/joining.ts',
+    find: 'if (this.#isStale(epoch)) {',
+    replace: 'if (this.#isStale(epoch) && epoch < 0) {',
+  },
+  {
+    name: 'a lane without the right proof is accepted',
+    file: 'src/session/joining.ts',
+    find: 'if (proof !== undefined && sameText(',
+    replace: 'if (proof !== undefined || sameText(proof ?? epoch.toString(), ',
+  },
+];
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+/** Copies what the simulation is made of to `directory`. */
+export function copySimulation(directory: string): void {
+  for (const part of ['src/base', 'src/wire', 'src/session', 'src/fabric', 'test/sim']) {
+    cpSync(join(ROOT, part), join(directory, part), { recursive: true });
+  }
+  writeFileSync(join(directory, 'package.json'), '{ "type": "module" }\n');
+}
+
+/** Throws unless what is to be replaced is there exactly once: the source has moved on. */
+export function mutate(directory: string, { name, file, find, replace }: Mutation): void {
+  const path = join(directory, file);
+  const parts = readFileSync(path, 'utf8').split(find);
+  if (parts.length !== 2) {
+    throw new Error(`${name}: found ${parts.length - 1} times instead of once in ${file}: ${find}`);
+  }
+  writeFileSync(path, parts.join(replace));
+}
