@@ -25,7 +25,6 @@ export type ProtocolErrorCode =
   | 'stream-id'
   | 'stream-state'
   | 'credit-exceeded'
-  | 'credit-regressed'
   | 'final-size'
   | 'resume'
   | 'reassembly';

@@ -102,7 +102,10 @@ export class Judge {
     const { plan } = this.#world;
     const other = this.#other(session);
     const otherOver = isOver(other);
-    if (LOSSES.includes(code)) must(!remote && (fresh || plan.resumeTimeMs === 0), why);
+    // A dialler that never heard the answer has nothing to resume, and takes its session back.
+    const takenBack = remote && session.node === 1 && otherOver && other?.peerHello === undefined;
+    const lost = !remote && (fresh || plan.resumeTimeMs === 0);
+    if (LOSSES.includes(code)) must(lost || takenBack, why);
     else if (code === 'lane-done') must(plan.resumeTimeMs === 0, why);
     else if (code === 'resume-timeout' && remote) must(session.node === 1 && otherOver, why);
     else if (code === 'resume-timeout') this.#givenUp(session);
