@@ -68,7 +68,10 @@ export const peerSchema = z.strictObject({
   address: tcpAddress({ ...peerAddress, description: 'Where the peer listens.' }).optional(),
   addresses: z
     .array(
-      tcpAddress({ ...peerAddress, description: 'Several addresses of one peer, tried in order.' }),
+      tcpAddress({
+        ...peerAddress,
+        description: 'Several addresses of one peer, tried in order until one answers.',
+      }),
     )
     .min(1)
     .optional(),

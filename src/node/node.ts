@@ -121,9 +121,7 @@ class RoutyNode implements RunningNode {
       events: this.#events,
       onLane: (lane) => this.#accepted.onLane(lane),
     });
-    this.#peers = new Peers(config.peers, this.#host, (address, via, signal) =>
-      dialLane({ credentials, address, via, signal }),
-    );
+    this.#peers = new Peers(config.peers, this.#host, (dial) => dialLane({ ...dial, credentials }));
     this.done = new Promise((resolve) => {
       this.#resolveDone = resolve;
     });

@@ -3,6 +3,7 @@ import { formatAddress } from '../base/address.ts';
 import { RoutyError } from '../base/errors.ts';
 import type { PeerConfig } from '../config/types.ts';
 import { backoffCapMs, classifyFailure, nextDelayMs } from '../fabric/backoff.ts';
+import { type DialTimeouts, HURRIED_TIMEOUTS } from '../transport/dial.ts';
 import { DialScheduler, type DialState, type DialStatus } from '../transport/dial-scheduler.ts';
 import type { Lane } from '../transport/lane.ts';
 import type { LaneEnd, SessionDriverApi, SessionEnd } from './driver-types.ts';
@@ -12,11 +13,12 @@ import { type LiveSession, nodeName } from './sessions.ts';
 import type { PeerStatus } from './status.ts';
 
 /** Dials one address of a peer; `dialLane` with this node's credentials. */
-export type DialPeer = (
-  address: PeerConfig['addresses'][number],
-  via: string | undefined,
-  signal: AbortSignal,
-) => Promise<Lane>;
+export type DialPeer = (dial: {
+  readonly address: PeerConfig['addresses'][number];
+  readonly via: string | undefined;
+  readonly timeouts: Partial<DialTimeouts> | undefined;
+  readonly signal: AbortSignal;
+}) => Promise<Lane>;
 
 /** One of a session's lanes: dialled, and dialled again whenever it is lost. */
 interface Slot {
@@ -162,7 +164,8 @@ export class PeerSupervisor implements SessionOwner {
     const { addresses, via } = this.#config;
     const scheduler = new DialScheduler({
       addresses,
-      dial: (address, signal) => this.#dial(address, via, signal),
+      dial: (address, signal, hurried) =>
+        this.#dial({ address, via, signal, timeouts: hurried ? HURRIED_TIMEOUTS : undefined }),
       nextDelayMs: (attempt, error) =>
         nextDelayMs({ attempt, random01: Math.random(), capMs: backoffCapMs(error?.code) }),
       isRefusal: (error) => classifyFailure(error.code) === 'refusal',

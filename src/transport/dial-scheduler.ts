@@ -26,8 +26,11 @@ export interface DialStatus {
 export interface DialSchedulerOptions {
   /** At least one; tried in turn, beginning with the one that worked last. */
   readonly addresses: readonly TcpAddress[];
-  /** Rejects with a RoutyError; stops soon after `signal` fires. */
-  dial(address: TcpAddress, signal: AbortSignal): Promise<Lane>;
+  /**
+   * Rejects with a RoutyError; stops soon after `signal` fires. `hurried` when another address is
+   * worth trying soon: none was slow to answer so far.
+   */
+  dial(address: TcpAddress, signal: AbortSignal, hurried: boolean): Promise<Lane>;
   /**
    * Delay before the next round, in ms, after `attempt` failures in a row; attempt 0 is the retry
    * after a lane that had been established.
@@ -168,7 +171,9 @@ export class DialScheduler {
     const address = this.#address;
     this.#dialling = controller;
     this.#enter('dialling');
-    this.#options.dial(address, controller.signal).then(
+    // Once a whole round has failed the paths may be slow rather than gone: then each gets its time.
+    const hurried = this.#options.addresses.length > 1 && this.#attempts === 0;
+    this.#options.dial(address, controller.signal, hurried).then(
       (lane) => this.#handleLane(lane, address, controller),
       (error: unknown) => this.#handleDialError(error, controller),
     );

@@ -28,6 +28,17 @@ export const DIAL_TIMEOUTS: DialTimeouts = {
   totalMs: 10_000,
 };
 
+/**
+ * For an address that is not the only one: a path that is gone must not keep a lane from the next
+ * path for long. An unanswered connection is tried three times in that time, so that a lost packet
+ * does not look like a lost path.
+ */
+export const HURRIED_TIMEOUTS: Partial<DialTimeouts> = {
+  connectMs: 2000,
+  proxyMs: 2000,
+  tlsMs: 2000,
+};
+
 /** How long a peer that was not verified may take to hang up, in ms. */
 const FAREWELL_MS = 1000;
 

@@ -18,6 +18,7 @@ interface Dial {
   readonly address: TcpAddress;
   readonly at: number;
   readonly signal: AbortSignal;
+  readonly hurried: boolean;
   succeed(): Promise<Lane>;
   fail(error?: unknown): Promise<void>;
 }
@@ -32,12 +33,13 @@ export function rig(options: Partial<DialSchedulerOptions> = {}) {
   const scheduler = new DialScheduler({
     addresses: [A],
     timers,
-    dial: (address, signal) =>
+    dial: (address, signal, hurried) =>
       new Promise((resolve, reject) => {
         dials.push({
           address,
           at: timers.now(),
           signal,
+          hurried,
           succeed: async () => {
             const lane = testLane();
             resolve(lane);

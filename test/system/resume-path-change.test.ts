@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { DIAL_TIMEOUTS } from '../../src/transport/dial.ts';
+import { HURRIED_TIMEOUTS } from '../../src/transport/dial.ts';
 import { monotonicMs } from '../support/monotonic.ts';
 import { loseAddress } from '../support/namespace-faults.ts';
 import { runOk } from '../support/process.ts';
@@ -22,7 +22,7 @@ const HEARTBEAT_MS = 500;
 const MISSES = 3;
 const FABRIC = { heartbeat_interval: `"${HEARTBEAT_MS}ms"`, heartbeat_misses: String(MISSES) };
 /** To notice, to give the lost address up, and to come by the other one. */
-const MOVED_MS_MAX = HEARTBEAT_MS * (MISSES + 1) + DIAL_TIMEOUTS.connectMs + 2_000;
+const MOVED_MS_MAX = HEARTBEAT_MS * (MISSES + 1) + HURRIED_TIMEOUTS.connectMs! + 2_000;
 const LOAD = { sendBytes: Number.MAX_SAFE_INTEGER, bytesPerSecond: 5_000_000 } as const;
 
 systemTest('a lane comes back by another address', { timeoutMs: 90_000 }, async (world) => {

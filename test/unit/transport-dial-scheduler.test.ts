@@ -129,6 +129,30 @@ describe('dial scheduler', () => {
     scheduler.stop();
   });
 
+  test('one of several addresses is hurried until a whole round has failed', async () => {
+    const { scheduler, dials, timers } = rig({ addresses: [A, B] });
+    scheduler.start();
+    await dials[0]!.fail();
+    await dials[1]!.fail();
+    timers.advance(100);
+    await dials[2]!.fail();
+    await dials[3]!.succeed();
+    scheduler.established();
+    timers.advance(60_000);
+    scheduler.laneClosed();
+    timers.advance(0);
+    const hurried = dials.map((dial) => dial.hurried);
+    assert.deepEqual(hurried, [true, true, false, false, true]);
+    scheduler.stop();
+  });
+
+  test('a single address is never hurried', async () => {
+    const { scheduler, dials } = rig();
+    scheduler.start();
+    assert.equal(dials[0]!.hurried, false);
+    scheduler.stop();
+  });
+
   test('the address that worked is the first to be tried again', async () => {
     const { scheduler, dials, timers } = rig({ addresses: [A, B] });
     scheduler.start();
