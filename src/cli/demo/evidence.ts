@@ -36,7 +36,7 @@ function tellSockets({ story, ports }: World, side: Side): void {
   if (sockets === undefined) return;
   story.tell(
     '',
-    `Listening sockets and lane of ${side.site}'s routy (pid ${side.pid}), as "ss -tnap" shows them:`,
+    `Listening sockets and lanes of ${side.site}'s routy (pid ${side.pid}), as "ss -tnap" shows them:`,
   );
   const known = sockets.map((socket) => ({ socket, meaning: meaningOf(socket, ports) }));
   const rows = known
@@ -77,8 +77,8 @@ function meaningOf(socket: ProcessSocket, ports: Ports): string | undefined {
         return undefined;
     }
   }
-  if (socket.localPort === ports.grayLanes) return 'the lane, accepted';
-  if (socket.remotePort === ports.firewall) return 'the lane, dialled';
+  if (socket.localPort === ports.grayLanes) return 'a lane, accepted';
+  if (socket.remotePort === ports.firewall) return 'a lane, dialled';
   return undefined;
 }
 

@@ -1,24 +1,34 @@
 import { RoutyError } from '../../base/errors.ts';
 import { untilReachable, type World } from './setup.ts';
 
+/** How long the firewall lets nothing through, in ms. */
+const SHUT_MS = 3_000;
+
 /** Breaks things while both sides write, and shows that every row arrives, none twice. */
 export async function showFaults(world: World): Promise<void> {
   const { story, stage, firewall, gray, red, grayOrders, redOrders } = world;
   story.heading('When things break, with both sides writing all the time');
+  const stops = [grayOrders.startWriting(), redOrders.startWriting()];
+  await fault(world, 'go on', 'The firewall resets the lanes', async () => firewall.cut());
+  const shut = `The firewall resets the lanes and lets nothing through for ${SHUT_MS / 1000} s`;
+  await fault(world, 'go on', shut, async () => {
+    firewall.shut();
+    await stage.sleep(SHUT_MS);
+    firewall.open();
+  });
   story.tell(
-    'Connections that were open end with a reset, as when a server restarts; the replicators',
-    'connect again, as databases do. (Streams that outlive their lane are still to come.)',
+    '',
+    'A connection does not outlive the process that carries it. It ends with a reset, as when a',
+    'server restarts, and the replicators connect again, as databases do.',
     '',
   );
-  const stops = [grayOrders.startWriting(), redOrders.startWriting()];
-  await fault(world, 'The firewall drops the lane', async () => firewall.cut());
-  await fault(world, "Gray's routy is killed (SIGKILL) and started again", async () => {
+  await fault(world, 'lost', "Gray's routy is killed (SIGKILL) and started again", async () => {
     await gray.stop('SIGKILL');
     gray.up();
   });
   const stopping =
     "Red's routy is stopped (SIGTERM: it waits 3 s for open streams) and started again";
-  await fault(world, stopping, async () => {
+  await fault(world, 'lost', stopping, async () => {
     await red.stop();
     red.up();
   });
@@ -27,24 +37,36 @@ export async function showFaults(world: World): Promise<void> {
   await compare(world);
 }
 
-/** Does something bad, then tells how long it takes until rows written after it have arrived. */
-async function fault(world: World, what: string, happen: () => Promise<void>): Promise<void> {
+/**
+ * Does something bad, then tells how long it takes until rows written after it have arrived. The
+ * connections of both replicators go on, or are both lost.
+ */
+async function fault(
+  world: World,
+  connections: 'go on' | 'lost',
+  what: string,
+  happen: () => Promise<void>,
+): Promise<void> {
   const { stage, story, grayOrders, redOrders } = world;
   story.tell(`${what}.`);
   const replicators = [world.grayReplicator, world.redReplicator];
   const lostBefore = replicators.map((replicator) => replicator.connectionsLost);
+  const lost = () =>
+    replicators.filter(({ connectionsLost }, index) => connectionsLost > lostBefore[index]!);
   const startMs = performance.now();
   await happen();
-  await stage.until('both replicators notice', () =>
-    replicators.every(({ connectionsLost }, index) => connectionsLost > lostBefore[index]!)
-      ? true
-      : undefined,
-  );
+  if (connections === 'lost') {
+    await stage.until('both replicators notice', () => (lost().length === 2 ? true : undefined));
+  }
   // A row that is surely written afterwards, on each side.
   await Promise.all([grayOrders.write(`after: ${what}`), redOrders.write(`after: ${what}`)]);
   await Promise.all([grayOrders.receiveAll(redOrders), redOrders.receiveAll(grayOrders)]);
   const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
-  story.tell(`    replication both ways goes on after ${seconds} s`);
+  if (connections === 'go on' && lost().length > 0) {
+    throw new RoutyError('demo-contradicted', 'a replicator lost its connection with the lanes');
+  }
+  const how = connections === 'lost' ? 'on new connections' : 'on the same connections';
+  story.tell(`    replication both ways goes on after ${seconds} s, ${how}`);
 }
 
 async function compare(world: World): Promise<void> {

@@ -10,9 +10,14 @@ export class Firewall {
   passed = 0;
   readonly #server: Server;
   readonly #open = new Set<Socket>();
+  #isShut = false;
 
   private constructor(grayPort: number) {
     this.#server = createServer((red) => {
+      if (this.#isShut) {
+        red.resetAndDestroy();
+        return;
+      }
       this.passed += 1;
       const gray = connect({ host: '127.0.0.1', port: grayPort, noDelay: true });
       red.setNoDelay(true);
@@ -35,6 +40,16 @@ export class Firewall {
       if (socket.writableEnded || socket.connecting) socket.destroy();
       else socket.resetAndDestroy();
     }
+  }
+
+  /** Resets all, and every connection that comes, until it is opened. */
+  shut(): void {
+    this.#isShut = true;
+    this.cut();
+  }
+
+  open(): void {
+    this.#isShut = false;
   }
 
   async stop(): Promise<void> {
