@@ -66,6 +66,15 @@ export class LaneSet {
     this.#established = this.#established.filter((other) => other !== lane);
   }
 
+  /** The lane that was heard last, or the newest of several; the others may be dead already. */
+  get liveliest(): LaneState | undefined {
+    let best: LaneState | undefined;
+    for (const lane of this.#established) {
+      if (best === undefined || lane.heartbeat.heardAtMs >= best.heartbeat.heardAtMs) best = lane;
+    }
+    return best;
+  }
+
   /** The lane that carries least; undefined when none carries the session. */
   leastLoaded(): LaneState | undefined {
     let best: LaneState | undefined;
