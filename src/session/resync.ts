@@ -73,7 +73,9 @@ export class Resync {
 
   /** Its answer came: the peer has read everything that was said on the lane before it. */
   ponged(lane: LaneState, sequence: number): void {
-    this.#store.tombstones.ponged(lane.epoch, sequence);
+    const { tombstones, unheard } = this.#store;
+    tombstones.ponged(lane.epoch, sequence, (id) => unheard.heard(id));
+    unheard.ponged(lane.epoch, sequence);
     if (sequence > (this.#said.get(lane.epoch) ?? Infinity)) this.owed = false;
   }
 
@@ -146,6 +148,7 @@ export class ResumeSet implements ResumeSink {
     if (seen > Math.max(0, this.#store.lastLocalId)) {
       throw new ProtocolError('resume', `stream ${seen} was never opened`);
     }
+    this.#store.unheard.heardUpTo(seen);
     this.#seen = seen;
     this.#opened = opened;
   }
@@ -160,12 +163,14 @@ export class ResumeSet implements ResumeSink {
     if (!this.#store.isLocal(id) || !this.#store.knows(id)) {
       throw new ProtocolError('resume', `stream ${id} was never opened`);
     }
+    this.#store.unheard.heard(id);
     const stream = this.#store.get(id);
     if (stream !== undefined) stream.seenMark = this.#number;
   }
 
   stream(entry: ResumeStream): void {
     this.#expectBegun();
+    this.#store.unheard.heard(entry.id);
     const stream = this.#store.get(entry.id);
     if (stream === undefined) return;
     stream.resumeMark = Math.max(stream.resumeMark, this.#number);
@@ -176,6 +181,7 @@ export class ResumeSet implements ResumeSink {
     this.#expectBegun();
     // Opened and given up at once, on a lane that was lost: nothing of it ever came here.
     if (!this.#store.isLocal(id)) this.#store.seen.add(id);
+    this.#store.unheard.heard(id);
     const stream = this.#store.get(id);
     if (stream === undefined) return;
     if (code !== undefined) {

@@ -57,12 +57,18 @@ export class Tombstones {
     ends.fresh = [];
   }
 
-  /** Its answer came: the peer has read everything that was said before it. */
-  ponged(lane: number, sequence: number): void {
+  /**
+   * Its answer came: the peer has read everything that was said before it. `confirmed` is told the
+   * streams whose end that was.
+   */
+  ponged(lane: number, sequence: number, confirmed: (stream: number) => void): void {
     const ends = this.#byLane.get(lane);
     if (ends === undefined) return;
     while (ends.batches.length > 0 && ends.batches[0]!.sequence <= sequence) {
-      for (const stream of ends.batches.shift()!.streams) this.#ended.delete(stream);
+      for (const stream of ends.batches.shift()!.streams) {
+        this.#ended.delete(stream);
+        confirmed(stream);
+      }
     }
   }
 

@@ -5,6 +5,8 @@ import { FLAG_FIN_DELIVERED, FrameType } from '../../src/wire/layout.ts';
 import { acceptFrame, frame, openFrame, resumeRecords } from '../support/frames.ts';
 import { established, open, type Rig } from './session-rig.ts';
 
+const nobody = () => {};
+
 function ids(tombstones: Tombstones): number[] {
   return [...tombstones.entries()].map(([id]) => id);
 }
@@ -22,14 +24,15 @@ test('an end is forgotten when a PING that followed it on its lane was answered'
       [3, undefined],
     ],
   );
-  tombstones.ponged(2, 11);
-  tombstones.ponged(1, 9);
+  tombstones.ponged(2, 11, nobody);
+  tombstones.ponged(1, 9, nobody);
   assert.equal(tombstones.size, 2);
-  tombstones.ponged(1, 10);
-  assert.deepEqual(ids(tombstones), [3]);
+  const confirmed: number[] = [];
+  tombstones.ponged(1, 10, (id) => confirmed.push(id));
+  assert.deepEqual([ids(tombstones), confirmed], [[3], [1]]);
   tombstones.pinged(1, 12);
   tombstones.pinged(1, 13);
-  tombstones.ponged(1, 13);
+  tombstones.ponged(1, 13, nobody);
   assert.equal(tombstones.size, 0, 'the answer to a later PING will do');
 });
 
@@ -39,15 +42,15 @@ test('an end that was said on a lane that is lost is kept until it is said again
   tombstones.add(3, 'cancelled', undefined);
   tombstones.pinged(1, 10);
   tombstones.laneLost(1);
-  tombstones.ponged(1, 10);
+  tombstones.ponged(1, 10, nobody);
   assert.deepEqual(ids(tombstones), [1, 3]);
   tombstones.saidAgain(2);
   tombstones.pinged(2, 11);
-  tombstones.ponged(2, 11);
+  tombstones.ponged(2, 11, nobody);
   assert.equal(tombstones.size, 0);
   tombstones.saidAgain(3);
   tombstones.pinged(3, 12);
-  tombstones.ponged(3, 12);
+  tombstones.ponged(3, 12, nobody);
 });
 
 test('so many ends are worth a PING of their own, once', () => {
@@ -62,7 +65,7 @@ test('so many ends are worth a PING of their own, once', () => {
   assert.equal(tombstones.wantsPing(1), false);
   tombstones.clear();
   assert.equal(tombstones.size, 0);
-  tombstones.ponged(1, 10);
+  tombstones.ponged(1, 10, nobody);
 });
 
 /** Ends that RESUME would tell now: on the lane that replaces the present one. */
