@@ -163,6 +163,8 @@ export class Session {
     }
     if (lane.flooded) {
       this.close(nowMs, 'overload', 'the peer asks faster than it reads the answers');
+    } else if (lane.established && this.#store.tombstones.tooMany) {
+      this.close(nowMs, 'overload', 'the peer does not confirm the ends of streams');
     }
   }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Tombstones } from '../../src/session/tombstones.ts';
 import { FLAG_FIN_DELIVERED, FrameType } from '../../src/wire/layout.ts';
-import { acceptFrame, frame, openFrame, resumeRecords } from '../support/frames.ts';
+import { acceptFrame, frame, openFrame, resumeFrame, resumeRecords } from '../support/frames.ts';
 import { established, open, type Rig } from './session-rig.ts';
 
 const nobody = () => {};
@@ -128,6 +128,35 @@ test('a clean end is told until its last CREDIT was read, with and without a res
     const [resume] = rig.sent();
     assert.deepEqual(resumeRecords(resume!).at(-1), ['ended', 1, undefined]);
   }
+});
+
+test('a peer that confirms none of 262,144 ends, while it goes on talking, ends the session', () => {
+  const rig = established('dialler');
+  let last = 0;
+  const end = (count: number) => {
+    for (let i = 0; i < count; i++) {
+      last = open(rig);
+      rig.session.reset(last, 'cancelled', 'enough');
+    }
+    rig.session.pollTransmit(rig.lane, Number.MAX_SAFE_INTEGER);
+    rig.feed(resumeFrame((writer) => writer.opened(last, 0)));
+  };
+  for (let i = 0; i < 4; i++) end(65_536);
+  assert.deepEqual(rig.kinds(), []);
+  end(1);
+  const { code, reason } = rig.closed();
+  assert.deepEqual([code, reason], ['overload', 'the peer does not confirm the ends of streams']);
+});
+
+test('ends that are said again on their own lane are listed once', () => {
+  const tombstones = new Tombstones();
+  tombstones.add(1, 'cancelled', 1);
+  tombstones.pinged(1, 10);
+  tombstones.saidAgain(1);
+  tombstones.pinged(1, 11);
+  const confirmed: number[] = [];
+  for (const sequence of [10, 11]) tombstones.ponged(1, sequence, (id) => confirmed.push(id));
+  assert.deepEqual(confirmed, [1]);
 });
 
 test('many ends on a lane bring a PING forward', () => {
