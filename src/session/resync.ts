@@ -47,7 +47,9 @@ export class Resync {
     if (this.#dead.length > DEAD_MAX) this.#dead.shift();
     this.#store.tombstones.laneLost(lane.epoch);
     for (const stream of this.#store.all()) {
-      if (stream.lane === lane || stream.spread.includes(lane)) this.#store.lanes.unsettle(stream);
+      if (stream.lane === lane || stream.spread.includes(lane)) {
+        this.#store.lanes.settle(stream, undefined);
+      }
     }
   }
 
@@ -198,8 +200,8 @@ export class ResumeSet implements ResumeSink {
   /** The set is complete: what it does not speak of, the peer does not have. */
   end(): void {
     this.#expectBegun();
-    for (const stream of [...this.#store.all()]) {
-      if (stream.lane === undefined && stream.resumeMark < this.#number) this.#missing(stream);
+    for (const stream of this.#store.lanes.stale) {
+      if (stream.resumeMark < this.#number) this.#missing(stream);
     }
   }
 

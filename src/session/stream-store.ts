@@ -141,7 +141,7 @@ export class StreamStore {
 
   remove(stream: Stream): void {
     this.#streams.delete(stream.id);
-    this.lanes.unsettle(stream);
+    this.lanes.forget(stream);
     this.paused.forget(stream);
     this.undeliveredBytes -= stream.undeliveredBytes;
     this.reassemblyBytes -= stream.reassemblyBytes;
