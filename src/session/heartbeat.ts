@@ -46,6 +46,11 @@ export class Heartbeat {
     return Math.min(this.#nextPingAtMs, this.#deadAtMs);
   }
 
+  /** When bytes arrived last. */
+  get heardAtMs(): number {
+    return this.#inboundProofMs;
+  }
+
   /** Smallest RTT of the last samples: the path without queues. */
   get rttMinMs(): number | undefined {
     return this.#best()?.rttMs;

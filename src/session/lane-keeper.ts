@@ -98,7 +98,7 @@ export class LaneKeeper {
       this.#owner.onAbandoned(code, reason, remote);
       return;
     }
-    const other = this.#lanes.established[0];
+    const other = this.#lanes.liveliest;
     this.#owner.onLost(lane, other);
     if (other !== undefined || this.suspended) return;
     this.#suspendedAtMs = nowMs;

@@ -20,6 +20,8 @@ export interface LaneFacts {
 
 /** The lanes of a session that live, and which streams are at home on which. */
 export class LaneSet {
+  /** Streams that are at home nowhere. */
+  readonly stale = new Set<Stream>();
   readonly #byEpoch = new Map<number, LaneState>();
   #established: readonly LaneState[] = [];
 
@@ -66,6 +68,15 @@ export class LaneSet {
     this.#established = this.#established.filter((other) => other !== lane);
   }
 
+  /** The lane that was heard last, or the newest of several; the others may be dead already. */
+  get liveliest(): LaneState | undefined {
+    let best: LaneState | undefined;
+    for (const lane of this.#established) {
+      if (best === undefined || lane.heartbeat.heardAtMs >= best.heartbeat.heardAtMs) best = lane;
+    }
+    return best;
+  }
+
   /** The lane that carries least; undefined when none carries the session. */
   leastLoaded(): LaneState | undefined {
     let best: LaneState | undefined;
@@ -75,16 +86,20 @@ export class LaneSet {
     return best;
   }
 
-  /** Makes a lane the stream's home. */
+  /** Makes a lane the stream's home. Without one it is stale: it has to be synchronised first. */
   settle(stream: Stream, lane: LaneState | undefined): void {
-    this.unsettle(stream);
-    if (lane === undefined) return;
+    this.forget(stream);
+    if (lane === undefined) {
+      this.stale.add(stream);
+      return;
+    }
     stream.lane = lane;
     lane.streams++;
   }
 
-  /** The stream is at home nowhere: it is gone, or has to be synchronised first. */
-  unsettle(stream: Stream): void {
+  /** The stream is gone, or finds another home. */
+  forget(stream: Stream): void {
+    this.stale.delete(stream);
     if (stream.lane !== undefined) stream.lane.streams--;
     stream.lane = undefined;
     for (const lane of stream.spread) lane.forget(stream);

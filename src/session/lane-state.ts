@@ -42,6 +42,8 @@ export class LaneState {
   streams = 0;
   /** Stream payload bytes. */
   bytesSent = 0;
+  /** Number of the last PING that was sent on it. */
+  pinged = 0;
   /** The peer's RESUME while it arrives. */
   resume: ResumeSet | undefined;
   #probe: Probe | undefined;

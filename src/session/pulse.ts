@@ -3,18 +3,18 @@ import { parseNumber } from '../wire/payload.ts';
 import type { EventQueue } from './events.ts';
 import type { LaneSet } from './lane-set.ts';
 import type { LaneState } from './lane-state.ts';
-import type { Tombstones } from './tombstones.ts';
+import type { Resync } from './resync.ts';
 
 /** PINGs and PONGs of all lanes of a session. */
 export class Pulse {
   readonly #lanes: LaneSet;
-  readonly #tombstones: Tombstones;
+  readonly #resync: Resync;
   readonly #events: EventQueue;
   #sequence = 0;
 
-  constructor(lanes: LaneSet, tombstones: Tombstones, events: EventQueue) {
+  constructor(lanes: LaneSet, resync: Resync, events: EventQueue) {
     this.#lanes = lanes;
-    this.#tombstones = tombstones;
+    this.#resync = resync;
     this.#events = events;
   }
 
@@ -33,7 +33,7 @@ export class Pulse {
     const sequence = ++this.#sequence;
     lane.heartbeat.ping(nowMs, sequence);
     lane.writer.ping(sequence, wallUs);
-    this.#tombstones.pinged(lane.epoch, sequence);
+    this.#resync.pinged(lane, sequence);
     return sequence;
   }
 
@@ -53,7 +53,7 @@ export class Pulse {
     const [t1, t2, t3] = [0, 1, 2].map((index) => parseNumber(payload, index));
     const sample = lane.heartbeat.pong(nowMs, header.offset, t1!, t2!, t3!, wallUs);
     if (sample === undefined) return;
-    this.#tombstones.ponged(lane.epoch, header.offset);
+    this.#resync.ponged(lane, header.offset);
     this.#events.push({ kind: 'pong', ...sample });
   }
 }

@@ -28,7 +28,9 @@ export class Resync {
   readonly #dead: number[] = [];
   /** RESUMEs that have begun to arrive. */
   #sets = 0;
-  /** The peer has to be told: a lane was lost since the last time. */
+  /** Lanes on which the peer was told of all losses so far, with the last PING before it. */
+  readonly #said = new Map<number, number>();
+  /** The peer is not known to have been told of every loss: a new lane begins with it. */
   owed = false;
 
   constructor(store: StreamStore, sender: StreamSender, receiver: StreamReceiver) {
@@ -40,11 +42,14 @@ export class Resync {
   /** The lane is gone: whatever used it waits for the peer's RESUME. */
   laneLost(lane: LaneState): void {
     this.owed = true;
+    this.#said.clear();
     this.#dead.push(lane.epoch);
     if (this.#dead.length > DEAD_MAX) this.#dead.shift();
     this.#store.tombstones.laneLost(lane.epoch);
     for (const stream of this.#store.all()) {
-      if (stream.lane === lane || stream.spread.includes(lane)) this.#store.lanes.unsettle(stream);
+      if (stream.lane === lane || stream.spread.includes(lane)) {
+        this.#store.lanes.settle(stream, undefined);
+      }
     }
   }
 
@@ -59,7 +64,21 @@ export class Resync {
     for (const [id, code] of tombstones.entries()) writer.ended(id, code);
     writer.end();
     tombstones.saidAgain(lane.epoch);
-    this.owed = false;
+    this.#said.set(lane.epoch, lane.pinged);
+  }
+
+  /** A PING goes out on the lane. */
+  pinged(lane: LaneState, sequence: number): void {
+    lane.pinged = sequence;
+    this.#store.tombstones.pinged(lane.epoch, sequence);
+  }
+
+  /** Its answer came: the peer has read everything that was said on the lane before it. */
+  ponged(lane: LaneState, sequence: number): void {
+    const { tombstones, unheard } = this.#store;
+    tombstones.ponged(lane.epoch, sequence, (id) => unheard.heard(id));
+    unheard.ponged(lane.epoch, sequence);
+    if (sequence > (this.#said.get(lane.epoch) ?? Infinity)) this.owed = false;
   }
 
   /** Takes a frame of the peer's RESUME. `lose` is called for each lane the peer has lost. */
@@ -70,7 +89,7 @@ export class Resync {
     payload: Uint8Array,
     lose: (epoch: number) => void,
   ): void {
-    lane.resume ??= new ResumeSet(++this.#sets, this.#store, this.#sender, this.#receiver);
+    lane.resume ??= new ResumeSet(++this.#sets, lane, this.#store, this.#sender, this.#receiver);
     const set = lane.resume;
     set.nowMs = nowMs;
     set.lose = (epoch) => {
@@ -99,6 +118,8 @@ function resumeStream(stream: Stream): ResumeStream {
 export class ResumeSet implements ResumeSink {
   /** Rises with every set that begins to arrive. */
   readonly #number: number;
+  /** It arrives here: of all lanes the one that is known to work, and so the home of its streams. */
+  readonly #lane: LaneState;
   readonly #store: StreamStore;
   readonly #sender: StreamSender;
   readonly #receiver: StreamReceiver;
@@ -110,8 +131,15 @@ export class ResumeSet implements ResumeSink {
   #seen: number | undefined;
   #opened = 0;
 
-  constructor(number: number, store: StreamStore, sender: StreamSender, receiver: StreamReceiver) {
+  constructor(
+    number: number,
+    lane: LaneState,
+    store: StreamStore,
+    sender: StreamSender,
+    receiver: StreamReceiver,
+  ) {
     this.#number = number;
+    this.#lane = lane;
     this.#store = store;
     this.#sender = sender;
     this.#receiver = receiver;
@@ -122,6 +150,7 @@ export class ResumeSet implements ResumeSink {
     if (seen > Math.max(0, this.#store.lastLocalId)) {
       throw new ProtocolError('resume', `stream ${seen} was never opened`);
     }
+    this.#store.unheard.heardUpTo(seen);
     this.#seen = seen;
     this.#opened = opened;
   }
@@ -136,12 +165,14 @@ export class ResumeSet implements ResumeSink {
     if (!this.#store.isLocal(id) || !this.#store.knows(id)) {
       throw new ProtocolError('resume', `stream ${id} was never opened`);
     }
+    this.#store.unheard.heard(id);
     const stream = this.#store.get(id);
     if (stream !== undefined) stream.seenMark = this.#number;
   }
 
   stream(entry: ResumeStream): void {
     this.#expectBegun();
+    this.#store.unheard.heard(entry.id);
     const stream = this.#store.get(entry.id);
     if (stream === undefined) return;
     stream.resumeMark = Math.max(stream.resumeMark, this.#number);
@@ -152,6 +183,7 @@ export class ResumeSet implements ResumeSink {
     this.#expectBegun();
     // Opened and given up at once, on a lane that was lost: nothing of it ever came here.
     if (!this.#store.isLocal(id)) this.#store.seen.add(id);
+    this.#store.unheard.heard(id);
     const stream = this.#store.get(id);
     if (stream === undefined) return;
     if (code !== undefined) {
@@ -168,8 +200,8 @@ export class ResumeSet implements ResumeSink {
   /** The set is complete: what it does not speak of, the peer does not have. */
   end(): void {
     this.#expectBegun();
-    for (const stream of [...this.#store.all()]) {
-      if (stream.lane === undefined && stream.resumeMark < this.#number) this.#missing(stream);
+    for (const stream of this.#store.lanes.stale) {
+      if (stream.resumeMark < this.#number) this.#missing(stream);
     }
   }
 
@@ -190,7 +222,7 @@ export class ResumeSet implements ResumeSink {
   #openAgain(stream: Stream): void {
     this.#rewind(stream, 0);
     stream.finSaid = false;
-    this.#store.lanes.settle(stream, this.#store.lanes.leastLoaded());
+    this.#store.lanes.settle(stream, this.#lane);
     this.#sender.open(stream);
     this.#sender.schedule(stream);
   }
@@ -213,7 +245,7 @@ export class ResumeSet implements ResumeSink {
     stream.finSaid = peer.finReceived;
     if (peer.finDelivered) stream.finAcked = true;
     if (peer.open) stream.confirmed = true;
-    this.#store.lanes.settle(stream, this.#store.lanes.leastLoaded());
+    this.#store.lanes.settle(stream, this.#lane);
     if (stream.phase === 'open') {
       if (!peer.open && !this.#store.isLocal(stream.id)) this.#sender.accept(stream);
       this.#sender.credit(stream);

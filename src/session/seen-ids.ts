@@ -1,7 +1,7 @@
 import { ProtocolError } from '../wire/protocol-error.ts';
 
 /** Ids the peer may be ahead with while an earlier one is under way on another lane. */
-const ABOVE_MAX = 65_536;
+export const ABOVE_MAX = 65_536;
 
 /**
  * Which stream ids the peer has opened. Its ids are dense, but those of several lanes overtake one

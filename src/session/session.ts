@@ -59,9 +59,9 @@ export class Session {
     this.#store = new StreamStore(options, this.#events, this.#lanes);
     this.#sender = new StreamSender(this.#store);
     this.#receiver = new StreamReceiver(this.#store, this.#sender);
-    this.#pulse = new Pulse(this.#lanes, this.#store.tombstones, this.#events);
-    this.#streams = new Streams(this.#store, this.#sender);
     this.#resync = new Resync(this.#store, this.#sender, this.#receiver);
+    this.#pulse = new Pulse(this.#lanes, this.#resync, this.#events);
+    this.#streams = new Streams(this.#store, this.#sender);
     this.#keeper = new LaneKeeper(options, this.#lanes, this.#events, this.#laneOwner(), nowMs);
   }
 
@@ -163,6 +163,8 @@ export class Session {
     }
     if (lane.flooded) {
       this.close(nowMs, 'overload', 'the peer asks faster than it reads the answers');
+    } else if (lane.established && this.#store.tombstones.tooMany) {
+      this.close(nowMs, 'overload', 'the peer does not confirm the ends of streams');
     }
   }
 
@@ -298,7 +300,9 @@ export class Session {
       ping: (lane) => this.#ping(lane),
       onLost: (lane, other) => {
         this.#resync.laneLost(lane);
-        if (other !== undefined) this.#sayResume(other);
+        if (other === undefined) return;
+        this.#sayResume(other);
+        this.#ping(other);
       },
       onAbandoned: (code, reason, remote) => this.#finish(code, reason, remote),
     };

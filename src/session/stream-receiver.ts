@@ -40,6 +40,7 @@ export class StreamReceiver {
   }
 
   frame(nowMs: number, lane: LaneState, header: FrameHeader, payload: Uint8Array): void {
+    this.#store.unheard.heard(header.stream);
     switch (header.type) {
       case FrameType.OPEN:
         this.#open(nowMs, lane, header, payload);

@@ -25,6 +25,7 @@ export class StreamSender {
 
   open(stream: Stream): void {
     const { id, receive, request } = stream;
+    this.#store.unheard.opened(id, stream.lane);
     stream.lane?.writer.json(FrameType.OPEN, id, receive.limit, request);
   }
 

@@ -10,6 +10,7 @@ import { ReceiveWindow, WINDOW_BYTES_MIN } from './receive-window.ts';
 import { SeenIds } from './seen-ids.ts';
 import { Stream } from './stream.ts';
 import { Tombstones } from './tombstones.ts';
+import { UnheardIds } from './unheard-ids.ts';
 
 export interface StreamTotals {
   opened: number;
@@ -41,6 +42,8 @@ export class StreamStore {
   readonly tombstones = new Tombstones();
   /** Ids of the peer's. */
   readonly seen: SeenIds;
+  /** Ids of this side. */
+  readonly unheard: UnheardIds;
   /** Bytes the peer takes on a stream before it accepts it. */
   peerInitialWindow = 0;
   /** Arrived and not delivered. */
@@ -65,6 +68,7 @@ export class StreamStore {
     const dialler = options.role === 'dialler';
     this.#nextLocalId = dialler ? 1 : 2;
     this.seen = new SeenIds(dialler ? 2 : 1);
+    this.unheard = new UnheardIds(dialler ? 1 : 2);
   }
 
   get size(): number {
@@ -74,6 +78,11 @@ export class StreamStore {
   /** Highest id this side has opened; zero or less when none. */
   get lastLocalId(): number {
     return this.#nextLocalId - 2;
+  }
+
+  /** Why the next id may be more than the peer takes; undefined when it is not. */
+  get idRefusal(): string | undefined {
+    return this.unheard.refusal(this.#nextLocalId);
   }
 
   get full(): boolean {
@@ -132,7 +141,7 @@ export class StreamStore {
 
   remove(stream: Stream): void {
     this.#streams.delete(stream.id);
-    this.lanes.unsettle(stream);
+    this.lanes.forget(stream);
     this.paused.forget(stream);
     this.undeliveredBytes -= stream.undeliveredBytes;
     this.reassemblyBytes -= stream.reassemblyBytes;
@@ -168,6 +177,7 @@ export class StreamStore {
     }
     this.acks.clear();
     this.tombstones.clear();
+    this.unheard.clear();
     this.sendPool.detach();
   }
 

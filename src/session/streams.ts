@@ -27,6 +27,8 @@ export class Streams {
 
   /** Without a lane OPEN waits for one. */
   open(nowMs: number, request: OpenPayload): OpenResult {
+    const refusal = this.#store.idRefusal;
+    if (refusal !== undefined) return { ok: false, code: 'overload', reason: refusal };
     const stream = this.#store.openLocal(nowMs, request);
     if (stream === undefined) {
       return { ok: false, code: 'overload', reason: this.#store.overloadReason() };

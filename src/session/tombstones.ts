@@ -3,6 +3,12 @@ import type { StreamCode } from '../wire/codes.ts';
 /** So many ends on one lane are worth a PING of their own, whose answer lets them be forgotten. */
 const UNCONFIRMED_MAX = 1024;
 
+/**
+ * So many are memory that a peer takes by not answering PINGs. Without a lane they are fewer: the
+ * streams there were, and those that this side may open before the peer hears of any.
+ */
+const ENDS_MAX = 262_144;
+
 interface Batch {
   /** Of a PING that was sent after these streams' last frames. */
   readonly sequence: number;
@@ -29,6 +35,10 @@ export class Tombstones {
     return this.#ended.size;
   }
 
+  get tooMany(): boolean {
+    return this.#ended.size > ENDS_MAX;
+  }
+
   entries(): Iterable<readonly [number, StreamCode | undefined]> {
     return this.#ended;
   }
@@ -39,9 +49,9 @@ export class Tombstones {
     if (lane !== undefined) this.#of(lane).fresh.push(stream);
   }
 
-  /** A RESUME on `lane` says all of them again. */
+  /** A RESUME on `lane` says all of them again, so that what was said there before is of no use. */
   saidAgain(lane: number): void {
-    if (this.#ended.size > 0) this.#of(lane).fresh = [...this.#ended.keys()];
+    this.#byLane.set(lane, { fresh: [...this.#ended.keys()], batches: [] });
   }
 
   /** Whether a PING should not wait for the next heartbeat. */
@@ -57,12 +67,18 @@ export class Tombstones {
     ends.fresh = [];
   }
 
-  /** Its answer came: the peer has read everything that was said before it. */
-  ponged(lane: number, sequence: number): void {
+  /**
+   * Its answer came: the peer has read everything that was said before it. `confirmed` is told the
+   * streams whose end that was.
+   */
+  ponged(lane: number, sequence: number, confirmed: (stream: number) => void): void {
     const ends = this.#byLane.get(lane);
     if (ends === undefined) return;
     while (ends.batches.length > 0 && ends.batches[0]!.sequence <= sequence) {
-      for (const stream of ends.batches.shift()!.streams) this.#ended.delete(stream);
+      for (const stream of ends.batches.shift()!.streams) {
+        this.#ended.delete(stream);
+        confirmed(stream);
+      }
     }
   }
 

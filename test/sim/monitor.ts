@@ -41,7 +41,8 @@ export class Monitor {
   /** Largest initial window each way: what a stream may carry before its first CREDIT. */
   #windowFromPeer = 0;
   #windowToPeer = 0;
-  /** Lanes that are no more, and those of them that carried the session. */
+  /** Lanes there were, those that are no more, and those of them that carried the session. */
+  #lanesAdded = 0;
   #lanesGone = 0;
   #lanesLost = 0;
   #setsSent = 0;
@@ -92,6 +93,7 @@ export class Monitor {
       closeSent: false,
     };
     this.#lanes.set(lane, seen);
+    this.#lanesAdded++;
   }
 
   /** `lost`: it carried the session. */
@@ -190,12 +192,17 @@ export class Monitor {
     this.#streams.get(id)?.sentData(lane, offset, length);
   }
 
-  /** Each loss is worth one set of records at most. */
+  /**
+   * Each loss is worth one set of records, and one more on each new lane while nobody knows whether
+   * the peer has heard it.
+   */
   #resumeSent(header: FrameHeader, payload: Uint8Array): void {
     if ((header.flags & FLAG_RESUME_LAST) !== 0) this.#setsSent++;
+    const most = this.#lanesGone === 0 ? 0 : this.#lanesGone + this.#lanesAdded;
     must(
-      this.#setsSent <= this.#lanesGone,
-      () => `${this.#name}: ${this.#setsSent} sets after ${this.#lanesGone} lost lanes`,
+      this.#setsSent <= most,
+      () =>
+        `${this.#name}: ${this.#setsSent} sets with ${this.#lanesGone} of ${this.#lanesAdded} lanes lost`,
     );
     readResume(payload, {
       ...IGNORED,

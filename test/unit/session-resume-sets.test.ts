@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { mock, test } from 'node:test';
+import { StreamStore } from '../../src/session/stream-store.ts';
 import type { FrameWriter } from '../../src/wire/frame-writer.ts';
 import { FrameType } from '../../src/wire/layout.ts';
 import type { ResumeWriter } from '../../src/wire/resume.ts';
@@ -258,4 +259,22 @@ test('nothing of the streams is confused by DATA that comes twice around a RESUM
   assert.equal(events[0].bytes.length, 40);
   assert.equal(rig.session.totals.bytesReceived, 140);
   assert.equal(rig.session.bufferedBytes, 140);
+});
+
+test('a set costs as much as it has records and as there are stale streams, not all streams', () => {
+  const walks = mock.method(StreamStore.prototype, 'all');
+  const rig = threeStreams();
+  rig.add();
+  rig.lose(1);
+  rig.said(2);
+  walks.mock.resetCalls();
+  const set = resumeFrame((writer) => {
+    writer.opened(3, 0);
+    has(3, 400)(writer);
+  });
+  rig.feed(set, set, set);
+  assert.equal(walks.mock.callCount(), 0);
+  walks.mock.restore();
+  const resets = rig.events().flatMap((event) => (event.kind === 'reset' ? [event.stream] : []));
+  assert.deepEqual(resets, [1], 'stream 3 has a home, stream 5 was accepted and waits on');
 });

@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Tombstones } from '../../src/session/tombstones.ts';
 import { FLAG_FIN_DELIVERED, FrameType } from '../../src/wire/layout.ts';
-import { acceptFrame, frame, openFrame, resumeRecords } from '../support/frames.ts';
+import { acceptFrame, frame, openFrame, resumeFrame, resumeRecords } from '../support/frames.ts';
 import { established, open, type Rig } from './session-rig.ts';
+
+const nobody = () => {};
 
 function ids(tombstones: Tombstones): number[] {
   return [...tombstones.entries()].map(([id]) => id);
@@ -22,14 +24,15 @@ test('an end is forgotten when a PING that followed it on its lane was answered'
       [3, undefined],
     ],
   );
-  tombstones.ponged(2, 11);
-  tombstones.ponged(1, 9);
+  tombstones.ponged(2, 11, nobody);
+  tombstones.ponged(1, 9, nobody);
   assert.equal(tombstones.size, 2);
-  tombstones.ponged(1, 10);
-  assert.deepEqual(ids(tombstones), [3]);
+  const confirmed: number[] = [];
+  tombstones.ponged(1, 10, (id) => confirmed.push(id));
+  assert.deepEqual([ids(tombstones), confirmed], [[3], [1]]);
   tombstones.pinged(1, 12);
   tombstones.pinged(1, 13);
-  tombstones.ponged(1, 13);
+  tombstones.ponged(1, 13, nobody);
   assert.equal(tombstones.size, 0, 'the answer to a later PING will do');
 });
 
@@ -39,15 +42,15 @@ test('an end that was said on a lane that is lost is kept until it is said again
   tombstones.add(3, 'cancelled', undefined);
   tombstones.pinged(1, 10);
   tombstones.laneLost(1);
-  tombstones.ponged(1, 10);
+  tombstones.ponged(1, 10, nobody);
   assert.deepEqual(ids(tombstones), [1, 3]);
   tombstones.saidAgain(2);
   tombstones.pinged(2, 11);
-  tombstones.ponged(2, 11);
+  tombstones.ponged(2, 11, nobody);
   assert.equal(tombstones.size, 0);
   tombstones.saidAgain(3);
   tombstones.pinged(3, 12);
-  tombstones.ponged(3, 12);
+  tombstones.ponged(3, 12, nobody);
 });
 
 test('so many ends are worth a PING of their own, once', () => {
@@ -62,7 +65,7 @@ test('so many ends are worth a PING of their own, once', () => {
   assert.equal(tombstones.wantsPing(1), false);
   tombstones.clear();
   assert.equal(tombstones.size, 0);
-  tombstones.ponged(1, 10);
+  tombstones.ponged(1, 10, nobody);
 });
 
 /** Ends that RESUME would tell now: on the lane that replaces the present one. */
@@ -125,6 +128,35 @@ test('a clean end is told until its last CREDIT was read, with and without a res
     const [resume] = rig.sent();
     assert.deepEqual(resumeRecords(resume!).at(-1), ['ended', 1, undefined]);
   }
+});
+
+test('a peer that confirms none of 262,144 ends, while it goes on talking, ends the session', () => {
+  const rig = established('dialler');
+  let last = 0;
+  const end = (count: number) => {
+    for (let i = 0; i < count; i++) {
+      last = open(rig);
+      rig.session.reset(last, 'cancelled', 'enough');
+    }
+    rig.session.pollTransmit(rig.lane, Number.MAX_SAFE_INTEGER);
+    rig.feed(resumeFrame((writer) => writer.opened(last, 0)));
+  };
+  for (let i = 0; i < 4; i++) end(65_536);
+  assert.deepEqual(rig.kinds(), []);
+  end(1);
+  const { code, reason } = rig.closed();
+  assert.deepEqual([code, reason], ['overload', 'the peer does not confirm the ends of streams']);
+});
+
+test('ends that are said again on their own lane are listed once', () => {
+  const tombstones = new Tombstones();
+  tombstones.add(1, 'cancelled', 1);
+  tombstones.pinged(1, 10);
+  tombstones.saidAgain(1);
+  tombstones.pinged(1, 11);
+  const confirmed: number[] = [];
+  for (const sequence of [10, 11]) tombstones.ponged(1, sequence, (id) => confirmed.push(id));
+  assert.deepEqual(confirmed, [1]);
 });
 
 test('many ends on a lane bring a PING forward', () => {
