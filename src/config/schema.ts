@@ -190,7 +190,8 @@ export const fabricSchema = z.strictObject({
 export const limitsSchema = z.strictObject({
   stream_window: size({
     class: 'local',
-    description: 'Most bytes one stream may have under way to this node.',
+    description:
+      'Most bytes one stream may have under way to this node; at most twice as many are kept of what it sends.',
     min: '64KiB',
     max: '1GiB',
     initial: '4MiB',

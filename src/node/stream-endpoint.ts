@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { errorText } from '../base/errors.ts';
+import { Pieces } from '../session/pieces.ts';
 import type { StreamCode } from '../wire/codes.ts';
 import type { StreamEndHandler } from './driver-types.ts';
 import { resetSocket } from './sockets.ts';
@@ -32,7 +33,8 @@ export class StreamEndpoint {
   readonly #host: EndpointHost;
   #socket: EndpointSocket | undefined;
   #onEnd: StreamEndHandler | undefined;
-  #early: Uint8Array[] = [];
+  /** What came before the socket, or while the socket does not take what it was given. */
+  #waiting = new Pieces();
   #finReceived = false;
   #over = false;
   /** The first piece of this round; alone it is written without the detour of gathering. */
@@ -40,11 +42,17 @@ export class StreamEndpoint {
   #isCorked = false;
   #error: Error | undefined;
   #bytesOut = 0;
-  /** Bytes given to the socket, and how many of them the session knows to be written. */
+  /** Bytes that came for the socket, and how many of them the session knows to be written. */
   #bytesIn = 0;
   #bytesReported = 0;
+  /** Writes whose end was not told yet. */
+  #writesPending = 0;
   /** One for all chunks: progress made later than the write is reported here. */
-  readonly #onWritten = () => this.reportDelivered();
+  readonly #onWritten = () => {
+    this.#writesPending--;
+    this.#writeWaiting();
+    this.reportDelivered();
+  };
   /** Without an error the end was one; with an error the socket closes, and that is told instead. */
   readonly #onEndKnown = (error: unknown) => {
     if (!error && !this.#over) this.#host.end(this.id);
@@ -72,9 +80,8 @@ export class StreamEndpoint {
     socket.on('error', onSocketError);
     socket.on('close', onSocketClose);
     socket.on('finish', onSocketFinish);
-    for (const bytes of this.#early) this.data(bytes);
-    this.#early = [];
-    if (this.#finReceived) this.fin();
+    if (this.#waiting.bytes > 0) this.#writeWaiting();
+    else if (this.#finReceived) this.fin();
   }
 
   /** Parts from the socket without touching it; nothing may have been read from it. */
@@ -94,11 +101,11 @@ export class StreamEndpoint {
   /** Bytes of the peer for the socket. */
   data(bytes: Uint8Array): void {
     const socket = this.#socket;
-    if (socket === undefined) {
-      this.#early.push(bytes);
+    this.#bytesIn += bytes.length;
+    if (socket === undefined || this.#mustWait(socket)) {
+      this.#waiting.append(bytes);
       return;
     }
-    this.#bytesIn += bytes.length;
     if (this.#first === undefined) {
       this.#first = bytes;
       this.#host.unflushed(this);
@@ -107,9 +114,9 @@ export class StreamEndpoint {
     if (!this.#isCorked) {
       this.#isCorked = true;
       socket.cork();
-      socket.write(this.#first, this.#onWritten);
+      this.#write(socket, this.#first);
     }
-    socket.write(bytes, this.#onWritten);
+    this.#write(socket, bytes);
   }
 
   /** Writes what came in this round, as one gathered write when it was more than one piece. */
@@ -119,7 +126,7 @@ export class StreamEndpoint {
     this.#first = undefined;
     if (socket === undefined || first === undefined) return;
     if (this.#isCorked) socket.uncork();
-    else socket.write(first, this.#onWritten);
+    else this.#write(socket, first);
     this.#isCorked = false;
     this.reportDelivered();
   }
@@ -128,7 +135,7 @@ export class StreamEndpoint {
   fin(): void {
     this.#finReceived = true;
     this.flush();
-    this.#socket?.end();
+    if (this.#waiting.bytes === 0) this.#socket?.end();
   }
 
   /** The session takes bytes, for the first time or again. */
@@ -156,7 +163,8 @@ export class StreamEndpoint {
   reportDelivered(): void {
     const socket = this.#socket;
     if (this.#over || socket === undefined || socket.destroyed) return;
-    const bytes = this.#bytesIn - socket.writableLength - this.#bytesReported;
+    const queued = this.#waiting.bytes + socket.writableLength;
+    const bytes = this.#bytesIn - queued - this.#bytesReported;
     // Below zero while the queue still holds what stood in it before the first byte.
     if (bytes <= 0) return;
     this.#bytesReported += bytes;
@@ -199,6 +207,33 @@ export class StreamEndpoint {
     this.#finish(false, 'connection-reset', reason);
   }
 
+  /**
+   * A socket keeps every piece that waits in it as it is, and with it the whole chunk of the lane.
+   * So while it is busy with a write of an earlier round, whose end will be told, pieces wait here.
+   */
+  #mustWait(socket: Socket): boolean {
+    if (this.#waiting.bytes > 0) return true;
+    return this.#first === undefined && this.#writesPending > 0 && socket.writableLength > 0;
+  }
+
+  #write(socket: Socket, bytes: Uint8Array): void {
+    this.#writesPending++;
+    socket.write(bytes, this.#onWritten);
+  }
+
+  /** Gives the socket what waits, when it has nothing else of the stream to write, and then FIN. */
+  #writeWaiting(): void {
+    const socket = this.#socket;
+    if (this.#waiting.bytes === 0 || socket === undefined || socket.destroyed) return;
+    if (this.#writesPending > 0 && socket.writableLength > 0) return;
+    socket.cork();
+    for (let piece = this.#waiting.shift(); piece; piece = this.#waiting.shift()) {
+      this.#write(socket, piece);
+    }
+    socket.uncork();
+    if (this.#finReceived) socket.end();
+  }
+
   #endedCleanly(): boolean {
     return this.#socket!.readableEnded && this.#socket!.writableFinished;
   }
@@ -206,7 +241,7 @@ export class StreamEndpoint {
   #finish(ok: boolean, code: StreamCode | undefined, reason: string): void {
     if (this.#over) return;
     this.#over = true;
-    this.#early = [];
+    this.#waiting = new Pieces();
     this.#onEnd?.({ ok, code, reason, bytesIn: this.#bytesIn, bytesOut: this.#bytesOut });
   }
 }

@@ -23,19 +23,18 @@ export class Budget {
 
   /** Bytes that may still be taken, here and above; zero or less when there are none. */
   get room(): number {
-    const here = this.limit - this.#used;
-    return this.#parent === undefined ? here : Math.min(here, this.#parent.room);
+    return this.roomWithin(1);
   }
 
-  /** True when nothing more should be taken, here or above. */
-  get exhausted(): boolean {
-    return this.room <= 0;
+  /** The same, when only a share (0..1) of it and of what is above may be used. */
+  roomWithin(share: number): number {
+    const here = this.limit * share - this.#used;
+    return this.#parent === undefined ? here : Math.min(here, this.#parent.roomWithin(share));
   }
 
   /** True when less than `share` (0..1) of it is used, here and above. */
   usedLessThan(share: number): boolean {
-    if (this.#used >= this.limit * share) return false;
-    return this.#parent?.usedLessThan(share) ?? true;
+    return this.roomWithin(share) > 0;
   }
 
   /** Takes `bytes` when they fit, here and above. */
@@ -45,7 +44,7 @@ export class Budget {
     return true;
   }
 
-  /** Takes `bytes` that are already held, even past the limit: the holder pauses by `exhausted`. */
+  /** Takes `bytes` that are already held, even past the limit: the holder pauses by `room`. */
   take(bytes: number): void {
     const hadRoom = this.#used < this.limit;
     this.#used += bytes;

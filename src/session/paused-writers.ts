@@ -8,23 +8,33 @@ const RETRY_MS = 20;
 /** What a writer may bring as soon as it is told to go on: a socket is read in pieces of 64 KiB. */
 const WRITE_BYTES = 64 * 1024;
 
+/** A stream that holds this much is bulk: it may not use up what others need to go on at all. */
+const BULK_BYTES_MIN = 64 * 1024;
+
+/** Share of the pool up to which bulk goes on; the rest is for streams that hold little. */
+const BULK_SHARE = 1 / 2;
+
 /**
  * Which writers have to pause, and who tells them to go on. A writer waits for credit, or for a
  * budget: credit comes with a frame of the peer, room in a budget may come from anywhere, another
- * session included, and is looked for by a timer.
+ * session included, and is looked for by a timer. Peers decide how long their bytes are held, so
+ * neither their credit nor their silence may take the whole pool from the others.
  */
 export class PausedWriters {
   readonly #pool: Budget;
   readonly #events: EventQueue;
+  /** Most bytes one stream holds before it waits for the peer, whatever that grants. */
+  readonly #heldMax: number;
   /** Streams whose writer has credit and waits for the budget. */
   readonly #starved = new Set<Stream>();
   #retryAtMs: number | undefined;
   /** Of the last write: another session may use the budget up, and has no time to give. */
   #nowMs = 0;
 
-  constructor(pool: Budget, events: EventQueue) {
+  constructor(pool: Budget, events: EventQueue, heldMax: number) {
     this.#pool = pool;
     this.#events = events;
+    this.#heldMax = heldMax;
   }
 
   get deadlineMs(): number | undefined {
@@ -34,13 +44,13 @@ export class PausedWriters {
   /** After a write or before one: true when the writer may go on; else it gets a `writable` event. */
   mayGoOn(nowMs: number, stream: Stream): boolean {
     this.#nowMs = nowMs;
-    if (hasCredit(stream) && !this.#pool.exhausted) {
+    if (this.#hasCredit(stream) && this.#roomFor(stream) > 0) {
       stream.writerPaused = false;
       this.forget(stream);
       return true;
     }
     stream.writerPaused = true;
-    if (hasCredit(stream)) this.#starve(nowMs, stream);
+    if (this.#hasCredit(stream)) this.#starve(nowMs, stream);
     return false;
   }
 
@@ -50,16 +60,16 @@ export class PausedWriters {
     for (const stream of streams) {
       if (stream.writerPaused) continue;
       stream.writerPaused = true;
-      if (hasCredit(stream)) this.#starve(this.#nowMs, stream);
+      if (this.#hasCredit(stream)) this.#starve(this.#nowMs, stream);
     }
     tellWriters();
   }
 
   /** The stream has new credit. */
   credited(nowMs: number, stream: Stream): void {
-    if (!stream.writerPaused || !hasCredit(stream)) return;
-    if (this.#pool.exhausted) this.#starve(nowMs, stream);
-    else this.#wake(stream);
+    if (!stream.writerPaused || !this.#hasCredit(stream)) return;
+    if (this.#roomFor(stream) > 0) this.#wake(stream);
+    else this.#starve(nowMs, stream);
   }
 
   forget(stream: Stream): void {
@@ -71,11 +81,12 @@ export class PausedWriters {
     if (this.#retryAtMs === undefined || nowMs < this.#retryAtMs) return;
     // No more of them than there is room for: thousands may be waiting. Whoever has to pause again
     // waits behind the others.
-    let { room } = this.#pool;
+    let woken = 0;
     for (const stream of this.#starved) {
-      if (room <= 0) break;
+      if (this.#pool.room <= woken) break;
+      if (this.#roomFor(stream) <= woken) continue;
       this.#wake(stream);
-      room -= WRITE_BYTES;
+      woken += WRITE_BYTES;
     }
     this.#retryAtMs = this.#starved.size > 0 ? nowMs + RETRY_MS : undefined;
   }
@@ -90,8 +101,13 @@ export class PausedWriters {
     this.forget(stream);
     this.#events.push({ kind: 'writable', stream: stream.id });
   }
-}
 
-function hasCredit(stream: Stream): boolean {
-  return stream.send.written < stream.creditLimit;
+  #hasCredit({ send, creditLimit }: Stream): boolean {
+    return send.written < creditLimit && send.heldBytes < this.#heldMax;
+  }
+
+  /** Bytes of the pool that are there for a stream which holds as much as this one. */
+  #roomFor({ send }: Stream): number {
+    return this.#pool.roomWithin(send.heldBytes < BULK_BYTES_MIN ? 1 : BULK_SHARE);
+  }
 }

@@ -1,18 +1,21 @@
 import { ProtocolError } from '../wire/protocol-error.ts';
+import { Pieces } from './pieces.ts';
 
-/** Runs a stream may have: more than turns on a few lanes can make, and still no burden. */
-const RUNS_MAX = 4096;
-
-/** Up to this, a piece is copied: what surrounds one costs more than its bytes. */
-const COPIED_BYTES_MAX = 1024;
-
-/** A block of copied pieces grows up to this. */
-const BLOCK_BYTES_MAX = 64 * 1024;
+/**
+ * A stream may have so many runs, and one more for each so many bytes from the first to the last. A
+ * run begins where one lane has overtaken another. A sender leaves the stream's home only for whole
+ * turns of 64 KiB, and each of those makes two runs at most: itself, and what the home sends behind
+ * it, however little. What is said again after a lane was lost can begin in the middle of a gap, so
+ * twice as many are allowed. Those allowed anyway are for streams that change their home.
+ */
+const RUNS_MIN = 64;
+const RUN_REACH_BYTES = 16 * 1024;
 
 /**
  * DATA that arrived above a gap, until the gap is filled. Pieces never overlap. What extends a run
  * at its end joins it; two runs that come to touch stay two, since to join them would take time in
- * proportion to their pieces. Memory is in proportion to `heldBytes`, whatever the peer sends.
+ * proportion to their pieces. A run costs some hundred bytes beside those it holds, and their number
+ * follows the window that was granted, so memory is in proportion to what the budget has counted.
  */
 export class Reassembly {
   /** In order of their offsets, none of them empty. */
@@ -75,13 +78,21 @@ export class Reassembly {
       run.append(piece);
       return index;
     }
-    if (this.#runs.length >= RUNS_MAX) {
-      throw new ProtocolError('reassembly', `DATA at ${at} beside ${RUNS_MAX} runs that wait`);
+    const runs = this.#runs.length;
+    if (runs >= this.#runsMax(at, at + piece.length)) {
+      throw new ProtocolError('reassembly', `DATA at ${at} beside ${runs} runs that wait`);
     }
     const added = new Run(at);
     added.append(piece);
     this.#runs.splice(index + 1, 0, added);
     return index + 1;
+  }
+
+  /** With one at `start..end` among them. */
+  #runsMax(start: number, end: number): number {
+    const first = Math.min(start, this.#runs[0]?.start ?? start);
+    const last = Math.max(end, this.#runs.at(-1)?.end ?? end);
+    return RUNS_MIN + Math.floor((last - first) / RUN_REACH_BYTES);
   }
 
   /** Index of the last run that begins at or below `offset`, or -1. Mostly it is the last one. */
@@ -102,10 +113,7 @@ export class Reassembly {
 class Run {
   start: number;
   end: number;
-  readonly #pieces: Uint8Array[] = [];
-  /** Copied pieces behind `#pieces`; the first `#blockFilled` bytes of it are in use. */
-  #block: Uint8Array | undefined;
-  #blockFilled = 0;
+  readonly #pieces = new Pieces();
 
   constructor(start: number) {
     this.start = start;
@@ -114,50 +122,13 @@ class Run {
 
   append(piece: Uint8Array): void {
     this.end += piece.length;
-    if (isCopied(piece)) {
-      this.#copy(piece);
-    } else {
-      this.#seal();
-      this.#pieces.push(piece);
-    }
+    this.#pieces.append(piece);
   }
 
-  /** Removes the first piece. */
+  /** Removes the first piece; there is one, for no run is empty. */
   shift(): Uint8Array {
-    if (this.#pieces.length === 0) this.#seal();
     const piece = this.#pieces.shift()!;
     this.start += piece.length;
     return piece;
   }
-
-  #copy(piece: Uint8Array): void {
-    const filled = this.#blockFilled + piece.length;
-    if (this.#block === undefined || filled > BLOCK_BYTES_MAX) {
-      this.#seal();
-      // Not slice(), which for a Node Buffer is a view.
-      this.#block = new Uint8Array(piece);
-      this.#blockFilled = piece.length;
-      return;
-    }
-    if (filled > this.#block.length) {
-      const block = new Uint8Array(Math.min(2 * filled, BLOCK_BYTES_MAX));
-      block.set(this.#block);
-      this.#block = block;
-    }
-    this.#block.set(piece, this.#blockFilled);
-    this.#blockFilled = filled;
-  }
-
-  /** Makes a piece of the block: it is not written to any more. */
-  #seal(): void {
-    if (this.#block === undefined) return;
-    this.#pieces.push(this.#block.subarray(0, this.#blockFilled));
-    this.#block = undefined;
-    this.#blockFilled = 0;
-  }
-}
-
-/** A view keeps the whole buffer behind it in memory, so a small part of a large one is copied. */
-function isCopied(piece: Uint8Array): boolean {
-  return piece.length <= COPIED_BYTES_MAX || piece.length * 2 < piece.buffer.byteLength;
 }

@@ -12,6 +12,12 @@ import { Stream } from './stream.ts';
 import { Tombstones } from './tombstones.ts';
 import { UnheardIds } from './unheard-ids.ts';
 
+/**
+ * What a stream holds for sending and sending again is at most this many of this side's windows.
+ * Two, since acknowledgements lag behind what a peer with the same window has granted.
+ */
+const HELD_WINDOWS = 2;
+
 export interface StreamTotals {
   opened: number;
   /** Payload bytes, those sent again not counted. */
@@ -64,7 +70,7 @@ export class StreamStore {
       this.paused.pauseAll(this.#streams.values(), options.pauseWriters);
     });
     this.#receivePool = new Budget(options.sessionBuffer / 2, options.pools.receive);
-    this.paused = new PausedWriters(this.sendPool, events);
+    this.paused = new PausedWriters(this.sendPool, events, HELD_WINDOWS * options.streamWindow);
     const dialler = options.role === 'dialler';
     this.#nextLocalId = dialler ? 1 : 2;
     this.seen = new SeenIds(dialler ? 2 : 1);

@@ -9,6 +9,7 @@ import { type EndpointHost, StreamEndpoint } from '../../src/node/stream-endpoin
 /** Notes what an endpoint tells its session. */
 class Session implements EndpointHost {
   bytes = 0;
+  bytesDelivered = 0;
   readonly #ended: (how: string) => void;
   readonly outcome: Promise<string>;
 
@@ -31,9 +32,15 @@ class Session implements EndpointHost {
     this.#ended(code);
   }
 
-  delivered(): void {}
+  delivered(_stream: number, bytes: number): void {
+    this.bytesDelivered += bytes;
+  }
+
   finDelivered(): void {}
-  unflushed(): void {}
+
+  unflushed(endpoint: StreamEndpoint): void {
+    setImmediate(() => endpoint.flush());
+  }
 }
 
 function deferred(): { promise: Promise<string>; resolve: (how: string) => void } {
@@ -44,11 +51,8 @@ function deferred(): { promise: Promise<string>; resolve: (how: string) => void 
   return { promise, resolve };
 }
 
-/** What the session is told when the other end of the endpoint's socket does `act`. */
-async function whenPeer(
-  act: (peer: Socket) => void,
-  path?: string,
-): Promise<{ bytes: number; outcome: string }> {
+/** Both ends of a connection. */
+async function connected(path?: string): Promise<{ socket: Socket; peer: Socket }> {
   const server = createServer({ allowHalfOpen: true });
   await once(path === undefined ? server.listen(0, '127.0.0.1') : server.listen(path), 'listening');
   const { port } = server.address() as AddressInfo;
@@ -58,6 +62,16 @@ async function whenPeer(
       : connect({ path, allowHalfOpen: true });
   const [peer] = (await once(server, 'connection')) as [Socket];
   if (socket.connecting) await once(socket, 'connect');
+  server.close();
+  return { socket, peer };
+}
+
+/** What the session is told when the other end of the endpoint's socket does `act`. */
+async function whenPeer(
+  act: (peer: Socket) => void,
+  path?: string,
+): Promise<{ bytes: number; outcome: string }> {
+  const { socket, peer } = await connected(path);
   const session = new Session();
   const endpoint = new StreamEndpoint(1, session);
   endpoint.attach(socket, () => {});
@@ -66,7 +80,6 @@ async function whenPeer(
   const outcome = await session.outcome;
   socket.destroy();
   peer.destroy();
-  server.close();
   return { bytes: session.bytes, outcome };
 }
 
@@ -93,4 +106,85 @@ test('a reset is a reset', async () => {
 test('a reset that comes with the last bytes is a reset, never a clean end', async () => {
   const reset = await whenPeer((peer) => peer.write('last', () => peer.resetAndDestroy()));
   assert.deepEqual(reset, { bytes: 4, outcome: 'connection-reset' });
+});
+
+const TINY_PIECES = 20_000;
+
+/** Twice the bytes, and a few chunks that the kernel seemed to have room for. */
+const MEMORY_MAX = 2 * TINY_PIECES + 64 * 1024;
+
+/** Gives the endpoint bytes one by one, each a part of a chunk of its own. */
+async function giveTinyPieces(endpoint: StreamEndpoint): Promise<Buffer> {
+  const all = Buffer.alloc(TINY_PIECES);
+  for (let i = 0; i < TINY_PIECES; i++) {
+    const chunk = new Uint8Array(16 * 1024).fill(i);
+    all[i] = i;
+    endpoint.data(chunk.subarray(24, 25));
+    if (i % 100 === 99) await nextRound();
+  }
+  return all;
+}
+
+const nextRound = () => new Promise((resolve) => setImmediate(resolve));
+
+/** Notes the memory behind everything the socket is given from now on. */
+function watchWrites(socket: Socket): { memory: number; bytes: number } {
+  const seen = { memory: 0, bytes: 0 };
+  const write = socket.write.bind(socket) as (...args: unknown[]) => boolean;
+  socket.write = (...args: unknown[]) => {
+    const { buffer, length } = args[0] as Uint8Array;
+    seen.memory += buffer.byteLength;
+    seen.bytes += length;
+    return write(...args);
+  };
+  return seen;
+}
+
+async function readAll(peer: Socket): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of peer) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
+}
+
+test('bytes for a destination that does not read keep no more memory than they need', async () => {
+  const { socket, peer } = await connected();
+  const session = new Session();
+  const endpoint = new StreamEndpoint(1, session);
+  endpoint.attach(socket, () => {});
+  const whole = new Uint8Array(64 * 1024).fill(1);
+  let filling = 0;
+  // The kernel's buffers grow for a while.
+  for (let idleRounds = 0; idleRounds < 1_000; idleRounds++) {
+    await nextRound();
+    if (socket.writableLength > 0) continue;
+    endpoint.data(whole);
+    filling += whole.length;
+    idleRounds = 0;
+  }
+  const seen = watchWrites(socket);
+  const tiny = await giveTinyPieces(endpoint);
+  endpoint.fin();
+  assert.ok(session.bytesDelivered <= filling, 'what waits is not delivered');
+  const received = await readAll(peer);
+  assert.equal(received.length, filling + TINY_PIECES, 'all of it, and then the end');
+  assert.deepEqual(received.subarray(filling), tiny);
+  assert.equal(seen.bytes, TINY_PIECES);
+  assert.ok(seen.memory <= MEMORY_MAX, `${seen.memory} bytes of memory`);
+  if (!socket.writableFinished) await once(socket, 'finish');
+  assert.equal(session.bytesDelivered, filling + TINY_PIECES);
+  socket.destroy();
+});
+
+test('bytes that come before the socket keep no more memory than they need', async () => {
+  const { socket, peer } = await connected();
+  const session = new Session();
+  const endpoint = new StreamEndpoint(1, session);
+  const tiny = await giveTinyPieces(endpoint);
+  endpoint.fin();
+  const seen = watchWrites(socket);
+  endpoint.attach(socket, () => {});
+  assert.deepEqual(await readAll(peer), tiny);
+  assert.equal(session.bytesDelivered, TINY_PIECES);
+  assert.ok(seen.memory <= MEMORY_MAX, `${seen.memory} bytes of memory`);
+  socket.destroy();
 });

@@ -19,19 +19,19 @@ test('what is taken is taken from the parent too', () => {
   assert.deepEqual([child.used, parent.used], [0, 30]);
 });
 
-test('exhausted and shares look at both levels', () => {
+test('room and shares look at both levels', () => {
   const parent = new Budget(100);
   const child = new Budget(80, parent);
   assert.ok(child.usedLessThan(0.5));
   parent.take(50);
   assert.ok(!child.usedLessThan(0.5));
   assert.ok(child.usedLessThan(0.51));
-  assert.ok(!child.exhausted);
+  assert.deepEqual([child.room, child.roomWithin(0.8)], [50, 30]);
   parent.take(50);
-  assert.ok(child.exhausted);
+  assert.equal(child.room, 0);
   parent.release(100);
   child.take(90);
-  assert.ok(child.exhausted, 'even past the limit');
+  assert.equal(child.room, -10, 'even past the limit');
   assert.ok(!child.usedLessThan(1));
 });
 
@@ -84,11 +84,11 @@ function wideStream(rig: Rig): number {
 }
 
 test('a writer pauses when the budget is used up, and goes on when bytes are acknowledged', () => {
-  const rig = established('dialler', { pools: pools(100_000, 1e6) });
+  const rig = established('dialler', { pools: pools(50_000, 1e6) });
   const stream = wideStream(rig);
-  assert.equal(rig.session.write(rig.nowMs, stream, new Uint8Array(99_999)), true);
+  assert.equal(rig.session.write(rig.nowMs, stream, new Uint8Array(49_999)), true);
   assert.equal(rig.session.write(rig.nowMs, stream, new Uint8Array(5_000)), false);
-  assert.equal(rig.session.bufferedBytes, 104_999, 'nothing is dropped');
+  assert.equal(rig.session.bufferedBytes, 54_999, 'nothing is dropped');
   rig.sent();
   rig.pass(1_000);
   assert.deepEqual(rig.kinds(), []);
@@ -145,6 +145,74 @@ test('of many writers no more are told to go on than there is room for, each in 
     }
   }
   assert.deepEqual(woken, streams);
+});
+
+/** A stream with more credit than any peer has memory for. */
+function greedyStream(rig: Rig): number {
+  const stream = open(rig);
+  rig.feed(acceptFrame(stream, 2 ** 52));
+  rig.events();
+  return stream;
+}
+
+/** Writes until the stream has to pause; returns how many bytes that were. */
+function fill(rig: Rig, stream: number): number {
+  const chunk = new Uint8Array(64 * 1024);
+  let bytes = 0;
+  if (!rig.session.mayWrite(rig.nowMs, stream)) return bytes;
+  do bytes += chunk.length;
+  while (rig.session.write(rig.nowMs, stream, chunk));
+  return bytes;
+}
+
+test('a peer that grants everything and acknowledges nothing leaves half to the others', () => {
+  const pool = 4 * 1024 * 1024;
+  const shared = pools(pool, 1e8);
+  const streamWindow = 256 * 1024;
+  const hostile = established('dialler', { pools: shared, streamWindow });
+  const honest = established('dialler', { pools: shared, streamWindow });
+  const held = Array.from({ length: 16 }, () => fill(hostile, greedyStream(hostile)));
+  assert.equal(held[0], 2 * streamWindow, 'two windows, whatever was granted');
+  assert.ok(shared.send.used < pool / 2 + 16 * 64 * 1024);
+  const stream = wideStream(honest);
+  assert.equal(fill(honest, stream), 64 * 1024, 'little at a time');
+  honest.sent();
+  for (let n = 1; n < 20; n++) {
+    honest.feed(frame((writer) => writer.credit(stream, 10_000_000, n * 64 * 1024, 0)));
+    assert.deepEqual(honest.kinds(), ['writable'], 'and on with every acknowledgement');
+    assert.equal(fill(honest, stream), 64 * 1024);
+    honest.sent();
+  }
+});
+
+test('bulk that waits for its half of the budget holds up nobody behind it', () => {
+  const shared = pools(1_000_000, 1e8);
+  const rig = established('dialler', { pools: shared });
+  const [bulk, small] = [wideStream(rig), wideStream(rig)];
+  assert.equal(fill(rig, bulk), 8 * 64 * 1024);
+  shared.send.take(1_000_000);
+  assert.equal(fill(rig, small), 0);
+  shared.send.release(1_000_000);
+  rig.pass(20);
+  assert.deepEqual(rig.events(), [{ kind: 'writable', stream: small }]);
+  rig.session.reset(small, 'cancelled', 'room');
+  rig.pass(100);
+  assert.deepEqual(rig.kinds(), []);
+  rig.sent();
+  rig.feed(frame((writer) => writer.credit(bulk, 10_000_000, 64 * 1024, 0)));
+  assert.deepEqual(rig.events(), [{ kind: 'writable', stream: bulk }]);
+});
+
+test('a stream that holds all it may goes on with an acknowledgement, not with time', () => {
+  const streamWindow = 64 * 1024;
+  const rig = established('dialler', { streamWindow });
+  const stream = wideStream(rig);
+  assert.equal(fill(rig, stream), 2 * streamWindow);
+  rig.sent();
+  rig.pass(100);
+  assert.deepEqual(rig.kinds(), []);
+  rig.feed(frame((writer) => writer.credit(stream, 10_000_000, 1, 0)));
+  assert.deepEqual(rig.kinds(), ['writable']);
 });
 
 test('a session’s own share ends before the process’s', () => {

@@ -124,25 +124,40 @@ test('what was handed out does not change when more arrives', () => {
   assert.deepEqual(first, bytesAt(0, 8));
 });
 
-test('4096 runs are the limit; what extends one is no new one', () => {
+/** So many runs of one byte, each `step` bytes above the last. */
+function keeps(runs: number, step: number): Reassembly {
   const reassembly = new Reassembly();
-  for (let i = 0; i < 4096; i++) reassembly.insert(1 + 2 * i, Uint8Array.of(i & 0xff));
+  for (let i = 0; i < runs; i++) reassembly.insert(1 + step * i, bytesAt(1 + step * i, 1));
+  return reassembly;
+}
+
+test('64 runs are the limit; what extends one is no new one', () => {
+  const reassembly = keeps(64, 2);
   assert.throws(
     () => reassembly.insert(9_000, Uint8Array.of(1)),
     (error) =>
       error instanceof ProtocolError &&
       error.code === 'reassembly' &&
       error.laneCode === 'protocol-error' &&
-      error.message === 'DATA at 9000 beside 4096 runs that wait',
+      error.message === 'DATA at 9000 beside 64 runs that wait',
   );
-  assert.equal(reassembly.heldBytes, 4096, 'what was refused is not counted');
-  assert.equal(reassembly.insert(8192, Uint8Array.of(7)), 1, 'at the end of the last run');
+  assert.equal(reassembly.heldBytes, 64, 'what was refused is not counted');
+  assert.equal(reassembly.insert(128, Uint8Array.of(7)), 1, 'at the end of the last run');
   assert.equal(reassembly.insert(4, Uint8Array.of(7)), 1, 'into a gap');
 });
 
+test('runs that reach over more may be more, as many as turns of 64 KiB make', () => {
+  const reach = 64 * 16 * KIB;
+  const reassembly = keeps(64, 2);
+  for (let i = 0; i < 64; i++) reassembly.insert(reach + 2 * i, bytesAt(reach + 2 * i, 1));
+  assert.throws(() => reassembly.insert(reach - 2, Uint8Array.of(1)), /beside 128 runs/);
+  // A lane that fell behind, and its rival with a turn and next to nothing in turn.
+  assert.equal(keeps(16_384, 64 * KIB).heldBytes, 16_384);
+  assert.equal(keeps(32_768, 32 * KIB).heldBytes, 32_768);
+});
+
 test('a piece over all gaps fills them in one go', () => {
-  const reassembly = new Reassembly();
-  for (let i = 0; i < 4096; i++) reassembly.insert(1 + 2 * i, bytesAt(1 + 2 * i, 1));
-  assert.equal(reassembly.insert(1, bytesAt(1, 9_000)), 9_000 - 4096);
+  const reassembly = keeps(64, 2);
+  assert.equal(reassembly.insert(1, bytesAt(1, 9_000)), 9_000 - 64);
   assert.deepEqual(concat(takeAll(reassembly, 1)), bytesAt(1, 9_000));
 });

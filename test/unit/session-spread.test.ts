@@ -243,7 +243,7 @@ test('so many gaps that they cost more than they hold break the protocol', () =>
   const rig = established('dialler');
   rig.feed(openFrame(2, 100));
   rig.session.accept(2);
-  const frames = Array.from({ length: 4_097 }, (_, i) => dataFrame(2, 2 * i + 1, Uint8Array.of(1)));
+  const frames = Array.from({ length: 65 }, (_, i) => dataFrame(2, 2 * i + 1, Uint8Array.of(1)));
   rig.feed(...frames);
   assert.match(rig.closed().reason, /^reassembly: /);
 });
