@@ -171,6 +171,7 @@ class HostedSession implements DriverHandlers {
     const loss = this.#loss!;
     const reason = `the last lane was lost: ${endText(loss)}`;
     session.trouble = { reason, hint: laneHint(loss) };
+    this.#host.live.changed(session);
     this.#host.events.sessionSuspended(session);
     this.#owner.onSuspended();
   }
@@ -179,6 +180,7 @@ class HostedSession implements DriverHandlers {
     const session = this.#session!;
     session.sinceMs = this.#host.nowMs();
     session.trouble = undefined;
+    this.#host.live.changed(session);
     const streamsReset = this.#host.services.recheck(this.#peer);
     this.#host.events.sessionResumed(session, suspendedMs, streamsReset);
   }

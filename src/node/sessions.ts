@@ -30,7 +30,7 @@ export class LiveSessions {
   readonly #directory = new Directory();
   readonly #onChange: () => void;
 
-  /** `onChange` is called after every change of who offers what. */
+  /** `onChange` is called after every change of who offers what, or in which order to ask. */
   constructor(onChange: () => void) {
     this.#onChange = onChange;
   }
@@ -63,6 +63,11 @@ export class LiveSessions {
     if (!this.#isCurrent(session)) return;
     this.#directory.removeSession(session.driver.sessionId);
     this.#onChange();
+  }
+
+  /** The session lost its last lane, or has one again. */
+  changed(session: LiveSession): void {
+    if (this.#isCurrent(session)) this.#onChange();
   }
 
   /**

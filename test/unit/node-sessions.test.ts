@@ -30,3 +30,18 @@ test('sessions that wait for a lane are the last to be asked, but are asked', ()
   sessions.draining(all[3]!);
   assert.deepEqual(names(), ['gray/gray1', 'gray/gray3']);
 });
+
+test('a suspension and its end are changes, but not of a session that has gone', () => {
+  let changes = 0;
+  const sessions = new LiveSessions(() => {
+    changes += 1;
+  });
+  const session = live('gray1');
+  sessions.add(session);
+  changes = 0;
+  sessions.changed(session);
+  assert.equal(changes, 1);
+  sessions.remove(session);
+  sessions.changed(session);
+  assert.equal(changes, 2);
+});
