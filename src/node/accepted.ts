@@ -99,12 +99,13 @@ export class AcceptedSessions implements GreeterHost {
     const { id, proof } = hello.session;
     const known = this.#sessions.get(id);
     if (known === undefined) {
+      // The node at its other end knows the id too, and so may others.
+      if (this.#host.isDialled(id)) return belongsToAnother(id);
       if (proof === undefined) return undefined;
       return { code: 'unknown-session', reason: `no session ${id} here` };
     }
     if (known.peer !== peer || known.instance !== hello.instance) {
-      // Without the owner's name: who asks has no business with it.
-      return { code: 'not-authorized', reason: `session ${id} belongs to another process` };
+      return belongsToAnother(id);
     }
     return known.driver!.judge(link, hello);
   }
@@ -143,6 +144,11 @@ export class AcceptedSessions implements GreeterHost {
       session: this.#host.live.status(session),
     };
   }
+}
+
+/** Without the owner's name: who asks has no business with it. */
+function belongsToAnother(id: string): Refusal {
+  return { code: 'not-authorized', reason: `session ${id} belongs to another process` };
 }
 
 class AcceptedSession implements SessionOwner {

@@ -35,8 +35,10 @@ export class LiveSessions {
     this.#onChange = onChange;
   }
 
+  /** Nothing happens when another one has its id: what that one has is never taken from it. */
   add(session: LiveSession): void {
     const { sessionId } = session.driver;
+    if (this.#byId.has(sessionId)) return;
     this.#byId.set(sessionId, session);
     const { site, node } = session.peer;
     this.#directory.addSession({ sessionId, site, node });

@@ -45,3 +45,14 @@ test('a suspension and its end are changes, but not of a session that has gone',
   sessions.changed(session);
   assert.equal(changes, 2);
 });
+
+test('a session with the id of another one takes nothing from it', () => {
+  const sessions = new LiveSessions(() => undefined);
+  const [first, second] = [live('gray1'), live('gray1')] as const;
+  sessions.add(first);
+  sessions.offered(first, ['db']);
+  sessions.add(second);
+  sessions.offered(second, []);
+  sessions.remove(second);
+  assert.deepEqual(sessions.candidates('gray', 'db'), [first]);
+});
