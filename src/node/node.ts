@@ -188,8 +188,10 @@ class RoutyNode implements RunningNode {
     if (this.#stopping) return this.done;
     this.#stopping = true;
     this.#peers.stopDialling();
-    await this.#lanes.close();
+    this.#accepted.beginNoMore('the node stops');
     await this.drain();
+    // Not before: a session that lost its lanes could not come back, and what drains would be lost.
+    await this.#lanes.close();
     const streamsReset = this.#host.streams;
     const lanes = this.#host.lanes();
     this.#peers.close('the node stops');
