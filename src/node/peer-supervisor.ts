@@ -99,7 +99,7 @@ export class PeerSupervisor implements SessionOwner {
     const slot = this.#slotOf(end.epoch);
     if (slot === undefined) return;
     slot.epoch = undefined;
-    if (end.withSession && slot !== this.#first) slot.scheduler.stop();
+    if (end.withSession && (slot !== this.#first || this.#isDisowned(end))) slot.scheduler.stop();
     else slot.scheduler.laneClosed(endError(end));
   }
 
@@ -154,6 +154,14 @@ export class PeerSupervisor implements SessionOwner {
 
   get #first(): Slot {
     return this.#slots[0]!;
+  }
+
+  /**
+   * The peer has ended an established session at a lane that was to bring it back. That speaks for
+   * the address: the next session is dialled there, not at the address after it.
+   */
+  #isDisowned({ remote, wasUp }: LaneEnd): boolean {
+    return remote && !wasUp && this.#session !== undefined;
   }
 
   #slotOf(epoch: number): Slot | undefined {

@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { formatAddress, parseAddress, type TcpAddress } from '../../src/base/address.ts';
+import { FaultProxy } from '../support/fault-proxy.ts';
+import { credentials, LabNode, LISTEN } from './node-lab.ts';
+import { serve, until } from './node-support.ts';
+
+const FABRIC = '[fabric]\nheartbeat_interval = "200ms"\n';
+
+test('a peer that was restarted is dialled anew where it answered, not at its next address', async (t) => {
+  const papers = await credentials('gray');
+  const [first, second] = [
+    await LabNode.start(papers, LISTEN + FABRIC, '100ms'),
+    await LabNode.start(papers, LISTEN + FABRIC, '100ms'),
+  ];
+  t.after(() => Promise.all([first.stop(), second.stop()]));
+  const target = { ...(parseAddress(first.lanes) as TcpAddress) };
+  const proxy = await FaultProxy.start({ target });
+  t.after(() => proxy.close());
+  let dialled = 0;
+  const silent = await serve(() => {
+    dialled += 1;
+  });
+  t.after(() => silent.close());
+  const addresses = [`${proxy.host}:${proxy.port}`, formatAddress(silent.address)];
+  const red = await LabNode.start(
+    await credentials('red'),
+    `[[peer]]\naddresses = ${JSON.stringify(addresses)}\nlanes = 1\n${FABRIC}`,
+    '100ms',
+  );
+  t.after(() => red.stop());
+  await until('it is up', () => red.peer()?.state === 'up');
+  const { id } = red.peer()!.session!;
+  // From here on the proxy leads to the other process of gray.
+  Object.assign(target, parseAddress(second.lanes));
+  await proxy.cut({ how: 'reset' });
+  const session = () => red.peer()?.session;
+  await until('there is another session', () => (session()?.id ?? id) !== id);
+  const down = red.lines.find(({ event }) => event === 'session-down');
+  assert.equal(down?.code, 'unknown-session');
+  assert.equal(dialled, 0);
+});
