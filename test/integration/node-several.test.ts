@@ -54,3 +54,16 @@ test('while one node of a site is suspended, clients go to another, and then bac
   await until('red1 is back', () => gray.peer('red/red1')?.state === 'up');
   assert.equal((await hear(address)).data.toString(), 'red1');
 });
+
+test('a ping asks the nodes of a site that are up, and says so when none is', async (t) => {
+  const { gray, proxy, suspend } = await startTrio(t);
+  const answered = async (target: string): Promise<string[]> =>
+    (await gray.running.ping(target, 1)).map(({ peer }) => peer);
+  assert.deepEqual(await answered('red'), ['red/red1', 'red/red2']);
+  await suspend();
+  assert.deepEqual(await answered('red'), ['red/red2']);
+  await assert.rejects(answered('red/red1'), { code: 'session-suspended', message: /red\/red1/ });
+  await proxy.accept();
+  await until('red1 is back', () => gray.peer('red/red1')?.state === 'up');
+  assert.deepEqual(await answered('red/red1'), ['red/red1']);
+});
