@@ -88,6 +88,7 @@ export class PeerSupervisor implements SessionOwner {
     this.#session = session;
     this.#name = session.name;
     this.#givenUp = undefined;
+    this.#shown = 'up';
     for (const { scheduler } of this.#slots) scheduler.start();
   }
 
@@ -232,8 +233,9 @@ export class PeerSupervisor implements SessionOwner {
     const redials =
       state === 'dialling' && (this.#shown === 'backoff' || this.#shown === 'refused');
     if (state === this.#shown || redials) return;
+    // It may have dialled before the session ended, to bring it back: that was shown as suspended.
+    this.#shownSinceMs = this.#shown === 'up' ? Date.now() : since;
     this.#shown = state;
-    this.#shownSinceMs = since;
   }
 
   /** The end of an established lane or session was told by itself; this is about failed attempts. */

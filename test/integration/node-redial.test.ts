@@ -40,3 +40,22 @@ test('a peer that was restarted is dialled anew where it answered, not at its ne
   assert.equal(down?.code, 'unknown-session');
   assert.equal(dialled, 0);
 });
+
+test('a peer whose session was lost is down since then', async (t) => {
+  const settings = `${FABRIC}resume_time = "1s"\n`;
+  const gray = await LabNode.start(await credentials('gray'), LISTEN + settings, '100ms');
+  t.after(() => gray.stop());
+  const proxy = await FaultProxy.start({ target: parseAddress(gray.lanes) as TcpAddress });
+  t.after(() => proxy.close());
+  const peer = `[[peer]]\naddress = "${proxy.host}:${proxy.port}"\n`;
+  const red = await LabNode.start(await credentials('red'), peer + settings, '100ms');
+  t.after(() => red.stop());
+  await until('it is up', () => red.peer()?.state === 'up');
+  // Whoever dials waits for an answer, so that the state is the same as before it was up.
+  proxy.setFaults('both', { stalled: true });
+  const down = () => red.lines.find(({ event }) => event === 'session-down');
+  await until('it is given up', () => down() !== undefined);
+  const { state, since } = red.peer()!;
+  assert.equal(state, 'dialling');
+  assert.ok(since >= String(down()!.time), `${since} is before the end of the session`);
+});
