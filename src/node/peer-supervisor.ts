@@ -220,6 +220,8 @@ export class PeerSupervisor implements SessionOwner {
   #toReplace(end: SessionEnd, session: LiveSession | undefined): string | undefined {
     // A peer that has said no to a new session does not hold it, but may hold the one before.
     if (session === undefined && end.remote) return this.#givenUp;
+    // It may hold either of the two, and only the one before can have streams.
+    if (session === undefined && this.#givenUp !== undefined) return this.#givenUp;
     if (end.code === 'unknown-session' || end.code === 'taken-over') return undefined;
     return this.#driver?.sessionId;
   }

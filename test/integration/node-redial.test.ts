@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatAddress, parseAddress, type TcpAddress } from '../../src/base/address.ts';
+import { type DriverOptions, startSession } from '../../src/node/session-driver.ts';
+import type { SessionFactory } from '../../src/node/session-host.ts';
 import { FaultProxy } from '../support/fault-proxy.ts';
 import { credentials, LabNode, LISTEN } from './node-lab.ts';
 import { serve, until } from './node-support.ts';
@@ -58,4 +60,40 @@ test('a peer whose session was lost is down since then', async (t) => {
   const { state, since } = red.peer()!;
   assert.equal(state, 'dialling');
   assert.ok(since >= String(down()!.time), `${since} is before the end of the session`);
+});
+
+test('a session that never came up does not hide the one before, which the peer may hold', async (t) => {
+  const settings = `${FABRIC}resume_time = "600ms"\n`;
+  const gray = await LabNode.start(await credentials('gray'), LISTEN + settings, '100ms');
+  t.after(() => gray.stop());
+  const proxy = await FaultProxy.start({ target: parseAddress(gray.lanes) as TcpAddress });
+  t.after(() => proxy.close());
+  const begun: DriverOptions[] = [];
+  const sessions: SessionFactory = (options, handlers) => {
+    const driver = startSession(options, handlers);
+    begun.push(options);
+    if (begun.length !== 2) return driver;
+    const dial = driver.dial.bind(driver);
+    driver.dial = (link) => {
+      const epoch = dial(link);
+      // Before its HELLO is written, which is done at the end of this round.
+      link.lane.destroy();
+      return epoch;
+    };
+    return driver;
+  };
+  const peer = `[[peer]]\naddress = "${proxy.host}:${proxy.port}"\nlanes = 1\n`;
+  const red = await LabNode.start(await credentials('red'), peer + settings, '100ms', sessions);
+  t.after(() => red.stop());
+  await until('it is up', () => red.peer()?.state === 'up');
+  proxy.refuse();
+  await proxy.cut({ how: 'reset' });
+  await until('it is given up', () => red.events().includes('session-down'));
+  await proxy.accept();
+  await until('another is up', () => red.peer()?.state === 'up');
+  const { sessionId } = begun[0]!;
+  assert.deepEqual(
+    begun.map(({ replaces }) => replaces),
+    [undefined, sessionId, sessionId],
+  );
 });
