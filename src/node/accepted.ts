@@ -21,6 +21,8 @@ export class AcceptedSessions implements GreeterHost {
   /** By session id, until they are closed. */
   readonly #sessions = new Map<string, AcceptedSession>();
   readonly #absences = new Absences();
+  /** Why no session begins any more. */
+  #closing: string | undefined;
 
   constructor(host: SessionHost) {
     this.#host = host;
@@ -75,6 +77,11 @@ export class AcceptedSessions implements GreeterHost {
     this.#noteAbsence(peer, session?.remoteAddress ?? remoteAddress, 'down', end);
   }
 
+  /** Begins no session any more; lanes of those there are come in as before. */
+  beginNoMore(reason: string): void {
+    this.#closing = reason;
+  }
+
   /** Ends every session, and every lane that has none yet. */
   close(reason: string): void {
     for (const { driver } of [...this.#sessions.values()]) driver?.close('shutdown', reason);
@@ -99,12 +106,13 @@ export class AcceptedSessions implements GreeterHost {
     const { id, proof } = hello.session;
     const known = this.#sessions.get(id);
     if (known === undefined) {
-      if (proof === undefined) return undefined;
-      return { code: 'unknown-session', reason: `no session ${id} here` };
+      // The node at its other end knows the id too, and so may others.
+      if (this.#host.isDialled(id)) return belongsToAnother(id);
+      if (proof !== undefined) return { code: 'unknown-session', reason: `no session ${id} here` };
+      return this.#closing === undefined ? undefined : { code: 'shutdown', reason: this.#closing };
     }
     if (known.peer !== peer || known.instance !== hello.instance) {
-      // Without the owner's name: who asks has no business with it.
-      return { code: 'not-authorized', reason: `session ${id} belongs to another process` };
+      return belongsToAnother(id);
     }
     return known.driver!.judge(link, hello);
   }
@@ -143,6 +151,11 @@ export class AcceptedSessions implements GreeterHost {
       session: this.#host.live.status(session),
     };
   }
+}
+
+/** Without the owner's name: who asks has no business with it. */
+function belongsToAnother(id: string): Refusal {
+  return { code: 'not-authorized', reason: `session ${id} belongs to another process` };
 }
 
 class AcceptedSession implements SessionOwner {

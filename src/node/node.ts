@@ -17,7 +17,7 @@ import { Services } from './service.ts';
 import { startSession } from './session-driver.ts';
 import { type SessionFactory, SessionHost } from './session-host.ts';
 import { createPools, type SessionCommons } from './session-options.ts';
-import { LiveSessions } from './sessions.ts';
+import { type LiveSession, LiveSessions } from './sessions.ts';
 import type { NodeStatus, PingReply, ReloadReport } from './status.ts';
 import { certificateExpiry, nodeStatus } from './status-report.ts';
 
@@ -41,7 +41,7 @@ export interface RunningNode {
   status(): NodeStatus;
   /** Reads the file anew and applies it, or rejects with what is wrong and changes nothing. */
   reload(): Promise<ReloadReport>;
-  /** `count` heartbeats, in order, to each node of `SITE` or to `SITE/NODE`. */
+  /** `count` heartbeats, in order, to each node of `SITE` that is up or to `SITE/NODE`. */
   ping(target: string, count: number): Promise<PingReply[]>;
   /** Takes no new streams; resolves when the open ones are done or the drain time is over. */
   drain(): Promise<void>;
@@ -163,12 +163,7 @@ class RoutyNode implements RunningNode {
   }
 
   async ping(target: string, count: number): Promise<PingReply[]> {
-    const byName = new Map(this.#live.to(target).map((session) => [session.name, session]));
-    if (byName.size === 0) {
-      throw new RoutyError('no-session', `no session to ${target}`, {
-        hint: 'routy status shows which peers are up, and why the others are not',
-      });
-    }
+    const byName = new Map(this.#upTo(target).map((session) => [session.name, session]));
     const replies: PingReply[] = [];
     for (let sequence = 1; sequence <= count; sequence += 1) {
       for (const [peer, { driver }] of byName) {
@@ -188,8 +183,10 @@ class RoutyNode implements RunningNode {
     if (this.#stopping) return this.done;
     this.#stopping = true;
     this.#peers.stopDialling();
-    await this.#lanes.close();
+    this.#accepted.beginNoMore('the node stops');
     await this.drain();
+    // Not before: a session that lost its lanes could not come back, and what drains would be lost.
+    await this.#lanes.close();
     const streamsReset = this.#host.streams;
     const lanes = this.#host.lanes();
     this.#peers.close('the node stops');
@@ -210,6 +207,24 @@ class RoutyNode implements RunningNode {
 
   metricsText(): Promise<string> {
     return this.#options.metrics.text();
+  }
+
+  /** Sessions to answer a ping now; one that waits for a lane would keep the others waiting. */
+  #upTo(target: string): LiveSession[] {
+    const sessions = this.#live.to(target);
+    const up = sessions.filter(({ driver }) => !driver.suspended);
+    if (up.length > 0) return up;
+    throw sessions.length > 0
+      ? new RoutyError(
+          'session-suspended',
+          `the session to ${target} is suspended: no lane carries it at the moment`,
+          {
+            hint: 'routy status shows since when and why',
+          },
+        )
+      : new RoutyError('no-session', `no session to ${target}`, {
+          hint: 'routy status shows which peers are up, and why the others are not',
+        });
   }
 
   async #drain(): Promise<void> {

@@ -88,6 +88,7 @@ export class PeerSupervisor implements SessionOwner {
     this.#session = session;
     this.#name = session.name;
     this.#givenUp = undefined;
+    this.#shown = 'up';
     for (const { scheduler } of this.#slots) scheduler.start();
   }
 
@@ -99,7 +100,7 @@ export class PeerSupervisor implements SessionOwner {
     const slot = this.#slotOf(end.epoch);
     if (slot === undefined) return;
     slot.epoch = undefined;
-    if (end.withSession && slot !== this.#first) slot.scheduler.stop();
+    if (end.withSession && (slot !== this.#first || this.#isDisowned(end))) slot.scheduler.stop();
     else slot.scheduler.laneClosed(endError(end));
   }
 
@@ -154,6 +155,14 @@ export class PeerSupervisor implements SessionOwner {
 
   get #first(): Slot {
     return this.#slots[0]!;
+  }
+
+  /**
+   * The peer has ended an established session at a lane that was to bring it back. That speaks for
+   * the address: the next session is dialled there, not at the address after it.
+   */
+  #isDisowned({ remote, wasUp }: LaneEnd): boolean {
+    return remote && !wasUp && this.#session !== undefined;
   }
 
   #slotOf(epoch: number): Slot | undefined {
@@ -211,6 +220,8 @@ export class PeerSupervisor implements SessionOwner {
   #toReplace(end: SessionEnd, session: LiveSession | undefined): string | undefined {
     // A peer that has said no to a new session does not hold it, but may hold the one before.
     if (session === undefined && end.remote) return this.#givenUp;
+    // It may hold either of the two, and only the one before can have streams.
+    if (session === undefined && this.#givenUp !== undefined) return this.#givenUp;
     if (end.code === 'unknown-session' || end.code === 'taken-over') return undefined;
     return this.#driver?.sessionId;
   }
@@ -224,8 +235,9 @@ export class PeerSupervisor implements SessionOwner {
     const redials =
       state === 'dialling' && (this.#shown === 'backoff' || this.#shown === 'refused');
     if (state === this.#shown || redials) return;
+    // It may have dialled before the session ended, to bring it back: that was shown as suspended.
+    this.#shownSinceMs = this.#shown === 'up' ? Date.now() : since;
     this.#shown = state;
-    this.#shownSinceMs = since;
   }
 
   /** The end of an established lane or session was told by itself; this is about failed attempts. */

@@ -187,7 +187,8 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     const nowMs = performance.now();
     this.#session.handleBytes(nowMs, link.epoch, chunk);
     this.#undispatched += chunk.length;
-    if (this.#undispatched >= DISPATCH_BYTES) this.#round();
+    // A session that is closed is told at once: a lane that joined it meanwhile would be nobody's.
+    if (this.#undispatched >= DISPATCH_BYTES || this.#session.closed) this.#round();
     else if (chunk.length <= PROMPT_BYTES_MAX) this.#promptly(nowMs);
     else this.#schedule();
   }

@@ -38,6 +38,8 @@ export class SessionHost {
   readonly nowMs: () => number;
   readonly #factory: SessionFactory;
   readonly #links = new Set<LaneLink>();
+  /** Ids of the sessions that this node dialled, until they are closed. */
+  readonly #dialled = new Set<string>();
   #draining = false;
 
   constructor(parts: {
@@ -69,7 +71,20 @@ export class SessionHost {
     id: { sessionId: string; replaces: string | undefined },
     owner: SessionOwner,
   ): SessionDriverApi {
-    return this.#start({ commons: this.commons, role: 'dialler', peer, ...id }, owner);
+    const options: DriverOptions = { commons: this.commons, role: 'dialler', peer, ...id };
+    const driver = this.#start(options, owner);
+    this.#dialled.add(driver.sessionId);
+    return driver;
+  }
+
+  /** The id is that of a session which this node dials or has dialled, and which is not closed. */
+  isDialled(sessionId: string): boolean {
+    return this.#dialled.has(sessionId);
+  }
+
+  /** A dialled session is closed; its owner hears of it after this. */
+  closed({ sessionId }: SessionDriverApi): void {
+    this.#dialled.delete(sessionId);
   }
 
   /** Begins a session that a peer asks for; the peer has named it. */
@@ -171,6 +186,7 @@ class HostedSession implements DriverHandlers {
     const loss = this.#loss!;
     const reason = `the last lane was lost: ${endText(loss)}`;
     session.trouble = { reason, hint: laneHint(loss) };
+    this.#host.live.changed(session);
     this.#host.events.sessionSuspended(session);
     this.#owner.onSuspended();
   }
@@ -179,6 +195,7 @@ class HostedSession implements DriverHandlers {
     const session = this.#session!;
     session.sinceMs = this.#host.nowMs();
     session.trouble = undefined;
+    this.#host.live.changed(session);
     const streamsReset = this.#host.services.recheck(this.#peer);
     this.#host.events.sessionResumed(session, suspendedMs, streamsReset);
   }
@@ -201,6 +218,7 @@ class HostedSession implements DriverHandlers {
 
   onClosed(end: SessionEnd): void {
     const session = this.#session;
+    if (this.#direction === 'dialled') this.#host.closed(this.driver!);
     if (session !== undefined) {
       this.#host.live.remove(session);
       this.#host.events.sessionDown(session, end, this.#host.nowMs() - session.establishedAtMs);

@@ -30,13 +30,15 @@ export class LiveSessions {
   readonly #directory = new Directory();
   readonly #onChange: () => void;
 
-  /** `onChange` is called after every change of who offers what. */
+  /** `onChange` is called after every change of who offers what, or in which order to ask. */
   constructor(onChange: () => void) {
     this.#onChange = onChange;
   }
 
+  /** Nothing happens when another one has its id: what that one has is never taken from it. */
   add(session: LiveSession): void {
     const { sessionId } = session.driver;
+    if (this.#byId.has(sessionId)) return;
     this.#byId.set(sessionId, session);
     const { site, node } = session.peer;
     this.#directory.addSession({ sessionId, site, node });
@@ -63,6 +65,11 @@ export class LiveSessions {
     if (!this.#isCurrent(session)) return;
     this.#directory.removeSession(session.driver.sessionId);
     this.#onChange();
+  }
+
+  /** The session lost its last lane, or has one again. */
+  changed(session: LiveSession): void {
+    if (this.#isCurrent(session)) this.#onChange();
   }
 
   /**

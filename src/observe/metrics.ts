@@ -69,16 +69,23 @@ function addSessionMetrics(registry: Registry, read: Read): void {
     read,
     'routy_lanes',
     'TLS connections that carry a session.',
+    sum,
     (peer) => peer.session?.lanes.length,
   );
-  perPeer(registry, read, 'routy_session_rtt_seconds', 'Round-trip time of heartbeats.', (peer) =>
-    seconds(peer.session?.rttMs),
+  perPeer(
+    registry,
+    read,
+    'routy_session_rtt_seconds',
+    'Round-trip time of heartbeats.',
+    newest,
+    (peer) => seconds(peer.session?.rttMs),
   );
   perPeer(
     registry,
     read,
     'routy_clock_offset_seconds',
     "The peer's clock minus this node's.",
+    newest,
     (peer) => seconds(peer.session?.clockOffsetMs),
   );
   pulled(
@@ -207,6 +214,7 @@ function heldBytes(
     read,
     `routy_session_${kind}_bytes`,
     `Bytes the session holds ${why}.`,
+    sum,
     ({ session }) => (session === null ? undefined : figures(session)[0]),
   );
   perPeer(
@@ -214,6 +222,7 @@ function heldBytes(
     read,
     `routy_stream_${kind}_bytes_max`,
     `The same of its stream that holds most.`,
+    Math.max,
     ({ session }) => (session === null ? undefined : figures(session)[1]),
   );
 }
@@ -290,19 +299,38 @@ function pulledCounter(
   });
 }
 
+/** Makes one figure of those of two sessions, of which `later` is the newer. */
+type Combine = (earlier: number, later: number) => number;
+
+const sum: Combine = (earlier, later) => earlier + later;
+const newest: Combine = (_earlier, later) => later;
+
+/** There are two sessions with a node where each of the two dials the other. */
 function perPeer(
   registry: Registry,
   read: Read,
   name: string,
   help: string,
+  combine: Combine,
   value: (peer: PeerStatus) => number | undefined,
 ): void {
   pulled(registry, read, name, help, ['peer'], (gauge, node) => {
-    for (const peer of node.peers) {
+    const figures = new Map<string, number>();
+    for (const peer of newestLast(node.peers)) {
       const figure = value(peer);
-      if (figure !== undefined) gauge.set({ peer: peer.name ?? 'unknown' }, figure);
+      if (figure === undefined) continue;
+      const label = peer.name ?? 'unknown';
+      const earlier = figures.get(label);
+      figures.set(label, earlier === undefined ? figure : combine(earlier, figure));
     }
+    for (const [peer, figure] of figures) gauge.set({ peer }, figure);
   });
+}
+
+/** By when they came up; those that are not up come first, as what they measured is old. */
+function newestLast(peers: readonly PeerStatus[]): PeerStatus[] {
+  const key = ({ state, since }: PeerStatus): string => `${state === 'up' ? 1 : 0} ${since}`;
+  return [...peers].sort((a, b) => (key(a) < key(b) ? -1 : 1));
 }
 
 function seconds(ms: number | null | undefined): number | undefined {

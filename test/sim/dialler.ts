@@ -90,6 +90,8 @@ export class Dialler {
   #toReplace(session: SimSession, { code, remote }: Ending): string | undefined {
     // A peer that has said no to a new session does not hold it, but may hold the one before.
     if (session.peerHello === undefined && remote) return this.#givenUp;
+    // It may hold either of the two, and only the one before can have streams.
+    if (session.peerHello === undefined && this.#givenUp !== undefined) return this.#givenUp;
     return code === 'unknown-session' || code === 'taken-over' ? undefined : session.id;
   }
 

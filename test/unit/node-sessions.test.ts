@@ -30,3 +30,29 @@ test('sessions that wait for a lane are the last to be asked, but are asked', ()
   sessions.draining(all[3]!);
   assert.deepEqual(names(), ['gray/gray1', 'gray/gray3']);
 });
+
+test('a suspension and its end are changes, but not of a session that has gone', () => {
+  let changes = 0;
+  const sessions = new LiveSessions(() => {
+    changes += 1;
+  });
+  const session = live('gray1');
+  sessions.add(session);
+  changes = 0;
+  sessions.changed(session);
+  assert.equal(changes, 1);
+  sessions.remove(session);
+  sessions.changed(session);
+  assert.equal(changes, 2);
+});
+
+test('a session with the id of another one takes nothing from it', () => {
+  const sessions = new LiveSessions(() => undefined);
+  const [first, second] = [live('gray1'), live('gray1')] as const;
+  sessions.add(first);
+  sessions.offered(first, ['db']);
+  sessions.add(second);
+  sessions.offered(second, []);
+  sessions.remove(second);
+  assert.deepEqual(sessions.candidates('gray', 'db'), [first]);
+});

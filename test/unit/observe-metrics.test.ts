@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { PeerStatus } from '../../src/node/status.ts';
 import { createMetrics } from '../../src/observe/metrics.ts';
 import { exampleStatus } from '../support/example-status.ts';
 
@@ -33,6 +34,35 @@ test('figures are read from the status when asked for', async () => {
   assert.match(second, /^routy_sessions\{state="up"\} 0$/m);
   assert.doesNotMatch(second, /gray1/);
   assert.doesNotMatch(second, /routy_streams_open\{kind="service"/);
+});
+
+test('two sessions with one node are both counted, and the newer one says how far it is', async () => {
+  const metrics = createMetrics();
+  const status = exampleStatus();
+  const older = status.peers[0]!;
+  const session = {
+    ...older.session!,
+    rttMs: 7,
+    lanes: older.session!.lanes.slice(1),
+    streamReplayBytesMax: 10,
+  };
+  const newer = { ...older, direction: 'accepted', since: '2026-01-01T00:00:05.000Z' } as const;
+  const text = async (...peers: PeerStatus[]): Promise<string> => {
+    metrics.bind(() => ({ ...status, peers }));
+    return metrics.text();
+  };
+  for (const peers of [
+    [older, { ...newer, session }],
+    [{ ...newer, session }, older],
+  ]) {
+    const figures = await text(...peers);
+    assert.match(figures, /^routy_lanes\{peer="gray\/gray1"\} 3$/m);
+    assert.match(figures, /^routy_session_replay_bytes\{peer="gray\/gray1"\} 8000$/m);
+    assert.match(figures, /^routy_stream_replay_bytes_max\{peer="gray\/gray1"\} 3000$/m);
+    assert.match(figures, /^routy_session_rtt_seconds\{peer="gray\/gray1"\} 0\.007$/m);
+  }
+  const figures = await text(older, { ...newer, state: 'suspended', session });
+  assert.match(figures, /^routy_session_rtt_seconds\{peer="gray\/gray1"\} 0\.0015$/m);
 });
 
 test('asking twice counts nothing twice', async () => {

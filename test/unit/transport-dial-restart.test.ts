@@ -93,6 +93,27 @@ describe('dial scheduler, stopped and restarted', () => {
     scheduler.stop();
   });
 
+  test('a stop in between does not make a loop of them either', async () => {
+    const { scheduler, dials, timers, delays } = rig({ stableMs: 1000 });
+    scheduler.start();
+    for (let n = 0; n < 4; n++) {
+      await dials[dials.length - 1]!.succeed();
+      scheduler.established();
+      timers.advance(10);
+      scheduler.laneClosed();
+      timers.advance(1000);
+      // The lane that was to bring the session back is told that nobody knows it.
+      await dials[dials.length - 1]!.succeed();
+      scheduler.stop();
+      scheduler.restart();
+    }
+    assert.deepEqual(
+      delays.map(([attempt]) => attempt),
+      [0, 1, 2, 3],
+    );
+    scheduler.stop();
+  });
+
   test('a lane that had lasted when it was stopped ends the series of those that died young', async () => {
     const { scheduler, dials, timers, delays } = rig({ stableMs: 1000 });
     scheduler.start();

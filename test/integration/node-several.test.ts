@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { formatAddress, parseAddress, type TcpAddress } from '../../src/base/address.ts';
+import { FaultProxy } from '../support/fault-proxy.ts';
+import { credentials, forward, LabNode, LISTEN, service } from './node-lab.ts';
+import { hear, serve, until } from './node-support.ts';
+
+const FABRIC = '[fabric]\nheartbeat_interval = "200ms"\n';
+
+interface Trio {
+  readonly gray: LabNode;
+  /** Of `red/red1`, the one that was there first. */
+  readonly proxy: FaultProxy;
+  /** Of gray's forward to `red/db`, whose targets say the node's name. */
+  readonly forward: TcpAddress;
+  /** Loses every lane of `red/red1` and lets none come. */
+  suspend(): Promise<void>;
+}
+
+/** Two nodes of red dial gray, the first through a proxy. */
+async function startTrio(t: TestContext): Promise<Trio> {
+  const toml = LISTEN + forward('127.0.0.1:0', 'red/db') + FABRIC;
+  const gray = await LabNode.start(await credentials('gray'), toml, '100ms');
+  t.after(() => gray.stop());
+  const proxy = await FaultProxy.start({ target: parseAddress(gray.lanes) as TcpAddress });
+  t.after(() => proxy.close());
+  for (const [name, address] of [
+    ['red1', `${proxy.host}:${proxy.port}`],
+    ['red2', gray.lanes],
+  ] as const) {
+    const target = await serve((socket) => socket.end(name));
+    t.after(() => target.close());
+    const offer = service('db', formatAddress(target.address), 'gray');
+    const text = `[[peer]]\naddress = "${address}"\n${offer}${FABRIC}`;
+    const red = await LabNode.start(await credentials('red', name), text, '100ms');
+    t.after(() => red.stop());
+    await until(`${name} offers it`, () => gray.peer(`red/${name}`)?.session?.offers[0] === 'db');
+  }
+  const address = (await gray.reach('red/db')) as TcpAddress;
+  const suspend = async (): Promise<void> => {
+    proxy.refuse();
+    await proxy.cut({ how: 'reset' });
+    await until('red1 is suspended', () => gray.peer('red/red1')?.state === 'suspended');
+  };
+  return { gray, proxy, forward: address, suspend };
+}
+
+test('while one node of a site is suspended, clients go to another, and then back', async (t) => {
+  const { gray, proxy, forward: address, suspend } = await startTrio(t);
+  assert.equal((await hear(address)).data.toString(), 'red1');
+  await suspend();
+  assert.equal((await hear(address)).data.toString(), 'red2');
+  await proxy.accept();
+  await until('red1 is back', () => gray.peer('red/red1')?.state === 'up');
+  assert.equal((await hear(address)).data.toString(), 'red1');
+});
+
+test('a ping asks the nodes of a site that are up, and says so when none is', async (t) => {
+  const { gray, proxy, suspend } = await startTrio(t);
+  const answered = async (target: string): Promise<string[]> =>
+    (await gray.running.ping(target, 1)).map(({ peer }) => peer);
+  assert.deepEqual(await answered('red'), ['red/red1', 'red/red2']);
+  await suspend();
+  assert.deepEqual(await answered('red'), ['red/red2']);
+  await assert.rejects(answered('red/red1'), { code: 'session-suspended', message: /red\/red1/ });
+  await proxy.accept();
+  await until('red1 is back', () => gray.peer('red/red1')?.state === 'up');
+  assert.deepEqual(await answered('red/red1'), ['red/red1']);
+});

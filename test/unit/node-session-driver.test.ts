@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setImmediate as nextRound } from 'node:timers/promises';
+import type { Identity } from '../../src/base/identity.ts';
+import { parseConfig } from '../../src/config/load.ts';
+import type { DriverHandlers } from '../../src/node/driver-types.ts';
+import { LaneLink } from '../../src/node/lane-link.ts';
+import { startSession } from '../../src/node/session-driver.ts';
+import {
+  createPools,
+  greetingOptions,
+  type SessionCommons,
+  wallOffsetMs,
+} from '../../src/node/session-options.ts';
+import { Greeting } from '../../src/session/greeting.ts';
+import { FakeLane } from '../support/fake-lane.ts';
+import { concat, frame } from '../support/frames.ts';
+
+const RED: Identity = { fabric: 'f', site: 'red', node: 'red1' };
+const GRAY: Identity = { fabric: 'f', site: 'gray', node: 'gray1' };
+const { fabric, limits } = parseConfig(
+  '[node]\nname = "red1"\nsite = "red"\nstate = "/nonexistent"\n[[peer]]\naddress = "gray:7443"\n',
+);
+const ID = 'ab'.repeat(16);
+
+function commonsOf(self: Identity, digit: string): SessionCommons {
+  const instance = digit.repeat(32);
+  return { self, instance, fabric, limits, software: 'routy/test', pools: createPools(limits) };
+}
+
+/** Notes the names of the handlers that are called. */
+function handlers(told: string[]): DriverHandlers {
+  return new Proxy({} as DriverHandlers, {
+    get: (_handlers, name) => () => told.push(String(name)),
+  });
+}
+
+function linkOf(lane: FakeLane): LaneLink {
+  return new LaneLink(lane, () => undefined);
+}
+
+/** The lane of a dialled session, and what the session tells. */
+async function established() {
+  const told: string[] = [];
+  const red = commonsOf(RED, 'a');
+  const gray = commonsOf(GRAY, 'b');
+  const driver = startSession(
+    { commons: red, role: 'dialler', peer: GRAY, sessionId: ID },
+    handlers(told),
+  );
+  const lane = new FakeLane(GRAY, 'dialled');
+  driver.dial(linkOf(lane));
+  await nextRound();
+  const greeting = new Greeting(greetingOptions(gray, RED), performance.now(), wallOffsetMs());
+  greeting.handleBytes(performance.now(), concat(lane.written));
+  const far = startSession(
+    { commons: gray, role: 'acceptor', peer: RED, sessionId: ID },
+    handlers([]),
+  );
+  const farLane = new FakeLane(RED);
+  far.attach(linkOf(farLane), greeting.hello!);
+  await nextRound();
+  lane.data(concat(farLane.written));
+  await nextRound();
+  assert.equal(driver.established, true);
+  far.close('shutdown', 'the test is over');
+  return { lane, told };
+}
+
+test('a session that is closed says so before a further lane can join it', async () => {
+  const { lane, told } = await established();
+  // So many bytes in one chunk that what they bring is gathered for the end of the round.
+  const chunk = frame((writer) => {
+    for (let sequence = 1; sequence < 500; sequence += 1) writer.ping(sequence, 1);
+    writer.close('shutdown', 'the node stops');
+  });
+  lane.data(chunk);
+  assert.equal(told.at(-1), 'onClosed');
+});
