@@ -165,17 +165,15 @@ export class NodeEvents {
     code: string;
     reason: string;
     hint?: string | undefined;
+    bytes?: number | undefined;
   }): void {
     this.#metrics.refusal(refusal.code);
-    const { peer, code, reason, hint } = refusal;
-    const host = withoutPort(refusal.remoteAddress);
-    this.#log.failure('lane-refused', `lane from ${peer ?? host} refused: ${reason}`, {
-      peer,
-      host,
-      code,
-      reason,
-      hint,
-    });
+    const { peer, remoteAddress, code, hint, bytes } = refusal;
+    const host = withoutPort(remoteAddress);
+    const reason = refusal.reason.replaceAll(remoteAddress, host);
+    const came = bytes === undefined ? '' : ` (${bytes} bytes came)`;
+    const message = `lane from ${peer ?? host} refused: ${reason}${came}`;
+    this.#log.failure('lane-refused', message, { peer, host, code, reason, hint, bytes });
   }
 
   streamOpened(service: string, peer: string): void {

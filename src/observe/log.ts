@@ -27,8 +27,8 @@ export interface Log {
   readonly debug: Write;
   readonly trace: Write;
   /**
-   * A warning that may come many times. The same failure (event and all fields but `attempts` and
-   * `delayMs`) is written at once the first time, afterwards as one line a minute with `repeated`.
+   * A warning that may come many times. The same failure (event and all fields but those of
+   * `FIGURES`) is written at once the first time, afterwards as one line a minute with `repeated`.
    */
   readonly failure: Write;
   level(): LogLevel;
@@ -149,8 +149,11 @@ class PinoLog implements Log {
   }
 }
 
-/** What makes two failures the same: everything but the figures that grow from one to the next. */
+/** Fields that are another figure each time, and would make every failure a new one. */
+const FIGURES: ReadonlySet<string> = new Set(['attempts', 'delayMs', 'bytes', 'stream']);
+
+/** What makes two failures the same: everything but the figures. */
 function failureKey(failure: Failure): string {
-  const { attempts: _attempts, delayMs: _delayMs, ...same } = failure.fields;
-  return JSON.stringify([failure.event, same]);
+  const same = Object.entries(failure.fields).filter(([name]) => !FIGURES.has(name));
+  return JSON.stringify([failure.event, Object.fromEntries(same)]);
 }

@@ -22,8 +22,10 @@ export interface Refusal {
   /** `host:port` it came from. */
   readonly remoteAddress: string;
   readonly code: RefusalCode;
-  /** One line for the log. */
+  /** One line for the log; the same each time, so that repeated ones can be counted. */
   readonly reason: string;
+  /** What came before it hung up or its time was over. */
+  readonly bytes?: number | undefined;
 }
 
 export interface ListenHandlers {
@@ -194,7 +196,7 @@ class Reception {
       // The pair of addresses may have been taken by a new connection already.
       if (this.#arrivals.get(key) === arrival) this.#arrivals.delete(key);
       this.#halfOpen.remove(arrival);
-      this.#refuse(arrival, 'closed', this.#hangUpText(arrival));
+      this.#refuse(arrival, 'closed', faultText('closed', ''));
     });
   }
 
@@ -247,18 +249,11 @@ class Reception {
     // Without an address the connection is gone already, and its `close` reports it.
     if (arrival === undefined) return;
     const fault = handshakeFault(error);
-    const text =
-      fault === 'closed' ? this.#hangUpText(arrival) : faultText(fault, tlsErrorText(error));
-    this.#refuse(arrival, fault, text);
+    this.#refuse(arrival, fault, faultText(fault, tlsErrorText(error)));
   }
 
   #handleTimeout(arrival: Arrival): void {
-    const text = `no TLS handshake within ${this.#handshakeMs} ms (${arrival.raw.bytesRead} bytes came)`;
-    this.#refuse(arrival, 'handshake-timeout', text);
-  }
-
-  #hangUpText(arrival: Arrival): string {
-    return `hung up during the TLS handshake (${arrival.raw.bytesRead} bytes came)`;
+    this.#refuse(arrival, 'handshake-timeout', `no TLS handshake within ${this.#handshakeMs} ms`);
   }
 
   #refuse(arrival: Arrival, code: RefusalCode, reason: string): void {
@@ -266,7 +261,9 @@ class Reception {
     this.#settle(arrival);
     this.#halfOpen.remove(arrival);
     arrival.raw.destroy();
-    this.#options.handlers.onRefused({ remoteAddress: arrival.from, code, reason });
+    const unfinished = code === 'closed' || code === 'handshake-timeout';
+    const bytes = unfinished ? arrival.raw.bytesRead : undefined;
+    this.#options.handlers.onRefused({ remoteAddress: arrival.from, code, reason, bytes });
   }
 
   #settle(arrival: Arrival): void {
@@ -297,6 +294,8 @@ function faultText(fault: HandshakeFault, detail: string): string {
       return 'the client does not offer TLS 1.3';
     case 'alpn':
       return `the client offers neither ${ALPN_LANE} nor ${ALPN_ENROL}`;
+    case 'closed':
+      return 'hung up during the TLS handshake';
     default:
       return `TLS handshake failed: ${detail}`;
   }
