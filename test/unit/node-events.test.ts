@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { LaneEnd } from '../../src/node/driver-types.ts';
 import { NodeEvents } from '../../src/node/events.ts';
+import { YOUNG_DEATHS_MAX, YOUNG_MS } from '../../src/node/flaps.ts';
+import type { LiveSession } from '../../src/node/sessions.ts';
 import { createLog } from '../../src/observe/log.ts';
 import { createMetrics } from '../../src/observe/metrics.ts';
+import type { Lane } from '../../src/transport/lane.ts';
 
 interface Line {
   readonly event: string;
@@ -10,10 +14,10 @@ interface Line {
   readonly repeated?: number;
 }
 
-function logged(use: (events: NodeEvents) => void): Line[] {
+function logged(use: (events: NodeEvents) => void, nowMs?: () => number): Line[] {
   const lines: string[] = [];
   const log = createLog({ level: 'info', format: 'json', stream: { write: (s) => lines.push(s) } });
-  use(new NodeEvents(log, createMetrics()));
+  use(new NodeEvents(log, createMetrics(), nowMs));
   log.close();
   return lines.map((line) => JSON.parse(line) as Line);
 }
@@ -56,10 +60,58 @@ test('a node whose lanes break before HELLO is counted, from whatever port it di
 
 test('streams that cannot go on are counted together', () => {
   const lines = logged((events) => {
-    for (let stream = 1; stream <= 9; stream += 2) events.streamMismatch('red/red1', stream, 'gap');
+    for (let stream = 1; stream <= 9; stream += 2)
+      events.streamMismatch('red/red1', stream, `received ${stream}, sent 0`);
   });
   assert.deepEqual(
     lines.map(({ repeated }) => repeated),
     [undefined, 4],
   );
+});
+
+/** Lanes one after the other, each living for `lifeMs` and losing the session its last one. */
+function livesOfLanes(count: number, lifeMs: number): Line[] {
+  let now = 0;
+  const stats = () => ({ streams: 1, bytesReplayed: now });
+  const session = { name: 'red/red1', driver: { stats } } as unknown as LiveSession;
+  return logged(
+    (events) => {
+      for (let epoch = 1; epoch <= count; epoch++) {
+        const remoteAddress = `192.0.2.7:${40_000 + epoch}`;
+        events.laneUp(session, epoch, { direction: 'accepted', remoteAddress } as Lane);
+        if (epoch > 1) events.sessionResumed(session, epoch, 0);
+        now += lifeMs;
+        const reason = `lane to ${remoteAddress} was reset by the peer`;
+        const end = { epoch, code: 'lane-lost', reason, remote: false, lanesLeft: 0 };
+        events.laneDown(session, { ...end, wasUp: true, withSession: false } as LaneEnd);
+        session.trouble = { reason, hint: undefined };
+        events.sessionSuspended(session);
+      }
+    },
+    () => now,
+  );
+}
+
+test('lanes that keep dying young are counted after the first ones', () => {
+  const lines = livesOfLanes(100, 30);
+  const lost = lines.filter(({ event }) => event === 'lane-lost');
+  assert.equal(lost.length, YOUNG_DEATHS_MAX + 2);
+  const left = 100 - YOUNG_DEATHS_MAX - 1;
+  assert.equal(lost.at(-1)!.repeated, left);
+  assert.equal(
+    lost.at(-1)!.msg,
+    `lane 100 with red/red1 is down: lane to 192.0.2.7:40100 was reset by the peer (lane-lost); its lanes keep failing (${left} more since the last line)`,
+  );
+  for (const event of ['lane-up', 'session-suspended', 'session-resumed']) {
+    const same = lines.filter((line) => line.event === event);
+    assert.ok(same.length <= YOUNG_DEATHS_MAX + 3, `${same.length} of ${event}`);
+    const repeated = same.reduce((sum, line) => sum + (line.repeated ?? 1), 0);
+    assert.equal(repeated, event === 'session-resumed' ? 99 : 100, event);
+  }
+});
+
+test('lanes that live for a while have a line each', () => {
+  const lines = livesOfLanes(20, YOUNG_MS);
+  assert.equal(lines.filter(({ event }) => event === 'lane-lost').length, 20);
+  assert.ok(lines.every(({ repeated }) => repeated === undefined));
 });
