@@ -1,9 +1,10 @@
 import { errorText, RoutyError } from '../base/errors.ts';
-import type { Log } from '../observe/log.ts';
+import type { Log, LogFields } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { EnrolmentEvent } from '../pki/enrol-protocol.ts';
 import type { Lane } from '../transport/lane.ts';
 import type { LaneCode, LaneEnd, SessionEnd } from './driver-types.ts';
+import { Flaps } from './flaps.ts';
 import type { Forward } from './forward.ts';
 import type { RefusalCode } from './results.ts';
 import type { ServiceRefusal } from './service.ts';
@@ -18,9 +19,15 @@ export class NodeEvents {
   readonly #log: Log;
   readonly #metrics: Metrics;
 
-  constructor(log: Log, metrics: Metrics) {
+  readonly #nowMs: () => number;
+  readonly #flaps = new Flaps();
+  /** Since when each lane is up, by epoch. */
+  readonly #upMs = new WeakMap<LiveSession, Map<number, number>>();
+
+  constructor(log: Log, metrics: Metrics, nowMs = () => performance.now()) {
     this.#log = log;
     this.#metrics = metrics;
+    this.#nowMs = nowMs;
   }
 
   started(fields: { site: string; node: string; listening: string | null; peers: number }): void {
@@ -90,7 +97,9 @@ export class NodeEvents {
   /** A lane carries a session, its first one or a further one. */
   laneUp(session: LiveSession, epoch: number, lane: Lane): void {
     if (lane.direction === 'dialled') this.#metrics.dialAttempt('established');
-    this.#log.info('lane-up', `lane ${epoch} with ${session.name} is up`, {
+    const lanes = this.#upMs.get(session) ?? new Map<number, number>();
+    this.#upMs.set(session, lanes.set(epoch, this.#nowMs()));
+    this.#tell('info', 'lane-up', `lane ${epoch} with ${session.name} is up`, {
       peer: session.name,
       epoch,
       remoteAddress: lane.remoteAddress,
@@ -102,11 +111,16 @@ export class NodeEvents {
   laneDown(session: LiveSession, end: LaneEnd): void {
     const orderly = ORDERLY.has(end.code);
     if (!orderly) this.#metrics.laneLost(end.code);
+    const upMs = this.#upMs.get(session)?.get(end.epoch);
+    this.#upMs.get(session)?.delete(end.epoch);
     if (end.withSession) return;
+    if (!orderly && upMs !== undefined) this.#flaps.lost(session.name, upMs, this.#nowMs());
     const { epoch, code, reason, remote, lanesLeft } = end;
     const message = `lane ${epoch} with ${session.name} is down: ${endText(end)}`;
-    const write = orderly ? this.#log.info : this.#log.warn;
-    write(orderly ? 'lane-down' : 'lane-lost', message, {
+    const [level, event] = orderly
+      ? (['info', 'lane-down'] as const)
+      : (['warn', 'lane-lost'] as const);
+    this.#tell(level, event, message, {
       peer: session.name,
       epoch,
       code,
@@ -120,7 +134,7 @@ export class NodeEvents {
   sessionSuspended(session: LiveSession): void {
     const { trouble, name, driver } = session;
     const { streams } = driver.stats();
-    this.#log.warn('session-suspended', `session with ${name} waits: ${trouble?.reason}`, {
+    this.#tell('warn', 'session-suspended', `session with ${name} waits: ${trouble?.reason}`, {
       peer: name,
       reason: trouble?.reason,
       hint: trouble?.hint,
@@ -134,13 +148,29 @@ export class NodeEvents {
     const { streams, bytesReplayed } = driver.stats();
     this.#metrics.sessionResumed(name);
     const afterMs = Math.round(suspendedMs);
-    this.#log.info('session-resumed', `session with ${name} goes on after ${afterMs} ms`, {
+    this.#tell('info', 'session-resumed', `session with ${name} goes on after ${afterMs} ms`, {
       peer: name,
       suspendedMs: afterMs,
       streams,
       streamsReset,
       bytesReplayed,
     });
+  }
+
+  /** Of the lanes with a peer: counted, not repeated, once they come and go all the time. */
+  #tell(
+    level: 'info' | 'warn',
+    event: string,
+    message: string,
+    fields: LogFields & { readonly peer: string },
+  ): void {
+    const { peer, code } = fields;
+    if (!this.#flaps.has(peer, this.#nowMs())) {
+      this.#log[level](event, message, fields);
+      return;
+    }
+    const flapping = { ...fields, flapping: true };
+    this.#log.failure(event, `${message}; its lanes keep failing`, flapping, { peer, code });
   }
 
   /** A dialled lane or session came to nothing before it was up. */
@@ -165,17 +195,15 @@ export class NodeEvents {
     code: string;
     reason: string;
     hint?: string | undefined;
+    bytes?: number | undefined;
   }): void {
     this.#metrics.refusal(refusal.code);
-    const { peer, code, reason, hint } = refusal;
-    const host = withoutPort(refusal.remoteAddress);
-    this.#log.failure('lane-refused', `lane from ${peer ?? host} refused: ${reason}`, {
-      peer,
-      host,
-      code,
-      reason,
-      hint,
-    });
+    const { peer, remoteAddress, code, hint, bytes } = refusal;
+    const host = withoutPort(remoteAddress);
+    const reason = refusal.reason.replaceAll(remoteAddress, host);
+    const came = bytes === undefined ? '' : ` (${bytes} bytes came)`;
+    const message = `lane from ${peer ?? host} refused: ${reason}${came}`;
+    this.#log.failure('lane-refused', message, { peer, host, code, reason, hint, bytes });
   }
 
   streamOpened(service: string, peer: string): void {
@@ -201,7 +229,9 @@ export class NodeEvents {
     this.#metrics.refusal(code);
     const message = `stream ${stream} with ${peer} reset: ${reason} (${code})`;
     const hint = laneHint({ code: 'protocol-error', remote: false });
-    this.#log.failure('stream-reset', message, { peer, stream, code, reason, hint });
+    const fields = { peer, stream, code, reason, hint };
+    // The reason is full of offsets.
+    this.#log.failure('stream-reset', message, fields, { peer, code });
   }
 
   forwardRefused(forward: Forward, code: RefusalCode, reason: string): void {

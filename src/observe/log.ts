@@ -20,6 +20,9 @@ export interface LogFields {
 /** `event` is a stable kebab-case name programs match on; `message` is one line for people. */
 type Write = (event: string, message: string, fields?: LogFields) => void;
 
+/** `same`: the fields that make two failures the same, where that is not all of them. */
+type WriteFailure = (event: string, message: string, fields?: LogFields, same?: LogFields) => void;
+
 export interface Log {
   readonly error: Write;
   readonly warn: Write;
@@ -27,10 +30,10 @@ export interface Log {
   readonly debug: Write;
   readonly trace: Write;
   /**
-   * A warning that may come many times. The same failure (event and all fields but `attempts` and
-   * `delayMs`) is written at once the first time, afterwards as one line a minute with `repeated`.
+   * A warning that may come many times. The same failure (event and all fields but those of
+   * `FIGURES`) is written at once the first time, afterwards as one line a minute with `repeated`.
    */
-  readonly failure: Write;
+  readonly failure: WriteFailure;
   level(): LogLevel;
   setLevel(level: LogLevel): void;
   /** Writes what is still counted and stops the minute timer. */
@@ -114,9 +117,9 @@ class PinoLog implements Log {
   readonly debug: Write = (event, message, fields) => this.#write('debug', event, message, fields);
   readonly trace: Write = (event, message, fields) => this.#write('trace', event, message, fields);
 
-  readonly failure: Write = (event, message, fields = {}) => {
+  readonly failure: WriteFailure = (event, message, fields = {}, same = fields) => {
     const failure = { event, message, fields };
-    if (this.#repeats.note(performance.now(), failureKey(failure), failure)) {
+    if (this.#repeats.note(performance.now(), failureKey(event, same), failure)) {
       this.#write('warn', event, message, fields);
     } else {
       this.#write('debug', event, message, fields);
@@ -149,8 +152,11 @@ class PinoLog implements Log {
   }
 }
 
-/** What makes two failures the same: everything but the figures that grow from one to the next. */
-function failureKey(failure: Failure): string {
-  const { attempts: _attempts, delayMs: _delayMs, ...same } = failure.fields;
-  return JSON.stringify([failure.event, same]);
+/** Fields that are another figure each time, and would make every failure a new one. */
+const FIGURES: ReadonlySet<string> = new Set(['attempts', 'delayMs', 'bytes']);
+
+/** What makes two failures the same: everything but the figures. */
+function failureKey(event: string, fields: LogFields): string {
+  const same = Object.entries(fields).filter(([name]) => !FIGURES.has(name));
+  return JSON.stringify([event, Object.fromEntries(same)]);
 }

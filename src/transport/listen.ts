@@ -3,11 +3,12 @@ import { createServer as createTlsServer, type Server, type TLSSocket } from 'no
 import type { TcpAddress } from '../base/address.ts';
 import type { RoutyError } from '../base/errors.ts';
 import { type HandshakeFault, handshakeFault, tlsErrorText } from './failures.ts';
+import { HalfOpen, type HalfOpenLimits, sourceOf } from './half-open.ts';
 import type { Lane, TlsCredentials } from './lane.ts';
 import { ListeningSocket, type ReopenDelays } from './listening-socket.ts';
 import { judgePeer } from './peer-identity.ts';
 import { ALPN_ENROL, ALPN_LANE, secureContext, TLS_PROFILE } from './tls-context.ts';
-import { endpoint, plainAddress, TlsLane } from './tls-lane.ts';
+import { endpoint, TlsLane } from './tls-lane.ts';
 
 /** Why a connection did not become a lane; stable, for metrics. */
 export type RefusalCode =
@@ -21,8 +22,10 @@ export interface Refusal {
   /** `host:port` it came from. */
   readonly remoteAddress: string;
   readonly code: RefusalCode;
-  /** One line for the log. */
+  /** One line for the log; the same each time, so that repeated ones can be counted. */
   readonly reason: string;
+  /** What came before it hung up or its time was over. */
+  readonly bytes?: number | undefined;
 }
 
 export interface ListenHandlers {
@@ -31,7 +34,8 @@ export interface ListenHandlers {
   onRefused(refusal: Refusal): void;
   /**
    * A newcomer without certificate (ALPN `routy-enrol/1`); the socket and every deadline are the
-   * handler's from here on. It counts as half-open until it is closed.
+   * handler's from here on. It counts as half-open until it is closed, and is closed when it has to
+   * make room for others.
    */
   onEnrol(socket: TLSSocket, remoteAddress: string): void;
   /** The listener died; it is opened again by itself. */
@@ -40,14 +44,8 @@ export interface ListenHandlers {
   onReopened?(): void;
 }
 
-export interface ListenLimits {
-  /** Most connections without a finished handshake. */
-  readonly halfOpen: number;
-  /** The same, from one remote address. */
-  readonly halfOpenPerAddress: number;
-}
-
-export const LISTEN_LIMITS: ListenLimits = { halfOpen: 256, halfOpenPerAddress: 64 };
+/** Beyond them the oldest makes room for a newcomer. */
+export const LISTEN_LIMITS: HalfOpenLimits = { halfOpen: 256, halfOpenPerAddress: 64 };
 
 /** From accepted to verified, however slowly the bytes come, in ms. */
 export const HANDSHAKE_MS = 10_000;
@@ -58,7 +56,7 @@ export interface ListenOptions {
   credentials(): TlsCredentials;
   readonly handlers: ListenHandlers;
   readonly timeouts?: { readonly handshakeMs?: number } | undefined;
-  readonly limits?: Partial<ListenLimits> | undefined;
+  readonly limits?: Partial<HalfOpenLimits> | undefined;
   readonly reopenDelays?: ReopenDelays | undefined;
   /** An address that cannot be had yet is reported by `onError` and tried again, not thrown. */
   readonly insist?: boolean | undefined;
@@ -112,28 +110,25 @@ interface Arrival {
   readonly raw: Socket;
   /** `host:port`. */
   readonly from: string;
-  readonly host: string;
+  /** As by `sourceOf`. */
+  readonly source: string;
   readonly timer: NodeJS.Timeout;
   /** A verdict was given: later events are not news. */
   settled: boolean;
-  /** It no longer counts as half-open. */
-  released: boolean;
 }
 
 /** Takes accepted connections through TLS to a verdict, within deadline and limits. */
 class Reception {
   readonly #options: ListenOptions;
-  readonly #limits: ListenLimits;
   readonly #handshakeMs: number;
   readonly #tls: Server;
   readonly #arrivals = new Map<string, Arrival>();
-  readonly #perHost = new Map<string, number>();
+  readonly #halfOpen: HalfOpen<Arrival>;
   #credentials: TlsCredentials;
-  #halfOpen = 0;
 
   constructor(options: ListenOptions) {
     this.#options = options;
-    this.#limits = { ...LISTEN_LIMITS, ...options.limits };
+    this.#halfOpen = new HalfOpen({ ...LISTEN_LIMITS, ...options.limits });
     this.#handshakeMs = options.timeouts?.handshakeMs ?? HANDSHAKE_MS;
     this.#credentials = options.credentials();
     // Fails with a clear message now, not at the first connection.
@@ -155,7 +150,7 @@ class Reception {
   }
 
   get halfOpen(): number {
-    return this.#halfOpen;
+    return this.#halfOpen.count;
   }
 
   receive(raw: Socket): void {
@@ -165,15 +160,10 @@ class Reception {
       return;
     }
     const from = endpoint(raw.remoteAddress, raw.remotePort);
-    const host = plainAddress(raw.remoteAddress);
-    const overload = this.#overload(host);
-    if (overload !== undefined) {
-      raw.resetAndDestroy();
-      this.#options.handlers.onRefused({ remoteAddress: from, code: 'overload', reason: overload });
-      return;
-    }
+    const source = sourceOf(raw.remoteAddress);
+    this.#makeRoom(source);
     const timer = setTimeout(() => this.#handleTimeout(arrival), this.#handshakeMs);
-    const arrival: Arrival = { raw, from, host, timer, settled: false, released: false };
+    const arrival: Arrival = { raw, from, source, timer, settled: false };
     this.#admit(arrival);
     if (this.#renew(arrival)) this.#tls.emit('connection', raw);
   }
@@ -186,24 +176,27 @@ class Reception {
     }
   }
 
-  #overload(host: string): string | undefined {
-    const { halfOpen, halfOpenPerAddress } = this.#limits;
-    if (this.#halfOpen >= halfOpen) return `${halfOpen} handshakes are already under way`;
-    if ((this.#perHost.get(host) ?? 0) < halfOpenPerAddress) return undefined;
-    return `${halfOpenPerAddress} handshakes from ${host} are already under way`;
+  /** For one more from `source`. */
+  #makeRoom(source: string): void {
+    const crowded = this.#halfOpen.crowded(source);
+    if (crowded === undefined) return;
+    const { victim, reason } = crowded;
+    this.#halfOpen.remove(victim);
+    // One that enrols had its verdict; that it ends here is news all the same.
+    victim.settled = false;
+    this.#refuse(victim, 'overload', reason);
   }
 
   #admit(arrival: Arrival): void {
-    const { raw, host } = arrival;
+    const { raw } = arrival;
     const key = connectionKey(raw);
     this.#arrivals.set(key, arrival);
-    this.#halfOpen += 1;
-    this.#perHost.set(host, (this.#perHost.get(host) ?? 0) + 1);
+    this.#halfOpen.add(arrival);
     raw.once('close', () => {
       // The pair of addresses may have been taken by a new connection already.
       if (this.#arrivals.get(key) === arrival) this.#arrivals.delete(key);
-      this.#release(arrival);
-      this.#refuse(arrival, 'closed', this.#hangUpText(arrival));
+      this.#halfOpen.remove(arrival);
+      this.#refuse(arrival, 'closed', faultText('closed', ''));
     });
   }
 
@@ -246,7 +239,7 @@ class Reception {
       return;
     }
     this.#settle(arrival);
-    this.#release(arrival);
+    this.#halfOpen.remove(arrival);
     const lane = new TlsLane(socket, { peer: verdict.identity, direction: 'accepted' });
     this.#options.handlers.onLane(lane);
   }
@@ -256,39 +249,26 @@ class Reception {
     // Without an address the connection is gone already, and its `close` reports it.
     if (arrival === undefined) return;
     const fault = handshakeFault(error);
-    const text =
-      fault === 'closed' ? this.#hangUpText(arrival) : faultText(fault, tlsErrorText(error));
-    this.#refuse(arrival, fault, text);
+    this.#refuse(arrival, fault, faultText(fault, tlsErrorText(error)));
   }
 
   #handleTimeout(arrival: Arrival): void {
-    const text = `no TLS handshake within ${this.#handshakeMs} ms (${arrival.raw.bytesRead} bytes came)`;
-    this.#refuse(arrival, 'handshake-timeout', text);
-  }
-
-  #hangUpText(arrival: Arrival): string {
-    return `hung up during the TLS handshake (${arrival.raw.bytesRead} bytes came)`;
+    this.#refuse(arrival, 'handshake-timeout', `no TLS handshake within ${this.#handshakeMs} ms`);
   }
 
   #refuse(arrival: Arrival, code: RefusalCode, reason: string): void {
     if (arrival.settled) return;
     this.#settle(arrival);
+    this.#halfOpen.remove(arrival);
     arrival.raw.destroy();
-    this.#options.handlers.onRefused({ remoteAddress: arrival.from, code, reason });
+    const unfinished = code === 'closed' || code === 'handshake-timeout';
+    const bytes = unfinished ? arrival.raw.bytesRead : undefined;
+    this.#options.handlers.onRefused({ remoteAddress: arrival.from, code, reason, bytes });
   }
 
   #settle(arrival: Arrival): void {
     arrival.settled = true;
     clearTimeout(arrival.timer);
-  }
-
-  #release(arrival: Arrival): void {
-    if (arrival.released) return;
-    arrival.released = true;
-    this.#halfOpen -= 1;
-    const left = this.#perHost.get(arrival.host)! - 1;
-    if (left === 0) this.#perHost.delete(arrival.host);
-    else this.#perHost.set(arrival.host, left);
   }
 }
 
@@ -314,6 +294,8 @@ function faultText(fault: HandshakeFault, detail: string): string {
       return 'the client does not offer TLS 1.3';
     case 'alpn':
       return `the client offers neither ${ALPN_LANE} nor ${ALPN_ENROL}`;
+    case 'closed':
+      return 'hung up during the TLS handshake';
     default:
       return `TLS handshake failed: ${detail}`;
   }

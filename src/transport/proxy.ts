@@ -23,8 +23,11 @@ const ANSWER_BYTES_MAX = 16 * 1024;
 /** Longest piece of a proxy's own words that goes into a message. */
 const QUOTE_CHARS_MAX = 120;
 
-/** The library wants a deadline of its own; ours, by signal, always comes first. */
-const SOCKS_TIMEOUT_MS = 24 * 3_600_000;
+/**
+ * The library wants a deadline of its own, and holds on to the socket until then even when all is
+ * over. Ours, by signal, come first: this is longer than all steps of dialling together.
+ */
+const SOCKS_TIMEOUT_MS = 15_000;
 
 /**
  * Reads `http://[user:pass@]host[:port]` or `socks5://…`; user and password percent-encoded.

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { createServer, type Server, type Socket } from 'node:net';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, mock, test } from 'node:test';
 import { RoutyError } from '../../src/base/errors.ts';
-import { dialLane } from '../../src/transport/dial.ts';
+import { DIAL_TIMEOUTS, dialLane } from '../../src/transport/dial.ts';
 import type { TlsCredentials } from '../../src/transport/lane.ts';
 import { parseProxy } from '../../src/transport/proxy.ts';
 import { testCa, testCredentials } from '../support/certificates.ts';
@@ -137,6 +137,18 @@ describe('dialling through a proxy', { timeout: 60_000 }, () => {
     const error = await failure(`socks5://127.0.0.1:${server.port}`);
     assert.equal(error.code, 'dial-proxy-refused');
     assert.match(error.message, /SOCKS5: .*NotAllowed/);
+    server.close();
+  });
+
+  test('socks5: what the library holds on to is let go soon after our own deadline', async () => {
+    const server = await answering((socket) => socket.end());
+    const timers = mock.method(globalThis, 'setTimeout');
+    await failure(`socks5://127.0.0.1:${server.port}`);
+    const delays = timers.mock.calls.map((call) => Number(call.arguments[1]));
+    timers.mock.restore();
+    const beyond = delays.filter((ms) => ms > DIAL_TIMEOUTS.totalMs);
+    assert.equal(beyond.length, 1, `timers of ${delays.join(', ')} ms`);
+    assert.ok(beyond[0]! <= 2 * DIAL_TIMEOUTS.totalMs, `it is held for ${beyond[0]} ms`);
     server.close();
   });
 

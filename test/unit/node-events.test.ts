@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { LaneEnd } from '../../src/node/driver-types.ts';
+import { NodeEvents } from '../../src/node/events.ts';
+import { YOUNG_DEATHS_MAX, YOUNG_MS } from '../../src/node/flaps.ts';
+import type { LiveSession } from '../../src/node/sessions.ts';
+import { createLog } from '../../src/observe/log.ts';
+import { createMetrics } from '../../src/observe/metrics.ts';
+import type { Lane } from '../../src/transport/lane.ts';
+
+interface Line {
+  readonly event: string;
+  readonly msg: string;
+  readonly repeated?: number;
+}
+
+function logged(use: (events: NodeEvents) => void, nowMs?: () => number): Line[] {
+  const lines: string[] = [];
+  const log = createLog({ level: 'info', format: 'json', stream: { write: (s) => lines.push(s) } });
+  use(new NodeEvents(log, createMetrics(), nowMs));
+  log.close();
+  return lines.map((line) => JSON.parse(line) as Line);
+}
+
+test('strangers who send another number of bytes each time are counted together', () => {
+  const lines = logged((events) => {
+    for (let bytes = 5; bytes <= 100; bytes++) {
+      const remoteAddress = `192.0.2.7:${40_000 + bytes}`;
+      events.laneRefused({ remoteAddress, code: 'closed', reason: 'hung up', bytes });
+    }
+  });
+  assert.deepEqual(
+    lines.map(({ msg, repeated }) => [msg, repeated]),
+    [
+      ['lane from 192.0.2.7 refused: hung up (5 bytes came)', undefined],
+      ['lane from 192.0.2.7 refused: hung up (100 bytes came) (95 more since the last line)', 95],
+    ],
+  );
+});
+
+test('a node whose lanes break before HELLO is counted, from whatever port it dials', () => {
+  const lines = logged((events) => {
+    for (let port = 40_000; port < 40_010; port++) {
+      for (const host of ['192.0.2.7', '[2001:db8::7]']) {
+        const remoteAddress = `${host}:${port}`;
+        const reason = `lane to ${remoteAddress} was reset by the peer (lane-lost)`;
+        events.laneRefused({ peer: 'red/red1', remoteAddress, code: 'lane-lost', reason });
+      }
+    }
+  });
+  assert.equal(
+    lines[0]!.msg,
+    'lane from red/red1 refused: lane to 192.0.2.7 was reset by the peer (lane-lost)',
+  );
+  assert.deepEqual(
+    lines.map(({ repeated }) => repeated),
+    [undefined, undefined, 9, 9],
+  );
+});
+
+test('streams that cannot go on are counted together', () => {
+  const lines = logged((events) => {
+    for (let stream = 1; stream <= 9; stream += 2)
+      events.streamMismatch('red/red1', stream, `received ${stream}, sent 0`);
+  });
+  assert.deepEqual(
+    lines.map(({ repeated }) => repeated),
+    [undefined, 4],
+  );
+});
+
+/** Lanes one after the other, each living for `lifeMs` and losing the session its last one. */
+function livesOfLanes(count: number, lifeMs: number): Line[] {
+  let now = 0;
+  const stats = () => ({ streams: 1, bytesReplayed: now });
+  const session = { name: 'red/red1', driver: { stats } } as unknown as LiveSession;
+  return logged(
+    (events) => {
+      for (let epoch = 1; epoch <= count; epoch++) {
+        const remoteAddress = `192.0.2.7:${40_000 + epoch}`;
+        events.laneUp(session, epoch, { direction: 'accepted', remoteAddress } as Lane);
+        if (epoch > 1) events.sessionResumed(session, epoch, 0);
+        now += lifeMs;
+        const reason = `lane to ${remoteAddress} was reset by the peer`;
+        const end = { epoch, code: 'lane-lost', reason, remote: false, lanesLeft: 0 };
+        events.laneDown(session, { ...end, wasUp: true, withSession: false } as LaneEnd);
+        session.trouble = { reason, hint: undefined };
+        events.sessionSuspended(session);
+      }
+    },
+    () => now,
+  );
+}
+
+test('lanes that keep dying young are counted after the first ones', () => {
+  const lines = livesOfLanes(100, 30);
+  const lost = lines.filter(({ event }) => event === 'lane-lost');
+  assert.equal(lost.length, YOUNG_DEATHS_MAX + 2);
+  const left = 100 - YOUNG_DEATHS_MAX - 1;
+  assert.equal(lost.at(-1)!.repeated, left);
+  assert.equal(
+    lost.at(-1)!.msg,
+    `lane 100 with red/red1 is down: lane to 192.0.2.7:40100 was reset by the peer (lane-lost); its lanes keep failing (${left} more since the last line)`,
+  );
+  for (const event of ['lane-up', 'session-suspended', 'session-resumed']) {
+    const same = lines.filter((line) => line.event === event);
+    assert.ok(same.length <= YOUNG_DEATHS_MAX + 3, `${same.length} of ${event}`);
+    const repeated = same.reduce((sum, line) => sum + (line.repeated ?? 1), 0);
+    assert.equal(repeated, event === 'session-resumed' ? 99 : 100, event);
+  }
+});
+
+test('lanes that live for a while have a line each', () => {
+  const lines = livesOfLanes(20, YOUNG_MS);
+  assert.equal(lines.filter(({ event }) => event === 'lane-lost').length, 20);
+  assert.ok(lines.every(({ repeated }) => repeated === undefined));
+});
