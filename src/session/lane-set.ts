@@ -7,6 +7,12 @@ const LANES_MAX = 16;
 /** Counts as so many streams more: a lane that is busy with a bulk stream is the worse home. */
 const BULK_WEIGHT = 8;
 
+/**
+ * A lane may carry so many times its equal share of a stream's window. Its TCP connection takes far
+ * more than the path holds: one lane could take the window and let the others go empty.
+ */
+const SHARE_MAX = 1.5;
+
 export interface LaneFacts {
   /** Its epoch. */
   readonly lane: number;
@@ -86,6 +92,18 @@ export class LaneSet {
     return best;
   }
 
+  /** Whether the stream may have more on this lane while others could carry it as well. */
+  hasShare(stream: Stream, lane: LaneState): boolean {
+    const { flight } = stream;
+    if (flight === undefined) return true;
+    let lanes = 0;
+    for (const each of this.#established) {
+      if (each === stream.lane || each.carriesOthers) lanes++;
+    }
+    const window = stream.creditLimit - stream.send.acked;
+    return lanes <= 1 || flight.on(lane) * lanes < window * SHARE_MAX;
+  }
+
   /** Makes a lane the stream's home. Without one it is stale: it has to be synchronised first. */
   settle(stream: Stream, lane: LaneState | undefined): void {
     this.forget(stream);
@@ -101,7 +119,9 @@ export class LaneSet {
   forget(stream: Stream): void {
     this.stale.delete(stream);
     if (stream.lane !== undefined) stream.lane.streams--;
+    stream.lane?.scheduler.unpark(stream);
     stream.lane = undefined;
+    stream.flight = undefined;
     for (const lane of stream.spread) lane.forget(stream);
     stream.spread = NOWHERE;
   }
@@ -109,6 +129,7 @@ export class LaneSet {
   /** Makes another lane the stream's home; what the old one carried may still be under way. */
   move(stream: Stream, lane: LaneState): void {
     const home = stream.lane!;
+    home.scheduler.unpark(stream);
     home.streams--;
     lane.streams++;
     stream.lane = lane;

@@ -15,6 +15,12 @@ const BULK_BYTES_MIN = 64 * 1024;
 const BULK_SHARE = 1 / 2;
 
 /**
+ * What the writer of a stream on several lanes may bring before there is credit for it, so that all
+ * of them have a turn when credit comes.
+ */
+const AHEAD_BYTES = 256 * 1024;
+
+/**
  * Which writers have to pause, and who tells them to go on. A writer waits for credit, or for a
  * budget: credit comes with a frame of the peer, room in a budget may come from anywhere, another
  * session included, and is looked for by a timer. Peers decide how long their bytes are held, so
@@ -102,8 +108,9 @@ export class PausedWriters {
     this.#events.push({ kind: 'writable', stream: stream.id });
   }
 
-  #hasCredit({ send, creditLimit }: Stream): boolean {
-    return send.written < creditLimit && send.heldBytes < this.#heldMax;
+  #hasCredit({ send, creditLimit, flight }: Stream): boolean {
+    const ahead = flight === undefined ? 0 : AHEAD_BYTES;
+    return send.written < creditLimit + ahead && send.heldBytes < this.#heldMax;
   }
 
   /** Bytes of the pool that are there for a stream which holds as much as this one. */

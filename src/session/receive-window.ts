@@ -17,7 +17,13 @@ const MEASURE_MS_MIN = 5;
 /** After this many times the interval without a measurement the stream was idle, not slow. */
 const IDLE_INTERVALS = 4;
 
-/** Added to two round trips when the rate is turned into a window: what the two ends take. */
+/** Round trips whose bytes a window holds. */
+const ROUND_TRIPS = 2;
+
+/** The same for bytes that come over several lanes, where the fast ones wait for the slowest. */
+const ROUND_TRIPS_SPREAD = 4;
+
+/** Added to the round trips when the rate is turned into a window: what the two ends take. */
 const SLACK_MS = 0.5;
 
 /** A window more than this many times what the rate needs shrinks. */
@@ -44,6 +50,8 @@ export class ReceiveWindow {
   /** Where and when the measurement of the rate began. */
   #measuredFrom = 0;
   #measuredAtMs: number;
+  /** Bytes came ahead of others since the measurement began. */
+  #spread = false;
   /** What the last measured rate needs; undefined until one was measured. */
   #target: number | undefined;
 
@@ -91,6 +99,11 @@ export class ReceiveWindow {
     }
   }
 
+  /** Bytes came ahead of others, over another lane. */
+  ahead(): void {
+    this.#spread = true;
+  }
+
   /** Counts the next bytes, which have arrived. */
   receive(bytes: number): void {
     this.#received += bytes;
@@ -131,8 +144,10 @@ export class ReceiveWindow {
     if (elapsedMs < intervalMs) return;
     if (elapsedMs < IDLE_INTERVALS * intervalMs) {
       const bytesPerMs = (this.#delivered - this.#measuredFrom) / elapsedMs;
-      this.#target = Math.ceil(bytesPerMs * (2 * rttMs + SLACK_MS));
+      const roundTrips = this.#spread ? ROUND_TRIPS_SPREAD : ROUND_TRIPS;
+      this.#target = Math.ceil(bytesPerMs * (roundTrips * rttMs + SLACK_MS));
     }
+    this.#spread = false;
     this.#measuredFrom = this.#delivered;
     this.#measuredAtMs = nowMs;
   }

@@ -10,11 +10,13 @@ const INTERACTIVE_TURNS_MAX = 8;
 export class Scheduler {
   readonly #interactive = new Fifo<Stream>();
   readonly #bulk = new Fifo<Stream>();
+  /** Streams that have enough on this lane: they wait for other lanes. */
+  readonly #parked = new Set<Stream>();
   #interactiveTurns = 0;
 
   /** Puts a stream at the end of its queue; does nothing while it waits already. */
   add(stream: Stream): void {
-    if (stream.scheduledOn === this) return;
+    if (stream.scheduledOn === this && !this.#parked.delete(stream)) return;
     stream.scheduledOn = this;
     const queue = stream.send.unsentBytes <= INTERACTIVE_BYTES_MAX ? this.#interactive : this.#bulk;
     queue.push(stream);
@@ -27,15 +29,28 @@ export class Scheduler {
     return stream;
   }
 
+  /** Leaves a stream whose turn it was to other lanes, until it is added again. */
+  park(stream: Stream): void {
+    this.#parked.add(stream);
+    stream.scheduledOn = this;
+  }
+
+  /** The stream is here no more. */
+  unpark(stream: Stream): void {
+    if (this.#parked.delete(stream)) stream.scheduledOn = undefined;
+  }
+
   /** The bulk stream that waits longest, for another lane to take its turn; or undefined. */
   nextBulk(): Stream | undefined {
-    const stream = this.#bulk.shift();
+    const [parked] = this.#parked;
+    if (parked !== undefined) this.#parked.delete(parked);
+    const stream = parked ?? this.#bulk.shift();
     if (stream?.scheduledOn === this) stream.scheduledOn = undefined;
     return stream;
   }
 
   get hasBulk(): boolean {
-    return !this.#bulk.empty;
+    return !this.#bulk.empty || this.#parked.size > 0;
   }
 
   get empty(): boolean {

@@ -68,6 +68,7 @@ export class StreamReceiver {
 
   #hold(stream: Stream, offset: number, bytes: Uint8Array): void {
     stream.reassembly ??= new Reassembly();
+    stream.receive.ahead();
     const held = stream.reassembly.insert(offset, bytes);
     this.#store.reassemblyBytes += held;
     this.#store.undeliveredBytes += held;

@@ -1,11 +1,15 @@
 import type { StreamCode } from '../wire/codes.ts';
 import { FLAG_FIN_DELIVERED, FrameType } from '../wire/layout.ts';
+import { Flight } from './flight.ts';
 import type { LaneState } from './lane-state.ts';
 import type { Stream } from './stream.ts';
 import type { StreamStore } from './stream-store.ts';
 
 /** Payload bytes a stream sends in one turn. */
 const TURN_BYTES_MAX = 64 * 1024;
+
+/** Less is not worth a turn on a lane that is not the stream's home. */
+const BORROWED_BYTES_MIN = 32 * 1024;
 
 /** Up to this, copying is cheaper than one more piece for the lane to gather. */
 const COPIED_BYTES_MAX = 1024;
@@ -93,6 +97,10 @@ export class StreamSender {
     if (stream === undefined) return this.#borrowedTurn(lane, out);
     // A stream may have gone, moved, or lost its reason to send, while it waited.
     if (stream.lane !== lane) return true;
+    if (!this.#store.lanes.hasShare(stream, lane)) {
+      lane.scheduler.park(stream);
+      return true;
+    }
     const length = Math.min(stream.sendableBytes, TURN_BYTES_MAX);
     if (length > 0) this.#data(stream, lane, length, out);
     if (stream.finDue) {
@@ -110,9 +118,12 @@ export class StreamSender {
     for (const home of this.#store.lanes.established) {
       const stream = home === lane ? undefined : home.scheduler.nextBulk();
       if (stream === undefined || stream.lane !== home) continue;
-      const borrows = stream.confirmed && stream.sendableBytes >= TURN_BYTES_MAX;
+      const length = Math.min(stream.sendableBytes, TURN_BYTES_MAX);
+      const bulk = stream.confirmed && length >= BORROWED_BYTES_MIN;
+      const borrows = bulk && this.#store.lanes.hasShare(stream, lane);
       if (borrows) {
-        this.#data(stream, lane, TURN_BYTES_MAX, out);
+        stream.flight ??= flightFrom(stream, home);
+        this.#data(stream, lane, length, out);
         this.#store.lanes.spread(stream, lane);
       }
       this.schedule(stream);
@@ -138,7 +149,15 @@ export class StreamSender {
       lane.writer.drainTo(out);
       stream.send.take(length, out);
     }
+    stream.flight?.sent(lane, offset + length, length);
     lane.bytesSent += length;
     this.#store.totals.bytesSent += stream.send.everSent - before;
   }
+}
+
+/** What a stream has on its home before its first turn on another lane. */
+function flightFrom({ send }: Stream, home: LaneState): Flight {
+  const flight = new Flight();
+  if (send.sent > send.acked) flight.sent(home, send.sent, send.sent - send.acked);
+  return flight;
 }

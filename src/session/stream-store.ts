@@ -143,6 +143,8 @@ export class StreamStore {
   /** The peer has delivered up to `offset`. */
   acknowledge(stream: Stream, offset: number): void {
     this.sendPool.release(stream.send.ack(offset));
+    stream.flight?.acknowledged(offset);
+    if (stream.flight?.empty) stream.flight = undefined;
   }
 
   remove(stream: Stream): void {

@@ -2,6 +2,7 @@ import type { FrameType } from '../wire/layout.ts';
 import { frameName, FrameType as Type } from '../wire/layout.ts';
 import type { OpenPayload } from '../wire/payload.ts';
 import { ProtocolError } from '../wire/protocol-error.ts';
+import type { Flight } from './flight.ts';
 import type { LaneState } from './lane-state.ts';
 import type { Reassembly } from './reassembly.ts';
 import type { ReceiveWindow } from './receive-window.ts';
@@ -63,6 +64,8 @@ export class Stream {
   lane: LaneState | undefined;
   /** Other lanes that have carried frames of it. */
   spread: readonly LaneState[] = NOWHERE;
+  /** While bytes of it are on several lanes. */
+  flight: Flight | undefined;
   /** The last RESUME that spoke of it, and the last that said that its OPEN was seen. */
   resumeMark = 0;
   seenMark = 0;

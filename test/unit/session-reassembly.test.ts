@@ -134,26 +134,26 @@ function keeps(runs: number, step: number): Reassembly {
 test('64 runs are the limit; what extends one is no new one', () => {
   const reassembly = keeps(64, 2);
   assert.throws(
-    () => reassembly.insert(9_000, Uint8Array.of(1)),
+    () => reassembly.insert(8_000, Uint8Array.of(1)),
     (error) =>
       error instanceof ProtocolError &&
       error.code === 'reassembly' &&
       error.laneCode === 'protocol-error' &&
-      error.message === 'DATA at 9000 beside 64 runs that wait',
+      error.message === 'DATA at 8000 beside 64 runs that wait',
   );
   assert.equal(reassembly.heldBytes, 64, 'what was refused is not counted');
   assert.equal(reassembly.insert(128, Uint8Array.of(7)), 1, 'at the end of the last run');
   assert.equal(reassembly.insert(4, Uint8Array.of(7)), 1, 'into a gap');
 });
 
-test('runs that reach over more may be more, as many as turns of 64 KiB make', () => {
-  const reach = 64 * 16 * KIB;
+test('runs that reach over more may be more, as many as turns of 32 KiB make', () => {
+  const reach = 64 * 8 * KIB;
   const reassembly = keeps(64, 2);
   for (let i = 0; i < 64; i++) reassembly.insert(reach + 2 * i, bytesAt(reach + 2 * i, 1));
   assert.throws(() => reassembly.insert(reach - 2, Uint8Array.of(1)), /beside 128 runs/);
   // A lane that fell behind, and its rival with a turn and next to nothing in turn.
-  assert.equal(keeps(16_384, 64 * KIB).heldBytes, 16_384);
-  assert.equal(keeps(32_768, 32 * KIB).heldBytes, 32_768);
+  assert.equal(keeps(16_384, 32 * KIB).heldBytes, 16_384);
+  assert.equal(keeps(32_768, 16 * KIB).heldBytes, 32_768);
 });
 
 test('a piece over all gaps fills them in one go', () => {

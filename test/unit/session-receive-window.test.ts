@@ -124,3 +124,16 @@ test('it grows only while half of the pool is free, and gives everything back', 
   window.close();
   assert.equal(pool.used, 0);
 });
+
+test('bytes that come over several lanes get a window of twice as many round trips', () => {
+  const { window } = makeWindow(64 * MIB);
+  window.start();
+  fill(window, 30, 10);
+  assert.equal(window.window, 64 * KIB, 'two round trips are enough');
+  window.ahead();
+  fill(window, 60, 10);
+  const wide = window.window;
+  assert.ok(wide > 80 * KIB, `${wide}`);
+  fill(window, 90, 10);
+  assert.equal(window.window, wide, 'nothing came ahead since');
+});

@@ -43,6 +43,24 @@ test('a stream waits once, however often it is added', () => {
   assert.ok(scheduler.empty);
 });
 
+test('a parked stream has no turn here, and is the first for other lanes', () => {
+  const scheduler = new Scheduler();
+  const [parked, other] = [streamWith(1, 100 * KIB), streamWith(3, 100 * KIB)];
+  for (const stream of [parked, other]) scheduler.add(stream);
+  scheduler.park(scheduler.next()!);
+  assert.deepEqual([scheduler.next(), scheduler.next()], [other, undefined]);
+  assert.deepEqual([scheduler.empty, scheduler.hasBulk], [true, true]);
+  scheduler.add(other);
+  assert.deepEqual([scheduler.nextBulk(), scheduler.nextBulk()], [parked, other]);
+  scheduler.add(parked);
+  scheduler.park(scheduler.next()!);
+  scheduler.add(parked);
+  assert.equal(scheduler.next(), parked, 'added again, it waits for its turn');
+  scheduler.park(parked);
+  scheduler.unpark(parked);
+  assert.deepEqual([scheduler.hasBulk, parked.scheduledOn], [false, undefined]);
+});
+
 test('interactive streams go first, bulk gets one turn in nine', () => {
   const scheduler = new Scheduler();
   scheduler.add(streamWith(1, 16 * KIB + 1));

@@ -90,15 +90,75 @@ test('a stream that the peer may not know yet stays on its lane', () => {
   assert.equal(data(rig, 2).length, 1);
 });
 
-test('less than a whole turn is not worth another lane', () => {
+test('less than half a turn is not worth another lane', () => {
   const rig = established('dialler');
   const stream = open(rig);
   rig.add();
   measure(rig, 2, 50);
   rig.feedOn(1, acceptFrame(stream, 100_000_000));
-  rig.session.write(rig.nowMs, stream, new Uint8Array(TURN - 1));
+  rig.session.write(rig.nowMs, stream, new Uint8Array(TURN / 2 - 1));
   assert.deepEqual(data(rig, 2), []);
-  assert.deepEqual(data(rig, 1), [[0, TURN - 1]]);
+  assert.deepEqual(data(rig, 1), [[0, TURN / 2 - 1]]);
+  rig.session.write(rig.nowMs, stream, new Uint8Array(TURN / 2));
+  assert.deepEqual(data(rig, 2), [[TURN / 2 - 1, TURN / 2]]);
+});
+
+/** A stream with a window of 16 turns and plenty to send, whose first turn lane 2 has taken. */
+function windowed(): { rig: Rig; stream: number } {
+  const rig = established('dialler');
+  const stream = open(rig);
+  rig.add();
+  measure(rig, 2, 50);
+  rig.feedOn(1, acceptFrame(stream, 16 * TURN));
+  rig.session.write(rig.nowMs, stream, new Uint8Array(50 * TURN));
+  assert.deepEqual(data(rig, 2), [[0, TURN]]);
+  return { rig, stream };
+}
+
+function credit(stream: number, turns: number): Uint8Array {
+  return frame((writer) => writer.credit(stream, (16 + turns) * TURN, turns * TURN, 0));
+}
+
+test('one lane does not take the whole window: the rest is for the others', () => {
+  const { rig, stream } = windowed();
+  assert.equal(data(rig, 1, 100 * TURN).length, 12, 'one and a half times its half');
+  assert.deepEqual(data(rig, 1, 100 * TURN), []);
+  assert.equal(data(rig, 2, 100 * TURN).length, 3);
+  rig.feedOn(1, credit(stream, 2));
+  assert.deepEqual(data(rig, 1, 100 * TURN), [[16 * TURN, TURN]], 'one turn of its own was taken');
+  assert.equal(data(rig, 2, 100 * TURN).length, 1);
+});
+
+test('a lane that is full of a stream has it all when no other carries it any more', () => {
+  const { rig, stream } = windowed();
+  data(rig, 1, 100 * TURN);
+  for (let i = 0; i < 20 && rig.session.lanes()[1]!.streams === 0; i++) open(rig);
+  rig.feedOn(1, credit(stream, 1));
+  assert.equal(data(rig, 1, 100 * TURN).length, 4);
+});
+
+test('a stream that waits for other lanes can be reset, and can lose its lane', () => {
+  const { rig, stream } = windowed();
+  data(rig, 1, 100 * TURN);
+  rig.session.reset(stream, 'cancelled', 'enough');
+  assert.deepEqual(data(rig, 2, 100 * TURN), []);
+  const other = windowed();
+  data(other.rig, 1, 100 * TURN);
+  other.rig.lose(1);
+  assert.deepEqual(data(other.rig, 2, 100 * TURN), [], 'it is stale');
+});
+
+test('the writer of a stream on several lanes may be a little ahead of its credit', () => {
+  const { rig, stream } = windowed();
+  const write = (bytes: number) => rig.session.write(rig.nowMs, stream, new Uint8Array(bytes));
+  assert.equal(write(1), false, '50 turns are far ahead');
+  assert.equal(data(rig, 2).length, 1);
+  rig.feedOn(
+    1,
+    frame((writer) => writer.credit(stream, 50 * TURN, TURN, 0)),
+  );
+  assert.equal(write(4 * TURN - 2), true);
+  assert.equal(write(1), false);
 });
 
 /** A stream whose last byte so far went out on lane 2, which the peer never answers a PING on. */
