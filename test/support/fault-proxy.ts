@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { resetSocket } from '../../src/node/sockets.ts';
 import { type DirectionFaults, FaultPipe, NO_FAULTS } from './fault-proxy-pipe.ts';
 
 /** `up` is from the client to the target. */
@@ -110,7 +111,7 @@ export class FaultProxy {
       joint.halfOpen = true;
       this.#past.halfOpened += 1;
       for (const pipe of Object.values(joint.pipes)) pipe.swallow();
-      joint[closed].resetAndDestroy();
+      resetSocket(joint[closed]);
     }
   }
 
@@ -174,7 +175,7 @@ export class FaultProxy {
       [target, client],
     ] as const) {
       side.on('error', () => {
-        if (!joint.halfOpen) other.resetAndDestroy();
+        if (!joint.halfOpen) resetSocket(other);
       });
       side.on('end', () => {
         if (joint.halfOpen) side.destroy();
@@ -188,7 +189,7 @@ export class FaultProxy {
   #end({ client, target }: Joint, how: CutOptions['how']): void {
     if (!client.destroyed || !target.destroyed) this.#past.cutConnections += 1;
     for (const socket of [client, target]) {
-      if (how === 'reset') socket.resetAndDestroy();
+      if (how === 'reset') resetSocket(socket);
       else socket.destroySoon();
     }
   }

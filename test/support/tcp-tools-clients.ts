@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import net from 'node:net';
+import { resetSocket } from '../../src/node/sockets.ts';
 import { pattern } from './tcp-tools-pattern.ts';
 
 interface Where {
@@ -72,7 +73,7 @@ export function probe(params: Where & { send?: boolean; silentMs?: number }): Pr
 /** Connects, sends a byte, waits for its echo, and then resets the connection. */
 export async function echoThenReset(params: Where): Promise<void> {
   const socket = await echoedOnce(params);
-  socket.resetAndDestroy();
+  resetSocket(socket);
 }
 
 export interface Burst {

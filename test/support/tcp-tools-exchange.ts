@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import net from 'node:net';
+import { resetSocket } from '../../src/node/sockets.ts';
 import { Arrivals } from './arrivals.ts';
 import { contentDigest, PIECE_BYTES, pieceOf } from './exchange-content.ts';
 
@@ -117,7 +118,7 @@ export function hurryExchange(params: { handle: number }): void {
 
 /** Gives it up with a reset, as a client does that is killed. */
 export function resetExchange(params: { handle: number }): void {
-  exchangeOf(params.handle).socket.resetAndDestroy();
+  resetSocket(exchangeOf(params.handle).socket);
 }
 
 /**

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import net from 'node:net';
+import { resetSocket } from '../../src/node/sockets.ts';
 import { pattern } from './tcp-tools-pattern.ts';
 
 /**
@@ -95,7 +96,7 @@ function answer(socket: net.Socket, mode: ServerMode, replyBytes: number): void 
       socket.on('end', () => socket.end());
       break;
     case 'reset':
-      socket.once('data', () => socket.resetAndDestroy());
+      socket.once('data', () => resetSocket(socket));
       break;
   }
 }
