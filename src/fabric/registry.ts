@@ -17,11 +17,9 @@ export type RegistryAdmission =
   | { readonly ok: true; readonly existing: boolean; readonly displaced: readonly string[] }
   | {
       readonly ok: false;
-      readonly code: RefusalCode;
+      readonly code: 'stale-epoch' | 'not-authorized';
       readonly reason: string;
     };
-
-type RefusalCode = 'stale-epoch' | 'not-authorized' | 'overload';
 
 interface PeerEntry {
   instance: string;
@@ -33,12 +31,6 @@ interface PeerEntry {
 
 /** Displaced instances remembered for each peer. More restarts than this while one lives is absurd. */
 const DISPLACED_MAX = 16;
-
-/**
- * Live sessions of one peer. It needs one for each way it has here; but every one that it begins
- * and leaves is kept for the time to resume, with all that it holds.
- */
-const SESSIONS_MAX = 16;
 
 /**
  * Decides which sessions of a peer live. A session belongs to the peer that began it; a restarted
@@ -96,15 +88,16 @@ export class SessionRegistry {
   }
 
   /** A refusal changes nothing. */
-  #refusal(request: AdmissionRequest, entry: PeerEntry | undefined): RegistryAdmission | undefined {
-    const { peer, instance, sessionId } = request;
+  #refusal(
+    { peer, instance, sessionId }: AdmissionRequest,
+    entry: PeerEntry | undefined,
+  ): RegistryAdmission | undefined {
     const owner = this.#owners.get(sessionId);
     // Without the owner's name: it is none of the other's business.
     if (owner !== undefined && owner !== peer) {
       return refused('not-authorized', `session ${sessionId} belongs to another node`);
     }
-    if (entry === undefined) return undefined;
-    if (entry.instance === instance) return tooMany(entry, request);
+    if (entry === undefined || entry.instance === instance) return undefined;
     if (entry.displaced.includes(instance)) {
       return refused('stale-epoch', `this instance of ${peer} was replaced by a newer one`);
     }
@@ -129,16 +122,6 @@ export class SessionRegistry {
   }
 }
 
-/** One more session of the instance that lives; another instance displaces them all. */
-function tooMany(
-  { sessions }: PeerEntry,
-  { peer, sessionId, replaces }: AdmissionRequest,
-): RegistryAdmission | undefined {
-  if (sessions.size < SESSIONS_MAX || sessions.has(sessionId)) return undefined;
-  if (replaces !== undefined && sessions.has(replaces)) return undefined;
-  return refused('overload', `${peer} has ${sessions.size} sessions here, the limit for one node`);
-}
-
-function refused(code: RefusalCode, reason: string): RegistryAdmission {
+function refused(code: 'stale-epoch' | 'not-authorized', reason: string): RegistryAdmission {
   return { ok: false, code, reason };
 }

@@ -340,7 +340,7 @@ export function laneHint({
   code,
   remote,
 }: Pick<SessionEnd, 'code' | 'remote'>): string | undefined {
-  return LANE_HINTS[code] ?? (remote ? REFUSED_HINTS : REFUSER_HINTS)[code];
+  return LANE_HINTS[code] ?? (remote ? REFUSED_HINTS[code] : undefined);
 }
 
 const LANE_HINTS: Readonly<Record<string, string>> = {
@@ -358,9 +358,4 @@ const REFUSED_HINTS: Readonly<Record<string, string>> = {
   'not-authorized': 'The other node does not admit this one: look at the log there.',
   'stale-epoch': 'Another process runs with the certificate of this node: stop one of the two.',
   overload: 'The other node is at its limits: look at its log and at [limits].',
-};
-
-/** For the end that refused. */
-const REFUSER_HINTS: Readonly<Record<string, string>> = {
-  overload: 'The other node asks for more than one node may have: look at its log, or restart it.',
 };

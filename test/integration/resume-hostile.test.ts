@@ -236,38 +236,6 @@ test("a node cannot put a session of its own in place of another node's", async 
   await assertUnharmed(streams[0]!);
 });
 
-test('a node that begins session after session is refused, and the others go on', async (t) => {
-  const lab = await resumed(t);
-  const { gray, lanes } = lab;
-  const beginning = (index: number) => {
-    const said = withHello(lanes.recording(2), (hello) => {
-      return { ...hello, node: 'red2', session: { id: String(index).padStart(32, '0'), epoch: 1 } };
-    });
-    return said.slice(0, HEADER_BYTES + readWhole([said])[0]!.payload.length);
-  };
-  const papers = await credentials('red', 'red2');
-  const address = parseAddress(gray.lanes) as TcpAddress;
-  for (let index = 1; index <= 16; index += 1) {
-    const lane = await dialLane({ address, credentials: papers });
-    t.after(() => lane.destroy());
-    let answered = false;
-    const onData = () => {
-      answered = true;
-    };
-    lane.bind({ onData, onDrain: () => {}, onClose: () => {} });
-    lane.write([beginning(index)]);
-    await until('the session has begun', () => answered);
-    // Some are left without a lane: they count until they are given up.
-    if (index % 2 === 0) lane.destroy();
-  }
-  await assertRefused(lab, () => sayTo(gray, papers, beginning(17)), {
-    code: 'overload',
-    reason: /^red\/red2 has 16 sessions here, the limit for one node/,
-  });
-  const refusal = gray.lines.findLast(({ event }) => event === 'lane-refused');
-  assert.match(String(refusal?.hint), /asks for more than one node may have/);
-});
-
 test('who stands between the nodes with the keys of both cannot resume their session', async (t) => {
   const [redPapers, grayPapers] = [await credentials('red'), await credentials('gray')];
   const fabric = `${FABRIC}resume_time = "600ms"\n`;

@@ -115,26 +115,3 @@ test('the memory of displaced processes is bounded', () => {
   // Long forgotten, so it counts as a new process.
   assert.equal(registry.admit({ ...FIRST, instance: 'i0', sessionId: 'x' }).ok, true);
 });
-
-test('a peer has at most 16 sessions; to replace one, to go on, or to restart is no new one', () => {
-  const registry = new SessionRegistry();
-  for (let index = 0; index < 16; index++) {
-    assert.deepEqual(registry.admit({ ...FIRST, sessionId: `s${index}` }), ADMITTED);
-  }
-  for (const replaces of [undefined, 'unknown', 's16']) {
-    assert.deepEqual(registry.admit({ ...FIRST, sessionId: 's16', replaces }), {
-      ok: false,
-      code: 'overload',
-      reason: 'red/red1 has 16 sessions here, the limit for one node',
-    });
-  }
-  assert.equal(registry.size, 16, 'a refusal changes nothing');
-  assert.deepEqual(registry.admit({ ...FIRST, peer: 'red/red2', sessionId: 'other' }), ADMITTED);
-  assert.deepEqual(registry.admit(FIRST), { ok: true, existing: true, displaced: [] });
-  const replaced = registry.admit({ ...FIRST, sessionId: 's16', replaces: 's3' });
-  assert.deepEqual(replaced, { ok: true, existing: false, displaced: ['s3'] });
-  registry.remove('s4');
-  assert.deepEqual(registry.admit({ ...FIRST, sessionId: 's17' }), ADMITTED);
-  assert.equal(registry.admit({ ...FIRST, instance: 'i2', sessionId: 's18' }).ok, true);
-  assert.deepEqual(registry.sessionsOf('red/red1'), ['s18']);
-});
