@@ -4,6 +4,7 @@ import type { Identity } from '../base/identity.ts';
 import type { ServiceConfig } from '../config/types.ts';
 import { mayOpen } from '../fabric/policy.ts';
 import type { IncomingStream, StreamCode } from './driver-types.ts';
+import { keepReadable } from './kept-readable.ts';
 import { proxyHeader } from './proxy-protocol.ts';
 import { Tally } from './results.ts';
 import { nodeName } from './sessions.ts';
@@ -200,6 +201,8 @@ export class Services {
     socket.on('error', onError).on('close', onClose);
     socket.once('connect', () => {
       if (!settle()) return;
+      // From the first write on: the header may meet a target that has answered and closed.
+      keepReadable(socket);
       if (config.proxyProtocol !== undefined) socket.write(header(config.proxyProtocol, stream));
       service.tally.connected(this.#host.nowMs(), nodeName(peer));
       this.#host.onOpened(config.name, nodeName(peer));
