@@ -38,10 +38,13 @@ export class Attacker {
   }
 
   /** A TLS connection; without papers that of a stranger. */
-  tls(alpn: readonly string[], papers?: Pick<TlsCredentials, 'keyPem' | 'certChainPem'>) {
+  async tls(
+    alpn: readonly string[],
+    papers?: Pick<TlsCredentials, 'keyPem' | 'certChainPem'>,
+    tcp?: Socket,
+  ): Promise<TLSSocket> {
     const socket = tlsConnect({
-      host: '127.0.0.1',
-      port: this.options.port,
+      socket: tcp ?? (await this.tcp()),
       ...(alpn.length > 0 && { ALPNProtocols: [...alpn] }),
       ...(papers && { key: papers.keyPem, cert: papers.certChainPem }),
       minVersion: 'TLSv1.3',
@@ -54,7 +57,8 @@ export class Attacker {
 
   /** A lane before its HELLO. */
   async lane(): Promise<HostileLane> {
-    return new HostileLane(await this.tls(['routy/1'], this.options.papers));
+    const tcp = await this.tcp();
+    return new HostileLane(await this.tls(['routy/1'], this.options.papers, tcp), tcp);
   }
 
   /** A lane whose HELLO was sent; with `answered` it has been answered, or this throws. */
@@ -123,10 +127,13 @@ export class HostileLane {
   readonly counts = new Map<number, number>();
   /** Told every frame that comes. */
   onFrame: ((frame: frames.Frame) => void) | undefined;
+  readonly #tcp: Socket;
   #pending: Buffer = Buffer.alloc(0);
 
-  constructor(socket: TLSSocket) {
+  /** `tcp` is what `socket` runs over. */
+  constructor(socket: TLSSocket, tcp: Socket) {
     this.socket = socket;
+    this.#tcp = tcp;
     this.exporter = socket.exportKeyingMaterial(32, 'EXPORTER-routy-lane', Buffer.alloc(0));
     socket.on('data', (chunk: Buffer) => this.#read(chunk));
     // The other side's end is the end; what it said last has been read by then.
@@ -170,7 +177,7 @@ export class HostileLane {
 
   /** Ends it with a reset. */
   abort(): void {
-    this.socket.resetAndDestroy();
+    this.#tcp.resetAndDestroy();
   }
 
   destroy(): void {
