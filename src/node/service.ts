@@ -1,4 +1,4 @@
-import { connect, type Socket } from 'node:net';
+import { connect, isIP, type Socket } from 'node:net';
 import { formatAddress } from '../base/address.ts';
 import type { Identity } from '../base/identity.ts';
 import type { ServiceConfig } from '../config/types.ts';
@@ -251,10 +251,16 @@ function take<T>(index: Map<string, Set<T>>, key: string, item: T): void {
   if (there?.size === 0) index.delete(key);
 }
 
-function connectTarget({ target }: ServiceConfig): Socket {
+function connectTarget({ target, source }: ServiceConfig): Socket {
   return target.kind === 'unix'
     ? connect({ path: target.path, allowHalfOpen: true })
-    : connect({ host: target.host, port: target.port, allowHalfOpen: true, noDelay: true });
+    : connect({
+        host: target.host,
+        port: target.port,
+        allowHalfOpen: true,
+        noDelay: true,
+        ...(source !== undefined && { localAddress: source, family: isIP(source) }),
+      });
 }
 
 function header(version: 'v1' | 'v2', { request }: IncomingStream): Uint8Array {
@@ -262,7 +268,8 @@ function header(version: 'v1' | 'v2', { request }: IncomingStream): Uint8Array {
 }
 
 function target(config: ServiceConfig): string {
-  return `target ${formatAddress(config.target)}`;
+  const from = config.source === undefined ? '' : ` from ${config.source}`;
+  return `target ${formatAddress(config.target)}${from}`;
 }
 
 function codeOf(error: NodeJS.ErrnoException): StreamCode {
