@@ -132,7 +132,8 @@ export class AcceptedSessions implements GreeterHost {
     state: 'down' | 'refused',
     end: GreetingEnd,
   ): void {
-    const present = [...this.#sessions.values()].some(({ session }) => session?.name === name);
+    const ids = this.#registry.sessionsOf(name);
+    const present = ids.some((id) => this.#sessions.get(id)?.session !== undefined);
     if (!present) this.#absences.note(this.#host.nowMs(), { name, remoteAddress }, state, end);
   }
 

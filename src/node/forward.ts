@@ -12,7 +12,9 @@ import type { ForwardStatus } from './status.ts';
 
 /** What a forward asks of the node around it. */
 export interface ForwardHost {
+  /** Asked for each connection, so that a change of the sessions costs nothing here. */
   candidates(site: string, service: string): LiveSession[];
+  isReachable(site: string, service: string): boolean;
   whyUnreachable(site: string, service: string): string;
   nowMs(): number;
   retryDelayMs(attempt: number): number;
@@ -25,6 +27,8 @@ export interface ForwardHost {
   onRefused(forward: Forward, code: StreamCode | 'unavailable', reason: string): void;
 }
 
+const NOBODY: readonly LiveSession[] = [];
+
 /**
  * One forward: a local address and the connections that came in there. It listens while a live
  * session offers its service, or always when it is configured to hold clients.
@@ -36,7 +40,8 @@ export class Forward {
   readonly #listener: LocalListener;
   #held: HoldQueue | undefined;
   readonly #streams = new Set<ForwardStream>();
-  #candidates: readonly LiveSession[] = [];
+  /** A session offers the service. */
+  #served = false;
   #open = false;
   #toldState: ForwardStatus['state'] = 'unavailable';
 
@@ -79,22 +84,21 @@ export class Forward {
     before?.release((socket) => this.#onSocket(socket));
   }
 
-  /** Takes note of which sessions offer the service now. */
+  /** Takes note of whether a session offers the service now. */
   update(): void {
     if (!this.#open) return;
     const { site, service } = this.config.to;
-    this.#candidates = this.host.candidates(site, service);
-    const served = this.#candidates.length > 0;
-    if (served || this.#held !== undefined) this.#listener.open();
+    this.#served = this.host.isReachable(site, service);
+    if (this.#served || this.#held !== undefined) this.#listener.open();
     else this.#listener.close();
-    if (served) this.#held?.release((socket) => this.#forward(socket));
+    if (this.#served) this.#held?.release((socket) => this.#onSocket(socket));
     this.#tellState();
   }
 
   /** Stops listening; held clients are reset, connections in progress go on. */
   stop(): void {
     this.#open = false;
-    this.#candidates = [];
+    this.#served = false;
     this.#listener.close();
     this.#held?.release(resetSocket);
   }
@@ -133,7 +137,7 @@ export class Forward {
     const { site, service } = this.config.to;
     if (error !== undefined) return { state: 'error', reason: error.message };
     if (!this.#open) return { state: 'unavailable', reason: 'the node drains' };
-    if (this.#candidates.length === 0) {
+    if (!this.#served) {
       const reason = this.host.whyUnreachable(site, service);
       return { state: listening ? 'holding' : 'unavailable', reason };
     }
@@ -156,12 +160,14 @@ export class Forward {
   }
 
   #onSocket(socket: Socket): void {
-    if (this.#candidates.length > 0) this.#forward(socket);
+    const { site, service } = this.config.to;
+    const candidates = this.#served ? this.host.candidates(site, service) : NOBODY;
+    if (candidates.length > 0) this.#forward(socket, candidates);
     else if (this.#held?.add(socket) !== true) this.#giveUp(socket);
   }
 
-  #forward(socket: Socket): void {
-    const stream = new ForwardStream(this, socket, this.#candidates);
+  #forward(socket: Socket, candidates: readonly LiveSession[]): void {
+    const stream = new ForwardStream(this, socket, candidates);
     this.#streams.add(stream);
     stream.openAtNext();
   }
@@ -192,8 +198,9 @@ class ForwardStream implements OpenHandlers {
   readonly socket: Socket;
   readonly #forward: Forward;
   readonly #request: OpenRequest;
-  readonly #candidates: readonly LiveSession[];
-  #tried = 0;
+  /** Those not tried yet; let go as soon as one has accepted. */
+  #candidates: readonly LiveSession[];
+  #session: LiveSession | undefined;
   #accepted = false;
 
   constructor(forward: Forward, socket: Socket, candidates: readonly LiveSession[]) {
@@ -209,19 +216,21 @@ class ForwardStream implements OpenHandlers {
   }
 
   openAtNext(): void {
-    const session = this.#candidates[this.#tried]!;
-    this.#tried += 1;
+    const session = this.#candidates[0]!;
+    this.#candidates = this.#candidates.slice(1);
+    this.#session = session;
     session.driver.open(this.#request, this.socket, this);
   }
 
   onAccepted(): void {
     this.#accepted = true;
+    this.#candidates = NOBODY;
     this.#forward.connected(this.#peer);
   }
 
   /** No byte has passed: a session that drains is no reason to lose the client. */
   onRefused(code: StreamCode): boolean {
-    if (code !== 'draining' || this.#tried >= this.#candidates.length) return false;
+    if (code !== 'draining' || this.#candidates.length === 0) return false;
     this.openAtNext();
     return true;
   }
@@ -235,7 +244,7 @@ class ForwardStream implements OpenHandlers {
   };
 
   get #peer(): string {
-    return this.#candidates[this.#tried - 1]!.name;
+    return this.#session!.name;
   }
 }
 

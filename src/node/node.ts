@@ -104,7 +104,7 @@ class RoutyNode implements RunningNode {
       onOpened: (service, peer) => this.#events.streamOpened(service, peer),
       onRefused: (refusal) => this.#events.streamRefused(refusal),
     });
-    this.#live = new LiveSessions(() => this.#forwards.update());
+    this.#live = new LiveSessions((changes) => this.#forwards.update(changes));
     this.#forwards = new Forwards(config.forwards, this.#forwardHost());
     this.#host = new SessionHost({
       commons: commonsOf(options),
@@ -262,6 +262,7 @@ class RoutyNode implements RunningNode {
   #forwardHost(): ForwardHost {
     return {
       candidates: (site, service) => this.#live.candidates(site, service),
+      isReachable: (site, service) => this.#live.isReachable(site, service),
       whyUnreachable: (site, service) => this.#live.whyUnreachable(site, service),
       nowMs: this.#nowMs,
       retryDelayMs: (attempt) => nextDelayMs({ attempt, random01: Math.random() }),

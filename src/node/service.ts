@@ -76,8 +76,10 @@ export class Service {
 /** All services of this node: judges every incoming stream and joins it to its target. */
 export class Services {
   readonly #byName = new Map<string, Service>();
-  /** Streams that were accepted and have not ended, of whatever service. */
-  readonly #accepted = new Set<ServiceStream>();
+  /** By entry of `allow`, a site or a node: the services that have it. Holds no empty sets. */
+  readonly #byEntry = new Map<string, Set<Service>>();
+  /** By `site/node`: streams that were accepted and have not ended, of whatever service. */
+  readonly #accepted = new Map<string, Set<ServiceStream>>();
   readonly #host: ServiceHost;
   #draining = false;
 
@@ -89,15 +91,20 @@ export class Services {
   /** Adds the service or changes it; its streams go on. */
   put(config: ServiceConfig): void {
     const known = this.#byName.get(config.name);
-    if (known === undefined) this.#byName.set(config.name, new Service(config));
-    else known.config = config;
+    const service = known ?? new Service(config);
+    if (known === undefined) this.#byName.set(config.name, service);
+    else this.#unlink(known);
+    service.config = config;
+    for (const entry of config.allow) put(this.#byEntry, entry, service);
   }
 
   /** Removes the service, resets its streams and says how many there were. */
   remove(name: string): number {
     const service = this.#byName.get(name);
+    if (service === undefined) return 0;
     this.#byName.delete(name);
-    return service?.resetStreams('everyone') ?? 0;
+    this.#unlink(service);
+    return service.resetStreams('everyone');
   }
 
   get(name: string): Service | undefined {
@@ -110,7 +117,11 @@ export class Services {
 
   /** Names of the services the peer may open, sorted. */
   offersFor(peer: Identity): string[] {
-    return this.all()
+    const candidates = new Set([
+      ...(this.#byEntry.get(peer.site) ?? []),
+      ...(this.#byEntry.get(nodeName(peer)) ?? []),
+    ]);
+    return [...candidates]
       .filter((service) => service.admits(peer))
       .map((service) => service.config.name)
       .sort();
@@ -141,8 +152,7 @@ export class Services {
    */
   recheck(peer: Identity): number {
     let count = 0;
-    for (const entry of this.#accepted) {
-      if (nodeName(entry.peer) !== nodeName(peer)) continue;
+    for (const entry of this.#accepted.get(nodeName(peer)) ?? []) {
       const no = this.#whyNot(entry.stream.request.service, entry.peer);
       if (no === undefined) continue;
       this.#noteRefusal(entry.stream, peer, no.code, no.reason);
@@ -150,6 +160,10 @@ export class Services {
       count += 1;
     }
     return count;
+  }
+
+  #unlink(service: Service): void {
+    for (const entry of service.config.allow) take(this.#byEntry, entry, service);
   }
 
   #whyNot(name: string, peer: Identity): { code: StreamCode; reason: string } | undefined {
@@ -203,10 +217,10 @@ export class Services {
       if (config.proxyProtocol !== undefined) socket.write(header(config.proxyProtocol, stream));
       service.tally.connected(this.#host.nowMs(), nodeName(peer));
       this.#host.onOpened(config.name, nodeName(peer));
-      this.#accepted.add(entry);
+      put(this.#accepted, nodeName(peer), entry);
       stream.accept(socket, () => {
         service.streams.delete(entry);
-        this.#accepted.delete(entry);
+        take(this.#accepted, nodeName(peer), entry);
       });
       socket.removeListener('error', onError).removeListener('close', onClose);
     });
@@ -223,6 +237,18 @@ export class Services {
     this.#byName.get(service)?.tally.turnedAway(this.#host.nowMs(), code, reason, name);
     this.#host.onRefused({ service, peer: name, code, reason });
   }
+}
+
+function put<T>(index: Map<string, Set<T>>, key: string, item: T): void {
+  const there = index.get(key);
+  if (there === undefined) index.set(key, new Set([item]));
+  else there.add(item);
+}
+
+function take<T>(index: Map<string, Set<T>>, key: string, item: T): void {
+  const there = index.get(key);
+  there?.delete(item);
+  if (there?.size === 0) index.delete(key);
 }
 
 function connectTarget({ target }: ServiceConfig): Socket {

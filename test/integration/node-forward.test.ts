@@ -48,6 +48,7 @@ function start(listen: Address, unavailable: ForwardConfig['unavailable'], live:
   const refusals: string[] = [];
   const host: ForwardHost = {
     candidates: () => [...live],
+    isReachable: () => live.length > 0,
     whyUnreachable: () => 'no session to site gray',
     nowMs: () => Date.now(),
     retryDelayMs: () => 10,
