@@ -77,7 +77,9 @@ export class TargetConnection {
   }
 
   async #connectByName({ host, port }: TcpAddress): Promise<void> {
-    const { signal } = (this.#abort = new AbortController());
+    const abort = new AbortController();
+    const { signal } = abort;
+    this.#abort = abort;
     const label = this.#label;
     try {
       this.#isLookingUp = true;

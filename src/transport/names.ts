@@ -67,8 +67,7 @@ export class Names {
   #running = 0;
 
   constructor(options: NamesOptions = {}) {
-    this.#lookup =
-      options.lookup ?? ((host) => systemLookup(host, { all: true, verbatim: true }));
+    this.#lookup = options.lookup ?? ((host) => systemLookup(host, { all: true, verbatim: true }));
     this.#hosts = options.hosts ?? new HostsFile();
     this.#nowMs = options.nowMs ?? (() => performance.now());
   }
@@ -92,8 +91,14 @@ export class Names {
         signal.removeEventListener('abort', stop);
       };
       const waiter: Waiter = {
-        resolve: (addresses) => (done(), resolve(addresses)),
-        reject: (error) => (done(), reject(error)),
+        resolve(addresses) {
+          done();
+          resolve(addresses);
+        },
+        reject(error) {
+          done();
+          reject(error);
+        },
       };
       const stop = () => {
         waiter.reject(abortReason(signal));
