@@ -139,7 +139,7 @@ export const serviceSchema = z.strictObject({
   ).optional(),
   connect_timeout: duration({
     class: 'local',
-    description: 'How long a connection to the target may take.',
+    description: 'How long a connection to the target may take, the lookup of its name included.',
     min: '10ms',
     max: '10m',
     initial: '5s',

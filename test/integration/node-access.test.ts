@@ -63,6 +63,9 @@ test('a service has a source address of its own, which the target sees', {
   const address = await red.reach('gray/db');
   assert.equal((await talk(address, 'hello')).data.toString(), 'hello');
   assert.deepEqual(seen, ['127.0.0.9']);
+  await gray.reload(gray.toml.replace('target = "127.0.0.1:', 'target = "localhost:'));
+  assert.equal((await talk(address, 'hello')).data.toString(), 'hello');
+  assert.deepEqual(seen, ['127.0.0.9', '127.0.0.9'], 'also by name');
   await gray.reload(gray.toml.replace('127.0.0.9', '192.0.2.77'));
   assert.equal((await talk(address, 'hello')).error, 'ECONNRESET');
   const { last } = gray.running.status().services[0]!;
