@@ -13,6 +13,7 @@ import { createMetrics } from '../observe/metrics.ts';
 import { adminSocketPath } from './context.ts';
 import { tuneGarbageCollector, type WorkDone } from './garbage-collector.ts';
 import { EXIT } from './output.ts';
+import { shutInspector, takeEarlyHangup } from './signals.ts';
 import { version } from './version.ts';
 
 interface RunOptions {
@@ -26,6 +27,7 @@ interface RunOptions {
 export async function runNode(options: RunOptions): Promise<void> {
   const { config, configPath, log } = options;
   dieLoudly(log);
+  await shutInspector();
   const admin = await openAdminSocket(adminSocketPath(config.node.state));
   try {
     const node = await startNode({
@@ -52,6 +54,7 @@ async function serveUntilDone(
   const stopCollecting = tuneGarbageCollector(() => workDone(node.status()));
   try {
     admin.serve(node);
+    if (takeEarlyHangup()) void node.reload().catch(() => undefined);
     if (metricsListen !== undefined) {
       metrics = await startMetricsListener(metricsListen, node);
       const address = formatAddress(metrics.address);
@@ -85,9 +88,14 @@ function onSignals(node: RunningNode, log: Log): () => void {
     // The node writes to the log what came of it, whoever asked.
     node.reload().catch(() => undefined);
   };
+  const ignore = (signal: NodeJS.Signals): void => {
+    log.info('signal-ignored', `${signal} has no meaning here and is ignored`);
+  };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
   process.on('SIGHUP', reload);
+  process.on('SIGUSR1', ignore);
+  process.on('SIGUSR2', ignore);
   return () => {
     process.off('SIGHUP', reload);
   };
