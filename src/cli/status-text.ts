@@ -32,7 +32,7 @@ export function statusText(status: NodeStatus, nowMs: number): string {
 }
 
 function overview(status: NodeStatus, nowMs: number): string[] {
-  const { listening, buffers } = status;
+  const { listening, buffers, log } = status;
   const listens =
     listening === null
       ? 'no: this node only dials'
@@ -45,6 +45,7 @@ function overview(status: NodeStatus, nowMs: number): string[] {
     ['state', `${status.state} for ${ago(status.startedAt, nowMs)}`],
     ['process', `pid ${status.pid}, routy ${status.version}`],
     ['listens', listens],
+    ...(log.lostLines === 0 ? [] : [['log', lostText(log, nowMs)]]),
     ['buffers', `${bytesText(buffers.usedBytes)} of ${bytesText(buffers.budgetBytes)}`],
     [
       'certificate',
@@ -53,6 +54,11 @@ function overview(status: NodeStatus, nowMs: number): string[] {
         : `EXPIRED on ${status.certificateExpiresAt}`,
     ],
   ]);
+}
+
+function lostText({ lostLines, losingSince }: NodeStatus['log'], nowMs: number): string {
+  const lost = `${countText(lostLines, 'line')} LOST: its reader did not take them`;
+  return losingSince === null ? lost : `${lost}, and does not for ${ago(losingSince, nowMs)}`;
 }
 
 function section(title: string, count: number, lines: readonly string[], none: string): string[] {

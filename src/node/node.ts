@@ -152,6 +152,7 @@ class RoutyNode implements RunningNode {
       accepted: this.#accepted,
       services: this.#services,
       forwards: this.#forwards,
+      log: this.#options.log,
     });
   }
 
