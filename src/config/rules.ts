@@ -5,7 +5,7 @@ import type { KeyPath, TomlDocument } from './document.ts';
 import type { Draft } from './draft.ts';
 import { valueAt } from './explain.ts';
 import { readName } from './fields.ts';
-import { addressesCollide, listeningAddresses } from './listening.ts';
+import { ClaimedAddresses, type ListeningAddress, listeningAddresses } from './listening.ts';
 import type { ConfigProblem } from './problems.ts';
 import { tableName } from './shape.ts';
 
@@ -46,10 +46,9 @@ const peerAddresses: Rule = (document) => {
 
 const duplicateListening: Rule = (document, draft) => {
   const problems: ConfigProblem[] = [];
-  const taken: ReturnType<typeof listeningAddresses> = [];
+  const taken = new ClaimedAddresses<ListeningAddress>();
   for (const entry of listeningAddresses(draft)) {
-    const other = taken.find((earlier) => addressesCollide(earlier.address, entry.address));
-    taken.push(entry);
+    const other = taken.claim(entry);
     if (other === undefined) continue;
     const here = formatAddress(entry.address);
     const there = formatAddress(other.address);
@@ -107,17 +106,21 @@ const forwardToOwnSite: Rule = (document, draft) =>
       }),
     );
 
-const forwardToItself: Rule = (document, draft) =>
-  draft.services.flatMap(({ path, value }) => {
-    const forward = draft.forwards.find(
-      (entry) => formatAddress(entry.value.listen) === formatAddress(value.target),
-    );
+const forwardToItself: Rule = (document, draft) => {
+  const forwards = new Map<string, (typeof draft.forwards)[number]>();
+  for (const forward of draft.forwards) {
+    const listen = formatAddress(forward.value.listen);
+    if (!forwards.has(listen)) forwards.set(listen, forward);
+  }
+  return draft.services.flatMap(({ path, value }) => {
+    const forward = forwards.get(formatAddress(value.target));
     if (forward === undefined || (value.target.kind === 'tcp' && value.target.port === 0))
       return [];
     const message = `target ${formatAddress(value.target)} is the [[forward]] on line ${document.lineOf(forward.path)}`;
     const hint = 'give the address of the service itself, not of the way to the other site';
     return [document.atValue([...path, 'target'], { message, hint, severity: 'warning' })];
   });
+};
 
 /** A setting that would silently do nothing is a mistake. */
 const kindsOfAddress: Rule = (document, draft) => [
