@@ -3,6 +3,7 @@ import type { Refusal } from '../session/handshake.ts';
 import type { Lane } from '../transport/lane.ts';
 import type { Hello } from '../wire/payload.ts';
 import { Absences } from './absences.ts';
+import { isoTime } from './clock.ts';
 import type { SessionDriverApi, SessionEnd } from './driver-types.ts';
 import { endText, laneHint } from './events.ts';
 import { type GreeterHost, type GreetingEnd, LaneGreeter } from './lane-greeter.ts';
@@ -132,7 +133,8 @@ export class AcceptedSessions implements GreeterHost {
     state: 'down' | 'refused',
     end: GreetingEnd,
   ): void {
-    const present = [...this.#sessions.values()].some(({ session }) => session?.name === name);
+    const ids = this.#registry.sessionsOf(name);
+    const present = ids.some((id) => this.#sessions.get(id)?.session !== undefined);
     if (!present) this.#absences.note(this.#host.nowMs(), { name, remoteAddress }, state, end);
   }
 
@@ -143,7 +145,7 @@ export class AcceptedSessions implements GreeterHost {
       direction: 'accepted',
       addresses: [session.remoteAddress],
       state: session.driver.suspended ? 'suspended' : 'up',
-      since: new Date(session.sinceMs).toISOString(),
+      since: isoTime(session.sinceMs),
       reason: trouble?.reason ?? null,
       hint: trouble?.hint ?? null,
       attempts: 0,

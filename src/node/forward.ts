@@ -3,16 +3,19 @@ import { formatAddress } from '../base/address.ts';
 import type { RoutyError } from '../base/errors.ts';
 import type { ForwardConfig } from '../config/types.ts';
 import type { OpenHandlers, OpenRequest, StreamCode, StreamEnd } from './driver-types.ts';
+import { ClientList } from './client-list.ts';
 import { HoldQueue } from './hold.ts';
 import { LocalListener } from './listener.ts';
-import { Tally } from './results.ts';
+import { type RefusalCode, Tally } from './results.ts';
 import type { LiveSession } from './sessions.ts';
 import { resetSocket } from './sockets.ts';
 import type { ForwardStatus } from './status.ts';
 
 /** What a forward asks of the node around it. */
 export interface ForwardHost {
+  /** Asked for each connection, so that a change of the sessions costs nothing here. */
   candidates(site: string, service: string): LiveSession[];
+  isReachable(site: string, service: string): boolean;
   whyUnreachable(site: string, service: string): string;
   nowMs(): number;
   retryDelayMs(attempt: number): number;
@@ -22,8 +25,10 @@ export interface ForwardHost {
   /** A client's connection reached the target. */
   onOpened(forward: Forward, peer: string): void;
   /** A client's connection came to nothing. */
-  onRefused(forward: Forward, code: StreamCode | 'unavailable', reason: string): void;
+  onRefused(forward: Forward, code: RefusalCode, reason: string): void;
 }
+
+const NOBODY: readonly LiveSession[] = [];
 
 /**
  * One forward: a local address and the connections that came in there. It listens while a live
@@ -34,14 +39,17 @@ export class Forward {
   readonly tally = new Tally();
   readonly host: ForwardHost;
   readonly #listener: LocalListener;
+  #clients: ClientList;
   #held: HoldQueue | undefined;
   readonly #streams = new Set<ForwardStream>();
-  #candidates: readonly LiveSession[] = [];
+  /** A session offers the service. */
+  #served = false;
   #open = false;
   #toldState: ForwardStatus['state'] = 'unavailable';
 
   constructor(config: ForwardConfig, host: ForwardHost) {
     this.config = config;
+    this.#clients = new ClientList(config.clients);
     this.host = host;
     this.#listener = new LocalListener(
       config.listen,
@@ -51,6 +59,7 @@ export class Forward {
         onAcceptError: (error) => host.onAcceptError(this, error),
       },
       host,
+      config.socket,
     );
     this.#held = this.#newQueue();
   }
@@ -74,27 +83,28 @@ export class Forward {
   reconfigure(config: ForwardConfig): void {
     const before = this.#held;
     this.config = config;
+    this.#clients = new ClientList(config.clients);
+    this.#listener.setAccess(config.socket);
     this.#held = this.#newQueue();
     this.update();
     before?.release((socket) => this.#onSocket(socket));
   }
 
-  /** Takes note of which sessions offer the service now. */
+  /** Takes note of whether a session offers the service now. */
   update(): void {
     if (!this.#open) return;
     const { site, service } = this.config.to;
-    this.#candidates = this.host.candidates(site, service);
-    const served = this.#candidates.length > 0;
-    if (served || this.#held !== undefined) this.#listener.open();
+    this.#served = this.host.isReachable(site, service);
+    if (this.#served || this.#held !== undefined) this.#listener.open();
     else this.#listener.close();
-    if (served) this.#held?.release((socket) => this.#forward(socket));
+    if (this.#served) this.#held?.release((socket) => this.#onSocket(socket));
     this.#tellState();
   }
 
   /** Stops listening; held clients are reset, connections in progress go on. */
   stop(): void {
     this.#open = false;
-    this.#candidates = [];
+    this.#served = false;
     this.#listener.close();
     this.#held?.release(resetSocket);
   }
@@ -133,7 +143,7 @@ export class Forward {
     const { site, service } = this.config.to;
     if (error !== undefined) return { state: 'error', reason: error.message };
     if (!this.#open) return { state: 'unavailable', reason: 'the node drains' };
-    if (this.#candidates.length === 0) {
+    if (!this.#served) {
       const reason = this.host.whyUnreachable(site, service);
       return { state: listening ? 'holding' : 'unavailable', reason };
     }
@@ -160,14 +170,30 @@ export class Forward {
   }
 
   #onSocket(socket: Socket): void {
-    if (this.#candidates.length > 0) this.#forward(socket);
+    if (!this.#clients.admits(socket.remoteAddress)) {
+      this.#refuseClient(socket);
+      return;
+    }
+    const { site, service } = this.config.to;
+    const candidates = this.#served ? this.host.candidates(site, service) : NOBODY;
+    if (candidates.length > 0) this.#forward(socket, candidates);
     else if (this.#held?.add(socket) !== true) this.#giveUp(socket);
   }
 
-  #forward(socket: Socket): void {
-    const stream = new ForwardStream(this, socket, this.#candidates);
+  #forward(socket: Socket, candidates: readonly LiveSession[]): void {
+    const stream = new ForwardStream(this, socket, candidates);
     this.#streams.add(stream);
     stream.openAtNext();
+  }
+
+  #refuseClient(socket: Socket): void {
+    const reason = 'a client that is not in clients was reset';
+    const from = socket.remoteAddress ?? 'a client that has gone';
+    const code = 'client-not-listed';
+    this.tally.turnedAway(this.host.nowMs(), code, `${from} is not in clients`, null);
+    // Without the address: strangers choose theirs, and each would make a line of its own.
+    this.host.onRefused(this, code, reason);
+    resetSocket(socket);
   }
 
   #giveUp(socket: Socket): void {
@@ -181,7 +207,7 @@ export class Forward {
     this.host.onOpened(this, peer);
   }
 
-  turnedAway(code: StreamCode | 'unavailable', reason: string, peer: string | null): void {
+  turnedAway(code: RefusalCode, reason: string, peer: string | null): void {
     this.tally.turnedAway(this.host.nowMs(), code, reason, peer);
     this.host.onRefused(this, code, reason);
   }
@@ -196,8 +222,9 @@ class ForwardStream implements OpenHandlers {
   readonly socket: Socket;
   readonly #forward: Forward;
   readonly #request: OpenRequest;
-  readonly #candidates: readonly LiveSession[];
-  #tried = 0;
+  /** Those not tried yet; let go as soon as one has accepted. */
+  #candidates: readonly LiveSession[];
+  #session: LiveSession | undefined;
   #accepted = false;
 
   constructor(forward: Forward, socket: Socket, candidates: readonly LiveSession[]) {
@@ -213,19 +240,21 @@ class ForwardStream implements OpenHandlers {
   }
 
   openAtNext(): void {
-    const session = this.#candidates[this.#tried]!;
-    this.#tried += 1;
+    const session = this.#candidates[0]!;
+    this.#candidates = this.#candidates.slice(1);
+    this.#session = session;
     session.driver.open(this.#request, this.socket, this);
   }
 
   onAccepted(): void {
     this.#accepted = true;
+    this.#candidates = NOBODY;
     this.#forward.connected(this.#peer);
   }
 
   /** No byte has passed: a session that drains is no reason to lose the client. */
   onRefused(code: StreamCode): boolean {
-    if (code !== 'draining' || this.#tried >= this.#candidates.length) return false;
+    if (code !== 'draining' || this.#candidates.length === 0) return false;
     this.openAtNext();
     return true;
   }
@@ -239,7 +268,7 @@ class ForwardStream implements OpenHandlers {
   };
 
   get #peer(): string {
-    return this.#candidates[this.#tried - 1]!.name;
+    return this.#session!.name;
   }
 }
 

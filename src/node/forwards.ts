@@ -1,5 +1,6 @@
 import { formatAddress } from '../base/address.ts';
 import type { ForwardConfig } from '../config/types.ts';
+import type { ReachabilityChange } from '../fabric/directory.ts';
 import { Forward, type ForwardHost } from './forward.ts';
 
 /** Makes a forward the same one after a reload: one address leads to one service. */
@@ -11,6 +12,8 @@ function forwardKey({ listen }: ForwardConfig): string {
 export class Forwards {
   readonly #host: ForwardHost;
   readonly #byKey = new Map<string, Forward>();
+  /** `site/service` to the forwards that lead there. Holds no empty sets. */
+  readonly #byService = new Map<string, Set<Forward>>();
   #running = false;
 
   constructor(configs: Iterable<ForwardConfig>, host: ForwardHost) {
@@ -33,28 +36,46 @@ export class Forwards {
   put(config: ForwardConfig): void {
     const known = this.#byKey.get(forwardKey(config));
     if (known !== undefined) {
+      this.#unlink(known);
       known.reconfigure(config);
+      this.#link(known);
       return;
     }
     const forward = new Forward(config, this.#host);
     this.#byKey.set(forwardKey(config), forward);
+    this.#link(forward);
     if (this.#running) forward.start();
   }
 
   /** Removes the forward, resets its connections and says how many there were. */
   remove(config: ForwardConfig): number {
     const forward = this.#byKey.get(forwardKey(config));
+    if (forward === undefined) return 0;
     this.#byKey.delete(forwardKey(config));
-    forward?.stop();
-    return forward?.resetStreams() ?? 0;
+    this.#unlink(forward);
+    forward.stop();
+    return forward.resetStreams();
   }
 
-  /** Takes note of which sessions offer what now. */
-  update(): void {
-    for (const forward of this.#byKey.values()) forward.update();
+  /** Services became reachable or ceased to be: the forwards that lead there take note of it. */
+  update(changes: readonly ReachabilityChange[]): void {
+    for (const { site, service } of changes) {
+      for (const forward of this.#byService.get(`${site}/${service}`) ?? []) forward.update();
+    }
   }
 
   all(): Forward[] {
     return [...this.#byKey.values()];
+  }
+
+  #link(forward: Forward): void {
+    const there = this.#byService.get(forward.to) ?? new Set();
+    this.#byService.set(forward.to, there.add(forward));
+  }
+
+  #unlink(forward: Forward): void {
+    const there = this.#byService.get(forward.to);
+    there?.delete(forward);
+    if (there?.size === 0) this.#byService.delete(forward.to);
   }
 }

@@ -32,7 +32,7 @@ export function applyConfig(
     applyServices(diff.services, node.services) +
     applyForwards(diff.forwards, node.forwards) +
     applyPeers(diff.peers, node.peers);
-  node.host.offerAnew();
+  node.host.offerAnew(allowedBy(diff.services));
   if (before.log.level !== after.log.level) node.log.setLevel(after.log.level);
   return {
     config: inForce(before, after),
@@ -56,6 +56,16 @@ function applyServices(changes: Changes['services'], services: Services): number
   }
   for (const added of changes.added) services.put(added);
   return streamsReset;
+}
+
+/** Whoever may open a service that is another one now, or could before. */
+function allowedBy({ added, removed, changed }: Changes['services']): ReadonlySet<string> {
+  const services = [
+    ...added,
+    ...removed,
+    ...changed.flatMap(({ before, after }) => [before, after]),
+  ];
+  return new Set(services.flatMap(({ allow }) => allow));
 }
 
 /** Removed ones first: an added one may want their port. */

@@ -1,4 +1,4 @@
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { formatAddress } from '../base/address.ts';
 import type { Identity } from '../base/identity.ts';
 import type { ServiceConfig } from '../config/types.ts';
@@ -10,6 +10,7 @@ import { Tally } from './results.ts';
 import { nodeName } from './sessions.ts';
 import { resetSocket } from './sockets.ts';
 import type { ServiceStatus } from './status.ts';
+import { type NameLookup, TargetConnection } from './target.ts';
 
 /** What services ask of the node around them. */
 export interface ServiceHost {
@@ -18,6 +19,8 @@ export interface ServiceHost {
   onOpened(service: string, peer: string): void;
   /** A stream was turned away; `service` is undefined when there is none of that name. */
   onRefused(refusal: ServiceRefusal): void;
+  /** Looks up the host names of targets; the system's when left out. */
+  readonly names?: NameLookup | undefined;
 }
 
 export interface ServiceRefusal {
@@ -31,8 +34,9 @@ export interface ServiceRefusal {
 /** A stream from a peer, from its open on: first the target is dialled, then bytes flow. */
 interface ServiceStream {
   readonly peer: Identity;
-  readonly socket: Socket;
   readonly stream: IncomingStream;
+  /** On its way to the target, or the connection to it. */
+  target: TargetConnection | Socket;
 }
 
 /** One service this node offers, and the streams that peers opened to it. */
@@ -52,9 +56,10 @@ export class Service {
   /** Resets the streams of peers that may not open this service any more; all, when `everyone`. */
   resetStreams(whose: 'everyone' | 'no-longer-allowed'): number {
     let count = 0;
-    for (const { peer, socket } of this.streams) {
+    for (const { peer, target } of this.streams) {
       if (whose === 'no-longer-allowed' && this.admits(peer)) continue;
-      resetSocket(socket);
+      if (target instanceof TargetConnection) target.stop();
+      else resetSocket(target);
       count += 1;
     }
     return count;
@@ -77,8 +82,10 @@ export class Service {
 /** All services of this node: judges every incoming stream and joins it to its target. */
 export class Services {
   readonly #byName = new Map<string, Service>();
-  /** Streams that were accepted and have not ended, of whatever service. */
-  readonly #accepted = new Set<ServiceStream>();
+  /** By entry of `allow`, a site or a node: the services that have it. Holds no empty sets. */
+  readonly #byEntry = new Map<string, Set<Service>>();
+  /** By `site/node`: streams that were accepted and have not ended, of whatever service. */
+  readonly #accepted = new Map<string, Set<ServiceStream>>();
   readonly #host: ServiceHost;
   #draining = false;
 
@@ -90,15 +97,20 @@ export class Services {
   /** Adds the service or changes it; its streams go on. */
   put(config: ServiceConfig): void {
     const known = this.#byName.get(config.name);
-    if (known === undefined) this.#byName.set(config.name, new Service(config));
-    else known.config = config;
+    const service = known ?? new Service(config);
+    if (known === undefined) this.#byName.set(config.name, service);
+    else this.#unlink(known);
+    service.config = config;
+    for (const entry of config.allow) put(this.#byEntry, entry, service);
   }
 
   /** Removes the service, resets its streams and says how many there were. */
   remove(name: string): number {
     const service = this.#byName.get(name);
+    if (service === undefined) return 0;
     this.#byName.delete(name);
-    return service?.resetStreams('everyone') ?? 0;
+    this.#unlink(service);
+    return service.resetStreams('everyone');
   }
 
   get(name: string): Service | undefined {
@@ -111,7 +123,11 @@ export class Services {
 
   /** Names of the services the peer may open, sorted. */
   offersFor(peer: Identity): string[] {
-    return this.all()
+    const candidates = new Set([
+      ...(this.#byEntry.get(peer.site) ?? []),
+      ...(this.#byEntry.get(nodeName(peer)) ?? []),
+    ]);
+    return [...candidates]
       .filter((service) => service.admits(peer))
       .map((service) => service.config.name)
       .sort();
@@ -142,8 +158,7 @@ export class Services {
    */
   recheck(peer: Identity): number {
     let count = 0;
-    for (const entry of this.#accepted) {
-      if (nodeName(entry.peer) !== nodeName(peer)) continue;
+    for (const entry of this.#accepted.get(nodeName(peer)) ?? []) {
       const no = this.#whyNot(entry.stream.request.service, entry.peer);
       if (no === undefined) continue;
       this.#noteRefusal(entry.stream, peer, no.code, no.reason);
@@ -151,6 +166,10 @@ export class Services {
       count += 1;
     }
     return count;
+  }
+
+  #unlink(service: Service): void {
+    for (const entry of service.config.allow) take(this.#byEntry, entry, service);
   }
 
   #whyNot(name: string, peer: Identity): { code: StreamCode; reason: string } | undefined {
@@ -165,53 +184,43 @@ export class Services {
 
   #connect(stream: IncomingStream, service: Service, peer: Identity): void {
     const { config } = service;
-    const socket = connectTarget(config);
-    const entry: ServiceStream = { peer, socket, stream };
+    const target = new TargetConnection(
+      config,
+      {
+        onFailed: (code, reason) => {
+          stream.onCancel = undefined;
+          service.streams.delete(entry);
+          this.#refuse(stream, peer, code, reason);
+        },
+        onConnected: (socket) => {
+          stream.onCancel = undefined;
+          entry.target = socket;
+          this.#join(entry, service, socket);
+        },
+      },
+      this.#host.names,
+    );
+    const entry: ServiceStream = { peer, stream, target };
     service.streams.add(entry);
-
-    // Error, close, timeout, cancel and connect race: the first one decides.
-    let settled = false;
-    const settle = (): boolean => {
-      if (settled) return false;
-      settled = true;
-      clearTimeout(timer);
-      stream.onCancel = undefined;
-      return true;
-    };
-    const fail = (code: StreamCode, reason: string): void => {
-      if (!settle()) return;
-      service.streams.delete(entry);
-      socket.destroy();
-      this.#refuse(stream, peer, code, reason);
-    };
-    const timer = setTimeout(() => {
-      fail('target-timeout', `no answer from ${target(config)} in ${config.connectTimeoutMs} ms`);
-    }, config.connectTimeoutMs);
-    const onError = (error: NodeJS.ErrnoException): void => {
-      fail(codeOf(error), `${target(config)}: ${error.code ?? error.message}`);
-    };
-    // Also when this side ends it, as a reload does: without an error there is only the close.
-    const onClose = (): void => fail('cancelled', 'closed here while connecting');
-
     stream.onCancel = () => {
-      settle();
       service.streams.delete(entry);
-      socket.destroy();
+      target.cancel();
     };
-    socket.on('error', onError).on('close', onClose);
-    socket.once('connect', () => {
-      if (!settle()) return;
-      // From the first write on: the header may meet a target that has answered and closed.
-      keepReadable(socket);
-      if (config.proxyProtocol !== undefined) socket.write(header(config.proxyProtocol, stream));
-      service.tally.connected(this.#host.nowMs(), nodeName(peer));
-      this.#host.onOpened(config.name, nodeName(peer));
-      this.#accepted.add(entry);
-      stream.accept(socket, () => {
-        service.streams.delete(entry);
-        this.#accepted.delete(entry);
-      });
-      socket.removeListener('error', onError).removeListener('close', onClose);
+  }
+
+  #join(entry: ServiceStream, service: Service, socket: Socket): void {
+    const { name, proxyProtocol } = service.config;
+    const { stream } = entry;
+    const peer = nodeName(entry.peer);
+    // From the first write on: the header may meet a target that has answered and closed.
+    keepReadable(socket);
+    if (proxyProtocol !== undefined) socket.write(header(proxyProtocol, stream));
+    service.tally.connected(this.#host.nowMs(), peer);
+    this.#host.onOpened(name, peer);
+    put(this.#accepted, peer, entry);
+    stream.accept(socket, () => {
+      service.streams.delete(entry);
+      take(this.#accepted, peer, entry);
     });
   }
 
@@ -228,22 +237,18 @@ export class Services {
   }
 }
 
-function connectTarget({ target }: ServiceConfig): Socket {
-  return target.kind === 'unix'
-    ? connect({ path: target.path, allowHalfOpen: true })
-    : connect({ host: target.host, port: target.port, allowHalfOpen: true, noDelay: true });
+function put<T>(index: Map<string, Set<T>>, key: string, item: T): void {
+  const there = index.get(key);
+  if (there === undefined) index.set(key, new Set([item]));
+  else there.add(item);
+}
+
+function take<T>(index: Map<string, Set<T>>, key: string, item: T): void {
+  const there = index.get(key);
+  there?.delete(item);
+  if (there?.size === 0) index.delete(key);
 }
 
 function header(version: 'v1' | 'v2', { request }: IncomingStream): Uint8Array {
   return proxyHeader(version, request.source, request.destination);
-}
-
-function target(config: ServiceConfig): string {
-  return `target ${formatAddress(config.target)}`;
-}
-
-function codeOf(error: NodeJS.ErrnoException): StreamCode {
-  if (error.code === 'ECONNREFUSED') return 'target-refused';
-  if (error.code === 'EMFILE' || error.code === 'ENFILE') return 'overload';
-  return error.code === 'ETIMEDOUT' ? 'target-timeout' : 'target-unreachable';
 }

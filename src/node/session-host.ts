@@ -105,9 +105,11 @@ export class SessionHost {
     if (this.#draining) session.driver.drain();
   }
 
-  /** Tells every peer anew what it may open here. */
-  offerAnew(): void {
-    for (const { driver, peer } of this.live.all()) driver.offer(this.services.offersFor(peer));
+  /** Tells the peers that these entries of `allow` name anew what they may open here. */
+  offerAnew(entries: ReadonlySet<string>): void {
+    for (const { driver, peer, name } of this.live.all()) {
+      if (entries.has(peer.site) || entries.has(name)) driver.offer(this.services.offersFor(peer));
+    }
   }
 
   /** Tells every peer, and those to come, to open nothing new. */
@@ -186,7 +188,6 @@ class HostedSession implements DriverHandlers {
     const loss = this.#loss!;
     const reason = `the last lane was lost: ${endText(loss)}`;
     session.trouble = { reason, hint: laneHint(loss) };
-    this.#host.live.changed(session);
     this.#host.events.sessionSuspended(session);
     this.#owner.onSuspended();
   }
@@ -195,7 +196,6 @@ class HostedSession implements DriverHandlers {
     const session = this.#session!;
     session.sinceMs = this.#host.nowMs();
     session.trouble = undefined;
-    this.#host.live.changed(session);
     const streamsReset = this.#host.services.recheck(this.#peer);
     this.#host.events.sessionResumed(session, suspendedMs, streamsReset);
   }

@@ -1,5 +1,5 @@
 import type { Identity } from '../base/identity.ts';
-import { Directory } from '../fabric/directory.ts';
+import { Directory, type ReachabilityChange } from '../fabric/directory.ts';
 import type { LaneFacts, SessionDriverApi } from './driver-types.ts';
 import type { LaneStatus, SessionStatus } from './status.ts';
 
@@ -9,12 +9,12 @@ export interface LiveSession {
   readonly peer: Identity;
   /** `site/node`. */
   readonly name: string;
-  /** Unix ms. */
+  /** By the node's clock. */
   readonly establishedAtMs: number;
   /** Of the lane that came last. */
   remoteAddress: string;
   security: string;
-  /** Since when it is up, or suspended; Unix ms. */
+  /** Since when it is up, or suspended; by the node's clock. */
   sinceMs: number;
   /** Why no lane carries it; undefined while one does. */
   trouble: { readonly reason: string; readonly hint: string | undefined } | undefined;
@@ -28,10 +28,10 @@ export function nodeName(identity: Pick<Identity, 'site' | 'node'>): string {
 export class LiveSessions {
   readonly #byId = new Map<string, LiveSession>();
   readonly #directory = new Directory();
-  readonly #onChange: () => void;
+  readonly #onChange: (changes: readonly ReachabilityChange[]) => void;
 
-  /** `onChange` is called after every change of who offers what, or in which order to ask. */
-  constructor(onChange: () => void) {
+  /** `onChange` is called when services became reachable or ceased to be, with those alone. */
+  constructor(onChange: (changes: readonly ReachabilityChange[]) => void) {
     this.#onChange = onChange;
   }
 
@@ -42,34 +42,25 @@ export class LiveSessions {
     this.#byId.set(sessionId, session);
     const { site, node } = session.peer;
     this.#directory.addSession({ sessionId, site, node });
-    this.#onChange();
   }
 
   /** Nothing happens when it has gone already. */
   remove(session: LiveSession): void {
     if (!this.#isCurrent(session)) return;
     this.#byId.delete(session.driver.sessionId);
-    this.#directory.removeSession(session.driver.sessionId);
-    this.#onChange();
+    this.#tell(this.#directory.removeSession(session.driver.sessionId));
   }
 
   /** The peer's complete list, replacing the one before. */
   offered(session: LiveSession, services: readonly string[]): void {
     if (!this.#isCurrent(session)) return;
-    this.#directory.offer(session.driver.sessionId, services);
-    this.#onChange();
+    this.#tell(this.#directory.offer(session.driver.sessionId, services));
   }
 
   /** The peer takes no new streams; the open ones go on. */
   draining(session: LiveSession): void {
     if (!this.#isCurrent(session)) return;
-    this.#directory.removeSession(session.driver.sessionId);
-    this.#onChange();
-  }
-
-  /** The session lost its last lane, or has one again. */
-  changed(session: LiveSession): void {
-    if (this.#isCurrent(session)) this.#onChange();
+    this.#tell(this.#directory.removeSession(session.driver.sessionId));
   }
 
   /**
@@ -84,6 +75,11 @@ export class LiveSessions {
     const suspended = sessions.filter(({ driver }) => driver.suspended);
     if (suspended.length === 0) return sessions;
     return [...sessions.filter(({ driver }) => !driver.suspended), ...suspended];
+  }
+
+  /** True when {@link candidates} would find one. */
+  isReachable(site: string, service: string): boolean {
+    return this.#directory.isReachable(site, service);
   }
 
   /** Why a service has no candidate, for people. */
@@ -122,6 +118,10 @@ export class LiveSessions {
       ...driver.memory(),
       offers: this.#directory.offersOf(driver.sessionId),
     };
+  }
+
+  #tell(changes: readonly ReachabilityChange[]): void {
+    if (changes.length > 0) this.#onChange(changes);
   }
 
   #isCurrent(session: LiveSession): boolean {

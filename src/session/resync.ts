@@ -148,7 +148,7 @@ export class ResumeSet implements ResumeSink {
   opened(seen: number, opened: number): void {
     if (this.#seen !== undefined) throw new ProtocolError('resume', 'two first records in a set');
     if (seen > Math.max(0, this.#store.lastLocalId)) {
-      throw new ProtocolError('resume', `stream ${seen} was never opened`);
+      throw neverOpened(seen);
     }
     this.#store.unheard.heardUpTo(seen);
     this.#seen = seen;
@@ -157,14 +157,14 @@ export class ResumeSet implements ResumeSink {
 
   dead(epoch: number): void {
     this.#expectBegun();
+    if (epoch === 0) throw new ProtocolError('resume', 'lane 0, which no session has, is lost');
     this.lose(epoch);
   }
 
   seen(id: number): void {
     this.#expectBegun();
-    if (!this.#store.isLocal(id) || !this.#store.knows(id)) {
-      throw new ProtocolError('resume', `stream ${id} was never opened`);
-    }
+    if (!this.#store.isLocal(id)) throw neverOpened(id);
+    this.#expectOpened(id);
     this.#store.unheard.heard(id);
     const stream = this.#store.get(id);
     if (stream !== undefined) stream.seenMark = this.#number;
@@ -172,6 +172,7 @@ export class ResumeSet implements ResumeSink {
 
   stream(entry: ResumeStream): void {
     this.#expectBegun();
+    this.#expectOpened(entry.id);
     this.#store.unheard.heard(entry.id);
     const stream = this.#store.get(entry.id);
     if (stream === undefined) return;
@@ -181,6 +182,7 @@ export class ResumeSet implements ResumeSink {
 
   ended(id: number, code: StreamCode | undefined): void {
     this.#expectBegun();
+    this.#expectOpened(id);
     // Opened and given up at once, on a lane that was lost: nothing of it ever came here.
     if (!this.#store.isLocal(id)) this.#store.seen.add(id);
     this.#store.unheard.heard(id);
@@ -266,11 +268,21 @@ export class ResumeSet implements ResumeSink {
     this.#store.events.push({ kind: 'reset', stream: stream.id, code, reason });
   }
 
+  /** An id of this side's was opened, and one of the peer's is at most what it says to have opened. */
+  #expectOpened(id: number): void {
+    const opened = this.#store.isLocal(id) ? this.#store.knows(id) : id <= this.#opened;
+    if (id === 0 || !opened) throw neverOpened(id);
+  }
+
   #expectBegun(): void {
     if (this.#seen === undefined) {
       throw new ProtocolError('resume', 'a set without its first record');
     }
   }
+}
+
+function neverOpened(id: number): ProtocolError {
+  return new ProtocolError('resume', `stream ${id} was never opened`);
 }
 
 /** What the peer says of a stream and cannot be; undefined when all of it can. */

@@ -1,6 +1,6 @@
 import { LANE_CODES, type LaneCode, STREAM_CODES, type StreamCode } from './codes.ts';
 import { FRAME_RULES, FrameType, HEADER_BYTES } from './layout.ts';
-import { truncateUtf8, utf8Encode } from './text.ts';
+import { truncateUtf8, utf8Encode, withoutControls } from './text.ts';
 
 const BLOCK_BYTES = 16 * 1024;
 
@@ -87,9 +87,9 @@ export class FrameWriter {
     this.#coded(FrameType.CLOSE, 0, 0, LANE_CODES[code], reason);
   }
 
-  /** A u16 code and a reason, cut to what the frame type may carry. */
+  /** A u16 code and a reason of one line, cut to what the frame type may carry. */
   #coded(type: FrameType, stream: number, offset: number, code: number, reason: string): void {
-    const text = truncateUtf8(reason, FRAME_RULES.get(type)!.payloadBytesMax - 2);
+    const text = truncateUtf8(withoutControls(reason), FRAME_RULES.get(type)!.payloadBytesMax - 2);
     this.#header(type, 0, 2 + text.length, stream, offset);
     this.#reserve(2);
     this.#view.setUint16(this.#end, code);

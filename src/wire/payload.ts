@@ -62,8 +62,11 @@ export interface AcceptPayload {
 
 const HEX32 = /^[0-9a-f]{32}$/;
 const HEX64 = /^[0-9a-f]{64}$/;
-/** Texts of the peer reach logs and terminals, where control characters do harm. */
-const CONTROL = /\p{Cc}/u;
+/**
+ * Texts of the peer reach logs and terminals, where control characters do harm. Half of a surrogate
+ * pair is no character: it has no UTF-8, so it could not be said again as it was heard.
+ */
+const NO_TEXT = /[\p{Cc}\p{Cs}]/u;
 const INITIAL_WINDOW_MAX = 1024 * 1024;
 
 export function parseHello(payload: Uint8Array): Hello {
@@ -170,7 +173,7 @@ function asObject(value: unknown, what: string): Record<string, unknown> {
 }
 
 function text(value: unknown, what: string, lengthMax: number): string {
-  if (typeof value !== 'string' || value.length > lengthMax || CONTROL.test(value)) {
+  if (typeof value !== 'string' || value.length > lengthMax || NO_TEXT.test(value)) {
     throw bad(what, `is not a text of at most ${lengthMax} characters, none of them a control`);
   }
   return value;

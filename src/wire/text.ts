@@ -3,25 +3,31 @@
 declare const TextEncoder: new () => { encode(text: string): Uint8Array };
 declare const TextDecoder: new (
   label: 'utf-8',
-  options: { fatal: boolean },
+  options: { fatal: boolean; ignoreBOM?: boolean },
 ) => { decode(bytes: Uint8Array): string };
 
 const encoder = new TextEncoder();
-const strict = new TextDecoder('utf-8', { fatal: true });
+// `ignoreBOM` leaves a byte order mark where it is instead of dropping it without a word.
+const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const lenient = new TextDecoder('utf-8', { fatal: false });
 
 export function utf8Encode(text: string): Uint8Array {
   return encoder.encode(text);
 }
 
-/** Throws a TypeError when the bytes are not UTF-8. */
+/** Throws a TypeError when the bytes are not UTF-8. A byte order mark stays in the text. */
 export function utf8Decode(bytes: Uint8Array): string {
   return strict.decode(bytes);
 }
 
 /** Text for people: what is not UTF-8 becomes U+FFFD, control characters become spaces. */
 export function utf8DecodeForLog(bytes: Uint8Array): string {
-  return lenient.decode(bytes).replace(/\p{Cc}/gu, ' ');
+  return withoutControls(lenient.decode(bytes));
+}
+
+/** The text with spaces in place of its control characters, line breaks among them. */
+export function withoutControls(text: string): string {
+  return text.replace(/\p{Cc}/gu, ' ');
 }
 
 /** UTF-8 of at most `bytesMax` bytes, never cut inside a character. */

@@ -31,19 +31,25 @@ test('sessions that wait for a lane are the last to be asked, but are asked', ()
   assert.deepEqual(names(), ['gray/gray1', 'gray/gray3']);
 });
 
-test('a suspension and its end are changes, but not of a session that has gone', () => {
-  let changes = 0;
-  const sessions = new LiveSessions(() => {
-    changes += 1;
+test('only a service that becomes reachable, or ceases to be, is told', () => {
+  const told: string[] = [];
+  const sessions = new LiveSessions((changes) => {
+    for (const { service, reachable } of changes) told.push(`${service} ${reachable}`);
   });
-  const session = live('gray1');
-  sessions.add(session);
-  changes = 0;
-  sessions.changed(session);
-  assert.equal(changes, 1);
-  sessions.remove(session);
-  sessions.changed(session);
-  assert.equal(changes, 2);
+  const [first, second] = [live('gray1'), live('gray2')] as const;
+  sessions.add(first);
+  assert.deepEqual(told, []);
+  sessions.offered(first, ['db', 'cache']);
+  assert.deepEqual(told.splice(0), ['db true', 'cache true']);
+  assert.equal(sessions.isReachable('gray', 'db'), true);
+  sessions.add(second);
+  sessions.offered(second, ['db']);
+  sessions.draining(first);
+  sessions.remove(first);
+  assert.deepEqual(told.splice(0), ['cache false']);
+  sessions.remove(second);
+  sessions.remove(second);
+  assert.deepEqual(told, ['db false']);
 });
 
 test('a session with the id of another one takes nothing from it', () => {

@@ -87,6 +87,11 @@ test('numbers up to 2^53-1 are written as u64', () => {
   }
 });
 
+test('a reason is said in one line', () => {
+  const [close] = readFrames([frame((w) => w.close('internal', 'one\r\ntwo\u0085\u001b[0m'))]);
+  assert.equal(new TextDecoder().decode(close!.payload.subarray(2)), 'one  two  [0m');
+});
+
 test('a reason longer than its frame may be is cut between characters', () => {
   const [close] = readFrames([frame((writer) => writer.close('internal', 'é'.repeat(4_000)))]);
   assert.equal(close!.payload.length, 4_096);

@@ -27,3 +27,7 @@ test('truncation never cuts a character', () => {
     assert.ok(text.startsWith(utf8Decode(cut)));
   });
 });
+
+test('a byte order mark is not dropped', () => {
+  assert.equal(utf8Decode(Uint8Array.of(0xef, 0xbb, 0xbf, 0x61)), '\ufeffa');
+});

@@ -200,12 +200,20 @@ function write(writer: FrameWriter, meaning: Meaning): void {
 }
 
 const good = vectors<Good>('frames.json');
+const taken = vectors<Good>('taken-frames.json');
 const bad = vectors<Bad>('bad-frames.json');
 
 for (const { name, hex, frame: meaning } of good) {
   test(`vector ${name}: decodes to what it means and encodes to the same bytes`, () => {
     assert.deepEqual(decode(bytesOf(hex)), [meaning]);
     assert.equal(hexOf(encode(meaning)), hex);
+  });
+}
+
+for (const { name, hex, frame: meaning } of taken) {
+  test(`vector ${name}`, () => {
+    assert.deepEqual(decode(bytesOf(hex)), [meaning]);
+    assert.notEqual(hexOf(encode(meaning)), hex);
   });
 }
 

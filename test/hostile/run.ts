@@ -1,0 +1,142 @@
+import { BEHAVIOURS } from './behaviours.ts';
+import { type AttackResult, HostileLab } from './lab.ts';
+import { type Figures, linesInWorstMinute, measureBulk, measureEcho, rssMiB } from './measure.ts';
+
+/** What the honest tunnel was like while one behaviour went on. */
+export interface Outcome extends AttackResult {
+  readonly name: string;
+  /** Undefined where the honest connection failed: why is in `failure`. */
+  readonly echo: Figures | undefined;
+  readonly bulkMBps: number | undefined;
+  readonly rssMiB: number;
+  /** Lines of gray's log in the meantime. */
+  readonly logLines: number;
+  readonly failure: string | undefined;
+}
+
+export interface Quiet {
+  readonly echo: Figures;
+  readonly bulkMBps: number;
+  readonly rssMiB: number;
+}
+
+export interface RunReport {
+  readonly quiet: Quiet;
+  readonly outcomes: readonly Outcome[];
+  readonly rssMiBMax: number;
+  readonly logLinesInWorstMinute: number;
+  /** After the last attack: what gray still holds once it is idle, or after the time for that. */
+  readonly after: { readonly streams: number; readonly heldBytes: number; readonly rssMiB: number };
+}
+
+export interface RunOptions {
+  /** Names of behaviours; a name of which one is a part counts. All when empty. */
+  readonly only: readonly string[];
+  /** Of each behaviour: half of it for echoes, half for bulk. */
+  readonly seconds: number;
+  /** How long gray may take to be idle after the last attack. */
+  readonly idleSeconds: number;
+  readonly onOutcome?: (outcome: Outcome) => void;
+}
+
+const RSS_SAMPLE_MS = 100;
+
+/** Has the attacker do one thing after the other beside an honest tunnel, and measures that. */
+export async function runHostile(options: RunOptions): Promise<RunReport> {
+  const lab = await HostileLab.start();
+  try {
+    return await new Run(lab, options).all();
+  } finally {
+    await lab.stop();
+  }
+}
+
+class Run {
+  readonly #lab: HostileLab;
+  readonly #options: RunOptions;
+  #rssMiBMax = 0;
+
+  constructor(lab: HostileLab, options: RunOptions) {
+    this.#lab = lab;
+    this.#options = options;
+  }
+
+  async all(): Promise<RunReport> {
+    const sampler = setInterval(() => this.#sampleRss(), RSS_SAMPLE_MS);
+    try {
+      const quiet = await this.#quiet();
+      const outcomes: Outcome[] = [];
+      for (const name of this.#names()) {
+        const outcome = await this.#under(name);
+        outcomes.push(outcome);
+        this.#options.onOutcome?.(outcome);
+        if (!this.#lab.grayRuns) throw new Error(`${name} ended gray:\n${this.#endOfLog()}`);
+      }
+      const after = await this.#idleAgain(quiet.rssMiB);
+      const logLinesInWorstMinute = linesInWorstMinute(this.#lab.grayLog());
+      return { quiet, outcomes, rssMiBMax: this.#rssMiBMax, logLinesInWorstMinute, after };
+    } finally {
+      clearInterval(sampler);
+    }
+  }
+
+  #names(): string[] {
+    const { only } = this.#options;
+    const names = BEHAVIOURS.map(({ name }) => name);
+    return only.length === 0
+      ? names
+      : names.filter((name) => only.some((part) => name.includes(part)));
+  }
+
+  async #quiet(): Promise<Quiet> {
+    const { honestEcho, honestSource } = this.#lab.ports;
+    const seconds = Math.max(2, this.#options.seconds / 2);
+    await measureBulk(honestSource, 1);
+    const echo = await measureEcho(honestEcho, seconds);
+    const bulkMBps = await measureBulk(honestSource, seconds);
+    return { echo, bulkMBps, rssMiB: rssMiB(this.#lab.grayPid) };
+  }
+
+  async #under(name: string): Promise<Outcome> {
+    const { seconds } = this.#options;
+    const lines = this.#lab.grayLog().length;
+    this.#rssMiBMax = Math.max(this.#rssMiBMax, this.#sampleRss());
+    const attack = this.#lab.attack({ name, seconds });
+    let echo: Figures | undefined;
+    let bulkMBps: number | undefined;
+    let failure: string | undefined;
+    try {
+      echo = await measureEcho(this.#lab.ports.honestEcho, seconds / 2);
+      bulkMBps = await measureBulk(this.#lab.ports.honestSource, seconds / 2);
+    } catch (error) {
+      failure = (error as Error).message;
+    }
+    const result = await attack;
+    const logLines = this.#lab.grayLog().slice(lines).split('\n').length - 1;
+    return { ...result, name, echo, bulkMBps, rssMiB: this.#sampleRss(), logLines, failure };
+  }
+
+  /** Waits until gray holds nothing of the attacks any more. */
+  async #idleAgain(quietRssMiB: number): Promise<RunReport['after']> {
+    const untilMs = performance.now() + this.#options.idleSeconds * 1000;
+    for (;;) {
+      const { peers, buffers } = await this.#lab.status();
+      const streams = peers.reduce((sum, { session }) => sum + (session?.streams ?? 0), 0);
+      const after = { streams, heldBytes: buffers.usedBytes, rssMiB: this.#sampleRss() };
+      const idle = streams === 0 && after.heldBytes === 0 && after.rssMiB < 1.3 * quietRssMiB;
+      if (idle || performance.now() > untilMs) return after;
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+  }
+
+  #sampleRss(): number {
+    if (!this.#lab.grayRuns) return 0;
+    const rss = rssMiB(this.#lab.grayPid);
+    this.#rssMiBMax = Math.max(this.#rssMiBMax, rss);
+    return rss;
+  }
+
+  #endOfLog(): string {
+    return this.#lab.grayLog().split('\n').slice(-20).join('\n');
+  }
+}
