@@ -236,8 +236,14 @@ export class StreamEndpoint {
     if (this.#over) return;
     // A clean end of both directions closes the socket before the peer has confirmed the last of it.
     if (this.#error === undefined && this.#endedCleanly()) return;
-    this.#takeRest();
     const reason = this.#error === undefined ? 'connection closed' : errorText(this.#error);
+    // What a client sent and the session has no credit for is not waited for: its target would not
+    // hear of it as long as it does not read.
+    if (this.#isClient && this.#socket!.isPaused()) {
+      this.#resetByOther(reason, 'cancelled');
+      return;
+    }
+    this.#takeRest();
     this.#resetByOther(reason);
   }
 
@@ -329,6 +335,7 @@ export class StreamEndpoint {
     if (this.#over) return;
     this.#over = true;
     this.#unwatch();
+    clearTimeout(this.#patience);
     this.#waiting = new Pieces();
     this.#onEnd?.({ ok, code, reason, bytesIn: this.#bytesIn, bytesOut: this.#bytesOut });
   }
