@@ -125,13 +125,11 @@ function dieLoudly(log: Log): void {
   });
 }
 
-function workDone({ services, forwards, peers }: NodeStatus): WorkDone {
+function workDone({ services, forwards, traffic }: NodeStatus): WorkDone {
   let streams = 0;
   let bytes = 0;
   // Opened, and closed again: both leave garbage.
   for (const each of [...services, ...forwards]) streams += 2 * each.opened - each.streams;
-  for (const { session } of peers) {
-    if (session !== null) bytes += session.bytesSent + session.bytesReceived;
-  }
+  for (const { bytesSent, bytesReceived } of traffic) bytes += bytesSent + bytesReceived;
   return { streams, bytes };
 }

@@ -1,5 +1,6 @@
 import type {
   ForwardStatus,
+  LaneStatus,
   LastResult,
   NodeStatus,
   PeerStatus,
@@ -87,7 +88,7 @@ function peerLines(peers: readonly PeerStatus[], nowMs: number): string[] {
   const heads = columns(
     peers.map((peer) => [
       peer.name ?? peer.addresses.join(', '),
-      peer.state,
+      peer.session?.silent === true && peer.state === 'up' ? 'up (SILENT)' : peer.state,
       `for ${ago(peer.since, nowMs)}`,
       peerFigures(peer),
     ]),
@@ -103,11 +104,19 @@ function peerFigures({ session, attempts, nextAttemptInMs }: PeerStatus): string
   }
   return [
     session.rttMs === null ? 'rtt unknown' : `rtt ${msText(session.rttMs)}`,
+    ...(session.lastHeardMsAgo === null
+      ? []
+      : [`last heard ${msText(session.lastHeardMsAgo)} ago`]),
     session.clockOffsetMs === null ? 'clock unknown' : clockText(session.clockOffsetMs),
-    countText(session.lanes.length, 'lane'),
+    lanesText(session.lanes),
     countText(session.streams, 'stream'),
     `sent ${bytesText(session.bytesSent)}, received ${bytesText(session.bytesReceived)}`,
   ].join(', ');
+}
+
+function lanesText(lanes: readonly LaneStatus[]): string {
+  const silent = lanes.filter((lane) => lane.silent).length;
+  return `${countText(lanes.length, 'lane')}${silent === 0 ? '' : ` (${silent} SILENT)`}`;
 }
 
 function clockText(offsetMs: number): string {

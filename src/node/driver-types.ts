@@ -139,6 +139,10 @@ export interface LaneFacts {
   readonly epoch: number;
   readonly lane: Lane;
   readonly rttMs: number | undefined;
+  /** Since bytes of the peer arrived last. */
+  readonly unheardMs: number;
+  /** For so long that a heartbeat of the peer is missing. */
+  readonly silent: boolean;
   /** Streams that are at home on it. */
   readonly streams: number;
   /** Stream payload bytes. */

@@ -22,6 +22,7 @@ import { type LiveSession, LiveSessions } from './sessions.ts';
 import type { NodeStatus, PingReply, ReloadReport } from './status.ts';
 import { certificateExpiry, nodeStatus } from './status-report.ts';
 import { Troubles } from './troubles.ts';
+import { type PeerClock, Vitals } from './vitals.ts';
 
 export interface NodeOptions {
   readonly config: Config;
@@ -98,6 +99,7 @@ class RoutyNode implements RunningNode {
   #stopping = false;
   #reloading: Promise<unknown> = Promise.resolve();
   #resolveDone!: () => void;
+  #stopVitals: () => void = () => undefined;
 
   constructor(options: NodeOptions) {
     const { config, credentials, log, metrics } = options;
@@ -142,6 +144,7 @@ class RoutyNode implements RunningNode {
     metrics.bind(() => this.status());
     this.#forwards.start();
     this.#peers.start();
+    this.#stopVitals = new Vitals(this.#options.log, this.#troubles, () => this.#clocks()).start();
     this.#events.started({
       site: config.node.site,
       node: config.node.name,
@@ -199,6 +202,7 @@ class RoutyNode implements RunningNode {
     await this.drain();
     // Not before: a session that lost its lanes could not come back, and what drains would be lost.
     await this.#lanes.close();
+    this.#stopVitals();
     const streamsReset = this.#host.streams;
     const lanes = this.#host.lanes();
     this.#peers.close('the node stops');
@@ -237,6 +241,12 @@ class RoutyNode implements RunningNode {
       : new RoutyError('no-session', `no session to ${target}`, {
           hint: 'routy status shows which peers are up, and why the others are not',
         });
+  }
+
+  #clocks(): PeerClock[] {
+    return this.#live.all().map(({ name, driver }) => {
+      return { peer: name, offsetMs: driver.stats().clockOffsetMs };
+    });
   }
 
   async #drain(): Promise<void> {

@@ -38,6 +38,9 @@ const PROMPT_BYTES_MAX = 8 * 1024;
 /** Messages closer together than this are gathered. */
 const PROMPT_INTERVAL_MS = 0.03;
 
+/** A heartbeat comes every interval: after one and a half one is missing. */
+const SILENT_INTERVALS = 1.5;
+
 const SECRET_BYTES = 32;
 
 export interface DriverOptions {
@@ -63,6 +66,7 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
   readonly peer: Identity;
   readonly sessionId: string;
   readonly #handlers: DriverHandlers;
+  readonly #silentMs: number;
   readonly #session: Session;
   readonly #streams: StreamSet;
   readonly #pings: Pings;
@@ -85,6 +89,7 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     this.peer = options.peer;
     this.sessionId = options.sessionId;
     this.#handlers = handlers;
+    this.#silentMs = SILENT_INTERVALS * options.commons.fabric.heartbeatIntervalMs;
     this.#session = newSession(options, () => this.#streams.pauseAll());
     this.#streams = new StreamSet(this.#session, {
       onStream: (stream) => handlers.onStream(stream),
@@ -175,11 +180,15 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
   }
 
   lanes(): LaneFacts[] {
+    const nowMs = performance.now();
     return this.#session
       .lanes()
       .filter(({ established }) => established)
-      .map(({ lane: epoch, rttMs, streams, bytesSent }) => {
-        return { epoch, lane: this.#link(epoch).lane, rttMs, streams, bytesSent };
+      .map(({ lane: epoch, rttMs, heardAtMs, streams, bytesSent }) => {
+        const unheardMs = Math.max(0, nowMs - heardAtMs);
+        const silent = unheardMs > this.#silentMs;
+        const { lane } = this.#link(epoch);
+        return { epoch, lane, rttMs, unheardMs, silent, streams, bytesSent };
       });
   }
 

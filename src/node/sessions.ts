@@ -1,7 +1,9 @@
 import type { Identity } from '../base/identity.ts';
 import { Directory, type ReachabilityChange } from '../fabric/directory.ts';
 import type { LaneFacts, SessionDriverApi } from './driver-types.ts';
-import type { LaneStatus, SessionStatus } from './status.ts';
+import type { LaneStatus, SessionStatus, TrafficStatus } from './status.ts';
+
+type Traffic = Omit<TrafficStatus, 'peer'>;
 
 /** A session with an agreed HELLO, dialled or accepted. */
 export interface LiveSession {
@@ -27,6 +29,8 @@ export function nodeName(identity: Pick<Identity, 'site' | 'node'>): string {
 /** The live sessions and what their peers offer to this node. */
 export class LiveSessions {
   readonly #byId = new Map<string, LiveSession>();
+  /** By `site/node`, what its ended sessions carried: as many as the fabric has nodes. */
+  readonly #ended = new Map<string, Traffic>();
   readonly #directory = new Directory();
   readonly #onChange: (changes: readonly ReachabilityChange[]) => void;
 
@@ -47,6 +51,8 @@ export class LiveSessions {
   /** Nothing happens when it has gone already. */
   remove(session: LiveSession): void {
     if (!this.#isCurrent(session)) return;
+    const { name, driver } = session;
+    this.#ended.set(name, sumOf(this.#ended.get(name), driver.stats()));
     this.#byId.delete(session.driver.sessionId);
     this.#tell(this.#directory.removeSession(session.driver.sessionId));
   }
@@ -101,6 +107,7 @@ export class LiveSessions {
   status(session: LiveSession): SessionStatus {
     const { driver } = session;
     const stats = driver.stats();
+    const lanes = driver.lanes().map(laneStatus);
     return {
       id: driver.sessionId,
       state: driver.suspended ? 'suspended' : 'up',
@@ -109,7 +116,10 @@ export class LiveSessions {
       security: session.security,
       rttMs: stats.rttMs ?? null,
       clockOffsetMs: stats.clockOffsetMs ?? null,
-      lanes: driver.lanes().map(laneStatus),
+      lastHeardMsAgo:
+        lanes.length === 0 ? null : Math.min(...lanes.map((lane) => lane.lastHeardMsAgo)),
+      silent: lanes.length > 0 && lanes.every((lane) => lane.silent),
+      lanes,
       streams: stats.streams,
       bytesSent: stats.bytesSent,
       bytesReceived: stats.bytesReceived,
@@ -124,12 +134,30 @@ export class LiveSessions {
     if (changes.length > 0) this.#onChange(changes);
   }
 
+  /** What was exchanged with each peer since this node started: it only grows. */
+  traffic(): TrafficStatus[] {
+    const totals = new Map(this.#ended);
+    for (const { name, driver } of this.all()) {
+      totals.set(name, sumOf(totals.get(name), driver.stats()));
+    }
+    return [...totals].map(([peer, traffic]) => ({ peer, ...traffic }));
+  }
+
   #isCurrent(session: LiveSession): boolean {
     return this.#byId.get(session.driver.sessionId) === session;
   }
 }
 
-function laneStatus({ epoch, lane, rttMs, streams, bytesSent }: LaneFacts): LaneStatus {
+function sumOf(before: Traffic | undefined, more: Traffic): Traffic {
+  return {
+    bytesSent: (before?.bytesSent ?? 0) + more.bytesSent,
+    bytesReceived: (before?.bytesReceived ?? 0) + more.bytesReceived,
+    bytesReplayed: (before?.bytesReplayed ?? 0) + more.bytesReplayed,
+  };
+}
+
+function laneStatus({ lane, rttMs, unheardMs, ...facts }: LaneFacts): LaneStatus {
   const { remoteAddress, localAddress } = lane;
-  return { epoch, remoteAddress, localAddress, rttMs: rttMs ?? null, streams, bytesSent };
+  const lastHeardMsAgo = Math.round(unheardMs);
+  return { ...facts, remoteAddress, localAddress, rttMs: rttMs ?? null, lastHeardMsAgo };
 }

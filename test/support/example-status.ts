@@ -34,6 +34,8 @@ export function exampleStatus(): NodeStatus {
           remoteAddress: '192.0.2.1:7443',
           security: 'TLSv1.3 TLS_AES_128_GCM_SHA256',
           rttMs: 1.5,
+          lastHeardMsAgo: 420,
+          silent: false,
           clockOffsetMs: -250,
           lanes: [lane(2, 51_000), lane(3, 51_001)],
           streams: 2,
@@ -60,6 +62,9 @@ export function exampleStatus(): NodeStatus {
         nextAttemptInMs: 4_000,
         session: null,
       },
+    ],
+    traffic: [
+      { peer: 'gray/gray1', bytesSent: 1000, bytesReceived: 2_500_000, bytesReplayed: 300 },
     ],
     services: [
       {
@@ -122,6 +127,8 @@ function lane(epoch: number, port: number): LaneStatus {
     remoteAddress: '192.0.2.1:7443',
     localAddress: `192.0.2.7:${port}`,
     rttMs: 1.5,
+    lastHeardMsAgo: 420,
+    silent: false,
     streams: 1,
     bytesSent: 500,
   };
