@@ -28,6 +28,8 @@ export function nodeName(identity: Pick<Identity, 'site' | 'node'>): string {
 export class LiveSessions {
   readonly #byId = new Map<string, LiveSession>();
   readonly #directory = new Directory();
+  /** Those that wait for a lane. */
+  readonly #suspended = new Set<LiveSession>();
   readonly #onChange: (changes: readonly ReachabilityChange[]) => void;
 
   /** `onChange` is called when services became reachable or ceased to be, with those alone. */
@@ -48,6 +50,7 @@ export class LiveSessions {
   remove(session: LiveSession): void {
     if (!this.#isCurrent(session)) return;
     this.#byId.delete(session.driver.sessionId);
+    this.#suspended.delete(session);
     this.#tell(this.#directory.removeSession(session.driver.sessionId));
   }
 
@@ -55,6 +58,20 @@ export class LiveSessions {
   offered(session: LiveSession, services: readonly string[]): void {
     if (!this.#isCurrent(session)) return;
     this.#tell(this.#directory.offer(session.driver.sessionId, services));
+    this.#moveOpens(session.peer.site);
+  }
+
+  /** It has lost its last lane: what nobody has answered goes to other nodes of the site, if any. */
+  suspended(session: LiveSession): void {
+    if (!this.#isCurrent(session)) return;
+    this.#suspended.add(session);
+    this.#moveOpens(session.peer.site);
+  }
+
+  /** It has a lane again, and may serve what waits for others. */
+  resumed(session: LiveSession): void {
+    if (!this.#suspended.delete(session)) return;
+    this.#moveOpens(session.peer.site);
   }
 
   /** The peer takes no new streams; the open ones go on. */
@@ -75,6 +92,17 @@ export class LiveSessions {
     const suspended = sessions.filter(({ driver }) => driver.suspended);
     if (suspended.length === 0) return sessions;
     return [...sessions.filter(({ driver }) => !driver.suspended), ...suspended];
+  }
+
+  /** Opens that wait at suspended sessions, to services that a session with a lane offers too. */
+  #moveOpens(site: string): void {
+    for (const { driver, peer } of [...this.#suspended]) {
+      if (peer.site !== site) continue;
+      driver.withdraw((service) => {
+        const [best] = this.candidates(site, service);
+        return best !== undefined && !best.driver.suspended;
+      });
+    }
   }
 
   /** True when {@link candidates} would find one. */
