@@ -121,6 +121,13 @@ export class LiveSessions {
     return [...this.#byId.values()];
   }
 
+  /** A session with a lane to another node of the same site. */
+  otherNode({ name, peer }: LiveSession): LiveSession | undefined {
+    return this.all().find(
+      (each) => each.peer.site === peer.site && each.name !== name && !each.driver.suspended,
+    );
+  }
+
   /** Sessions to `site` or `site/node`. */
   to(target: string): LiveSession[] {
     return this.all().filter(({ peer, name }) => peer.site === target || name === target);
