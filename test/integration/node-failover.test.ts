@@ -3,8 +3,10 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { formatAddress, parseAddress, type TcpAddress } from '../../src/base/address.ts';
+import { GONE_ANSWERS_MIN } from '../../src/fabric/gone.ts';
+import { FaultProxy } from '../support/fault-proxy.ts';
 import { credentials, forward, LabNode, LISTEN, service } from './node-lab.ts';
-import { dial, echo, hear, serve, until } from './node-support.ts';
+import { dial, echo, serve, until } from './node-support.ts';
 
 // So long that nothing here happens because it is over.
 const FABRIC = '[fabric]\nheartbeat_interval = "200ms"\nresume_time = "10m"\n';
@@ -54,7 +56,6 @@ class Switch {
 }
 
 interface World {
-  readonly nodes: Record<'gray1' | 'gray2', LabNode>;
   readonly red: LabNode;
   readonly address: TcpAddress;
 }
@@ -62,7 +63,7 @@ interface World {
 /** Two nodes of gray that offer the same, each under its own name, and red that dials `peers`. */
 async function startWorld(
   t: TestContext,
-  peers: (lanes: Record<'gray1' | 'gray2', TcpAddress>) => string,
+  peers: (lanes: Record<'gray1' | 'gray2', TcpAddress>) => string | Promise<string>,
 ): Promise<World> {
   const start = async (name: 'gray1' | 'gray2'): Promise<LabNode> => {
     // Says its name, then what it hears.
@@ -81,11 +82,11 @@ async function startWorld(
     gray1: parseAddress(nodes.gray1.lanes) as TcpAddress,
     gray2: parseAddress(nodes.gray2.lanes) as TcpAddress,
   };
-  const text = peers(lanes) + forward('127.0.0.1:0', 'gray/db') + FABRIC;
+  const text = (await peers(lanes)) + forward('127.0.0.1:0', 'gray/db') + FABRIC;
   const red = await LabNode.start(await credentials('red'), text, '10ms');
   t.after(() => red.stop());
   const address = (await red.reach('gray/db')) as TcpAddress;
-  return { nodes, red, address };
+  return { red, address };
 }
 
 /** A connection through the forward: what it hears at first, and how it ends. */
@@ -104,6 +105,7 @@ async function open(address: TcpAddress) {
 
 test('an address that leads to another node now serves with that one; the first is gone', async (t) => {
   const vip = await Switch.start(t);
+  let lanesOf: Record<'gray1' | 'gray2', TcpAddress>;
   const { red, address } = await startWorld(t, (lanes) => {
     vip.targets = [lanes.gray1];
     lanesOf = lanes;
@@ -128,10 +130,9 @@ test('an address that leads to another node now serves with that one; the first 
   next.socket.destroy();
 });
 
-let lanesOf: Record<'gray1' | 'gray2', TcpAddress> | undefined;
-
 test('a balancer that leads to both brings the connections of the first back', async (t) => {
   const balancer = await Switch.start(t);
+  let lanesOf: Record<'gray1' | 'gray2', TcpAddress>;
   const { red, address } = await startWorld(t, (lanes) => {
     balancer.targets = [lanes.gray1];
     lanesOf = lanes;
@@ -150,19 +151,48 @@ test('a balancer that leads to both brings the connections of the first back', a
 });
 
 test('a node whose address refuses while another serves is gone', async (t) => {
-  const { nodes, red, address } = await startWorld(t, (lanes) => {
-    const entry = (name: 'gray1' | 'gray2') =>
-      `[[peer]]\naddress = "${formatAddress(lanes[name])}"\n`;
-    return entry('gray1') + entry('gray2');
+  const proxies = new Map<string, FaultProxy>();
+  const { red, address } = await startWorld(t, async (lanes) => {
+    let toml = '';
+    for (const [name, target] of Object.entries(lanes)) {
+      const proxy = await FaultProxy.start({ target });
+      t.after(() => proxy.close());
+      proxies.set(name, proxy);
+      toml += `[[peer]]\naddress = "${proxy.host}:${proxy.port}"\n`;
+    }
+    return toml;
   });
   await until('both serve', () =>
     ['gray/gray1', 'gray/gray2'].every((name) => red.peer(name)?.session?.offers[0] === 'db'),
   );
   const old = await open(address);
-  const first = old.heard as 'gray1' | 'gray2';
-  const second = first === 'gray1' ? 'gray2' : 'gray1';
-  await crash(nodes[first]);
-  assert.equal(String((await hear2(address)).heard), second);
-  await until('its connection is reset', () => old.error === 'ECONNRESET');
-  assert.equal(red.peer(`gray/${second}`)?.state, 'up');
+  const proxy = proxies.get(old.heard)!;
+  proxy.refuse();
+  await proxy.cut({ how: 'reset' });
+  await until('it is suspended', () => red.peer(`gray/${old.heard}`)?.state === 'suspended');
+  const next = await open(address);
+  assert.notEqual(next.heard, old.heard);
+  await until('the connection of the first is reset', () => old.error === 'ECONNRESET');
+  await proxy.accept();
+  await until('it is back', () => red.peer(`gray/${old.heard}`)?.state === 'up');
+  next.socket.destroy();
+});
+
+test('a node whose address refuses is waited for while no other serves', async (t) => {
+  let proxy: FaultProxy | undefined;
+  const { red, address } = await startWorld(t, async ({ gray1: target }) => {
+    proxy = await FaultProxy.start({ target });
+    return `[[peer]]\naddress = "${proxy.host}:${proxy.port}"\n`;
+  });
+  t.after(() => proxy!.close());
+  const old = await open(address);
+  proxy!.refuse();
+  await proxy!.cut({ how: 'reset' });
+  const attempts = () => red.peer('gray/gray1')?.attempts ?? 0;
+  await until('it was refused more often than would do', () => attempts() > GONE_ANSWERS_MIN + 3);
+  await proxy!.accept();
+  await until('it is back', () => red.peer('gray/gray1')?.state === 'up');
+  old.socket.write('hello');
+  await until('it goes on', () => old.heard === 'gray1hello');
+  old.socket.destroy();
 });
