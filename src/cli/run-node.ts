@@ -12,6 +12,7 @@ import type { Log } from '../observe/log.ts';
 import { createMetrics } from '../observe/metrics.ts';
 import { adminSocketPath } from './context.ts';
 import { tuneGarbageCollector, type WorkDone } from './garbage-collector.ts';
+import { ownCredentials } from './identity.ts';
 import { EXIT } from './output.ts';
 import { shutInspector, takeEarlyHangup } from './signals.ts';
 import { version } from './version.ts';
@@ -26,6 +27,7 @@ interface RunOptions {
 /** Runs a node with its admin socket until a signal or a failure ends it. */
 export async function runNode(options: RunOptions): Promise<void> {
   const { config, configPath, log } = options;
+  const { state, name, site } = config.node;
   dieLoudly(log);
   await shutInspector();
   const admin = await openAdminSocket(adminSocketPath(config.node.state));
@@ -35,6 +37,8 @@ export async function runNode(options: RunOptions): Promise<void> {
       version: version(),
       metrics: createMetrics(),
       loadConfig: async () => loadConfig(configPath),
+      // Of the node that runs, whatever the file says by now: another name needs a restart.
+      loadCredentials: () => ownCredentials(state, name, site, { expired: true }),
     });
     await serveUntilDone(node, admin, options);
   } finally {

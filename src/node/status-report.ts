@@ -1,8 +1,7 @@
-import { X509Certificate } from 'node:crypto';
 import { formatHostPort } from '../base/address.ts';
-import type { TlsCredentials } from '../base/credentials.ts';
 import type { LaneListener } from '../transport/listen.ts';
 import type { AcceptedSessions } from './accepted.ts';
+import type { CertificateWatch } from './certificate-watch.ts';
 import type { Forwards } from './forwards.ts';
 import type { Peers } from './peers.ts';
 import type { Services } from './service.ts';
@@ -13,7 +12,7 @@ import type { BufferStatus, NodeStatus, PeerStatus } from './status.ts';
 export interface StatusSources {
   readonly startedAtMs: number;
   readonly version: string;
-  readonly certificateExpiresAt: string;
+  readonly certificate: CertificateWatch;
   readonly listener: LaneListener | undefined;
   readonly host: SessionHost;
   readonly peers: Peers;
@@ -33,18 +32,14 @@ export function nodeStatus(state: NodeStatus['state'], from: StatusSources): Nod
     pid: process.pid,
     startedAt: new Date(from.startedAtMs).toISOString(),
     state,
-    certificateExpiresAt: from.certificateExpiresAt,
+    certificateExpiresAt: from.certificate.expiresAt,
+    certificateWarning: from.certificate.warning ?? null,
     listening: listeningStatus(from.listener),
     peers,
     services: from.services.all().map((service) => service.status()),
     forwards: from.forwards.all().map((forward) => forward.status()),
     buffers: bufferStatus(from.host, peers),
   };
-}
-
-/** When the node's certificate ends, ISO 8601. */
-export function certificateExpiry(credentials: TlsCredentials): string {
-  return new Date(new X509Certificate(credentials.certChainPem).validTo).toISOString();
 }
 
 function listeningStatus(listener: LaneListener | undefined): NodeStatus['listening'] {
