@@ -1,4 +1,4 @@
-import { type MetricsListener, startMetricsListener } from '../admin/metrics-listener.ts';
+import { startMetricsListener } from '../admin/metrics-listener.ts';
 import type { AdminServer } from '../admin/server.ts';
 import { openAdminSocket } from '../admin/server.ts';
 import { formatAddress } from '../base/address.ts';
@@ -6,8 +6,10 @@ import type { TlsCredentials } from '../base/credentials.ts';
 import { errorText } from '../base/errors.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/types.ts';
+import { nextDelayMs } from '../fabric/backoff.ts';
 import { type RunningNode, startNode } from '../node/node.ts';
 import type { NodeStatus } from '../node/status.ts';
+import { Troubles } from '../node/troubles.ts';
 import type { Log } from '../observe/log.ts';
 import { createMetrics } from '../observe/metrics.ts';
 import { adminSocketPath } from './context.ts';
@@ -30,17 +32,23 @@ export async function runNode(options: RunOptions): Promise<void> {
   const { state, name, site } = config.node;
   dieLoudly(log);
   await shutInspector();
-  const admin = await openAdminSocket(adminSocketPath(config.node.state));
+  const troubles = new Troubles(log);
+  const admin = await openAdminSocket(adminSocketPath(config.node.state), {
+    onTrouble: (error) => troubles.has('admin socket', error, 'routy status and others cannot ask'),
+    onMade: () => troubles.over('admin socket'),
+    retryDelayMs: (attempt) => nextDelayMs({ attempt, random01: Math.random() }),
+  });
   try {
     const node = await startNode({
       ...options,
       version: version(),
       metrics: createMetrics(),
+      troubles,
       loadConfig: async () => loadConfig(configPath),
       // Of the node that runs, whatever the file says by now: another name needs a restart.
       loadCredentials: () => ownCredentials(state, name, site, { expired: true }),
     });
-    await serveUntilDone(node, admin, options);
+    await serveUntilDone(node, admin, options, troubles);
   } finally {
     await admin.close();
     log.close();
@@ -51,19 +59,24 @@ async function serveUntilDone(
   node: RunningNode,
   admin: AdminServer,
   { config, log }: RunOptions,
+  troubles: Troubles,
 ): Promise<void> {
   const { metricsListen } = config.admin;
-  let metrics: MetricsListener | undefined;
   const release = onSignals(node, log);
   const stopCollecting = tuneGarbageCollector(() => workDone(node.status()));
+  const metrics =
+    metricsListen &&
+    (await startMetricsListener(metricsListen, node, {
+      onListening: (listening) => {
+        troubles.over('metrics');
+        const address = formatAddress(listening);
+        log.info('metrics-listening', `metrics at http://${address}/metrics`, { address });
+      },
+      onError: (error) => troubles.has('metrics', error, 'no metrics until it can be had'),
+    }));
   try {
     admin.serve(node);
     if (takeEarlyHangup()) void node.reload().catch(() => undefined);
-    if (metricsListen !== undefined) {
-      metrics = await startMetricsListener(metricsListen, node);
-      const address = formatAddress(metrics.address);
-      log.info('metrics-listening', `metrics at http://${address}/metrics`, { address });
-    }
     await node.done;
   } finally {
     release();

@@ -42,7 +42,7 @@ function overview(status: NodeStatus, nowMs: number): string[] {
   const expiresMs = Date.parse(status.certificateExpiresAt) - nowMs;
   return columns([
     ['node', `${status.site}/${status.node} of ${status.fabric}`],
-    ['state', `${status.state} for ${ago(status.startedAt, nowMs)}`],
+    ['state', stateText(status, nowMs)],
     ['process', `pid ${status.pid}, routy ${status.version}`],
     ['listens', listens],
     ['buffers', `${bytesText(buffers.usedBytes)} of ${bytesText(buffers.budgetBytes)}`],
@@ -55,7 +55,19 @@ function overview(status: NodeStatus, nowMs: number): string[] {
     ...(status.certificateWarning === null
       ? []
       : [['', `${status.certificateWarning}: renew it with "routy cert renew"`]]),
+    ...status.troubles.map(({ what, since, reason, hint }) => [
+      'TROUBLE',
+      `${what} for ${ago(since, nowMs)}: ${reason}${hint === null ? '' : `; ${hint}`}`,
+    ]),
+    ...(status.restartRequired.length === 0
+      ? []
+      : [['RESTART', `changed in the file, not in force: ${status.restartRequired.join(', ')}`]]),
   ]);
+}
+
+function stateText(status: NodeStatus, nowMs: number): string {
+  const lasted = `${status.state} for ${ago(status.startedAt, nowMs)}`;
+  return status.ready ? lasted : `${lasted}, NOT READY: ${status.notReady.join('; ')}`;
 }
 
 function section(title: string, count: number, lines: readonly string[], none: string): string[] {

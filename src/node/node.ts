@@ -8,6 +8,7 @@ import type { Metrics } from '../observe/metrics.ts';
 import { dialLane } from '../transport/dial.ts';
 import { AcceptedSessions } from './accepted.ts';
 import { CertificateWatch } from './certificate-watch.ts';
+import { nodeClockMs } from './clock.ts';
 import { NodeEvents } from './events.ts';
 import type { ForwardHost } from './forward.ts';
 import { Forwards } from './forwards.ts';
@@ -21,6 +22,7 @@ import { createPools, type SessionCommons } from './session-options.ts';
 import { type LiveSession, LiveSessions } from './sessions.ts';
 import type { NodeStatus, PingReply, ReloadReport } from './status.ts';
 import { nodeStatus } from './status-report.ts';
+import { Troubles } from './troubles.ts';
 
 export interface NodeOptions {
   readonly config: Config;
@@ -35,7 +37,9 @@ export interface NodeOptions {
   loadCredentials?(): Promise<TlsCredentials>;
   /** `startSession` unless a test has another. */
   readonly sessions?: SessionFactory;
-  /** Unix ms; `Date.now` unless a test has another. */
+  /** What its owner sees going wrong; its own unless given. */
+  readonly troubles?: Troubles;
+  /** `nodeClockMs` unless a test has another. */
   readonly nowMs?: () => number;
 }
 
@@ -66,7 +70,9 @@ const FLUSH_MS = 1000;
 /**
  * Starts a node: listens for lanes, dials its peers, opens its forwards as their services come.
  *
- * @throws RoutyError `listen-…` when the address for lanes cannot be had, `credentials-invalid`
+ * An address that cannot be had yet is tried again until it can.
+ *
+ * @throws RoutyError `credentials-invalid`
  */
 export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const node = new RoutyNode(options);
@@ -79,6 +85,7 @@ class RoutyNode implements RunningNode {
   readonly #options: NodeOptions;
   readonly #events: NodeEvents;
   readonly #nowMs: () => number;
+  readonly #troubles: Troubles;
   readonly #startedAtMs: number;
   readonly #certificate: CertificateWatch;
   readonly #services: Services;
@@ -89,6 +96,7 @@ class RoutyNode implements RunningNode {
   readonly #accepted: AcceptedSessions;
   readonly #lanes: LanesListener;
   #config: Config;
+  #restartRequired: readonly string[] = [];
   #drained: Promise<void> | undefined;
   #stopping = false;
   #reloading: Promise<unknown> = Promise.resolve();
@@ -98,9 +106,14 @@ class RoutyNode implements RunningNode {
     const { config, credentials, log, metrics } = options;
     this.#options = options;
     this.#config = config;
-    this.#nowMs = options.nowMs ?? Date.now;
+    this.#nowMs = options.nowMs ?? nodeClockMs;
+    this.#troubles = options.troubles ?? new Troubles(log);
     this.#startedAtMs = this.#nowMs();
-    this.#certificate = new CertificateWatch(credentials, { nowMs: this.#nowMs, log });
+    this.#certificate = new CertificateWatch(credentials, {
+      // Dates of certificates are those of the calendar, whatever the node measures spans with.
+      nowMs: options.nowMs ?? Date.now,
+      log,
+    });
     this.#events = new NodeEvents(log, metrics);
     this.#services = new Services(config.services.values(), {
       nowMs: this.#nowMs,
@@ -134,7 +147,7 @@ class RoutyNode implements RunningNode {
 
   async start(): Promise<void> {
     const { config, metrics } = this.#options;
-    await this.#lanes.listen(config.listen?.address);
+    await this.#lanes.start(config.listen?.address);
     metrics.bind(() => this.status());
     this.#certificate.start();
     this.#forwards.start();
@@ -142,7 +155,7 @@ class RoutyNode implements RunningNode {
     this.#events.started({
       site: config.node.site,
       node: config.node.name,
-      listening: this.status().listening?.address ?? null,
+      listening: this.status().listening,
       peers: this.#peers.size,
     });
   }
@@ -158,6 +171,8 @@ class RoutyNode implements RunningNode {
       accepted: this.#accepted,
       services: this.#services,
       forwards: this.#forwards,
+      troubles: this.#troubles,
+      restartRequired: this.#restartRequired,
     });
   }
 
@@ -267,6 +282,7 @@ class RoutyNode implements RunningNode {
     this.#config = config;
     const renewed = credentials !== undefined && this.#certificate.renew(credentials);
     const whole = renewed ? withCertificate(report, this.#certificate) : report;
+    this.#restartRequired = report.restartRequired;
     this.#events.reloaded(whole);
     return whole;
   }

@@ -7,6 +7,14 @@ export interface NodeStatus {
   readonly pid: number;
   readonly startedAt: string;
   readonly state: 'running' | 'draining';
+  /** It can do its work now: it listens where it should, and a peer is up if it knows any. */
+  readonly ready: boolean;
+  /** Every reason why not; empty when it is. */
+  readonly notReady: readonly string[];
+  /** What fails beside the carrying of streams, and is tried again. */
+  readonly troubles: readonly TroubleStatus[];
+  /** Keys whose value in the file, as last read, is not the one in force: they need a restart. */
+  readonly restartRequired: readonly string[];
   /** When this node's certificate ends. */
   readonly certificateExpiresAt: string;
   /** That it ends soon or has ended, from 30 days before on; null earlier. */
@@ -16,6 +24,14 @@ export interface NodeStatus {
   readonly services: readonly ServiceStatus[];
   readonly forwards: readonly ForwardStatus[];
   readonly buffers: BufferStatus;
+}
+
+export interface TroubleStatus {
+  /** `metrics`, `admin socket`, `event loop`. */
+  readonly what: string;
+  readonly since: string;
+  readonly reason: string;
+  readonly hint: string | null;
 }
 
 /** What all sessions hold together, in bytes, and what they may. */

@@ -11,6 +11,10 @@ export function exampleStatus(): NodeStatus {
     startedAt: '2026-01-01T00:00:00.000Z',
     state: 'running',
     certificateWarning: null,
+    ready: true,
+    notReady: [],
+    troubles: [],
+    restartRequired: [],
     certificateExpiresAt: '2027-01-01T00:00:00.000Z',
     listening: null,
     peers: [
