@@ -32,7 +32,7 @@ export function statusText(status: NodeStatus, nowMs: number): string {
 }
 
 function overview(status: NodeStatus, nowMs: number): string[] {
-  const { listening, buffers } = status;
+  const { listening, buffers, log } = status;
   const listens =
     listening === null
       ? 'no: this node only dials'
@@ -45,6 +45,7 @@ function overview(status: NodeStatus, nowMs: number): string[] {
     ['state', stateText(status, nowMs)],
     ['process', `pid ${status.pid}, routy ${status.version}`],
     ['listens', listens],
+    ...(log.lostLines === 0 ? [] : [['log', lostText(log, nowMs)]]),
     ['buffers', `${bytesText(buffers.usedBytes)} of ${bytesText(buffers.budgetBytes)}`],
     [
       'certificate',
@@ -63,6 +64,11 @@ function overview(status: NodeStatus, nowMs: number): string[] {
       ? []
       : [['RESTART', `changed in the file, not in force: ${status.restartRequired.join(', ')}`]]),
   ]);
+}
+
+function lostText({ lostLines, losingSince }: NodeStatus['log'], nowMs: number): string {
+  const lost = `${countText(lostLines, 'line')} LOST: its reader did not take them`;
+  return losingSince === null ? lost : `${lost}, and does not for ${ago(losingSince, nowMs)}`;
 }
 
 function stateText(status: NodeStatus, nowMs: number): string {

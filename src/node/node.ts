@@ -171,6 +171,7 @@ class RoutyNode implements RunningNode {
       accepted: this.#accepted,
       services: this.#services,
       forwards: this.#forwards,
+      log: this.#options.log,
       troubles: this.#troubles,
       restartRequired: this.#restartRequired,
     });

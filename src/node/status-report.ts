@@ -1,4 +1,5 @@
 import { formatHostPort } from '../base/address.ts';
+import type { Log } from '../observe/log.ts';
 import type { LaneListener } from '../transport/listen.ts';
 import type { AcceptedSessions } from './accepted.ts';
 import type { CertificateWatch } from './certificate-watch.ts';
@@ -7,7 +8,7 @@ import type { Forwards } from './forwards.ts';
 import type { Peers } from './peers.ts';
 import type { Services } from './service.ts';
 import type { SessionHost } from './session-host.ts';
-import type { BufferStatus, NodeStatus, PeerStatus } from './status.ts';
+import type { BufferStatus, LogStatus, NodeStatus, PeerStatus } from './status.ts';
 import type { Troubles } from './troubles.ts';
 
 /** Where the facts of a status stand. */
@@ -21,6 +22,7 @@ export interface StatusSources {
   readonly accepted: AcceptedSessions;
   readonly services: Services;
   readonly forwards: Forwards;
+  readonly log: Log;
   readonly troubles: Troubles;
   /** Keys that differ in the file and need a restart. */
   readonly restartRequired: readonly string[];
@@ -47,6 +49,7 @@ export function nodeStatus(state: NodeStatus['state'], from: StatusSources): Nod
     services: from.services.all().map((service) => service.status()),
     forwards: from.forwards.all().map((forward) => forward.status()),
     buffers: bufferStatus(from.host, peers),
+    log: logStatus(from.log),
   };
 }
 
@@ -73,6 +76,14 @@ function listeningStatus(listener: LaneListener | undefined): NodeStatus['listen
   if (listener === undefined) return null;
   const { address, error } = listener;
   return { address: formatHostPort(address.host, address.port), error: error?.message ?? null };
+}
+
+function logStatus(log: Log): LogStatus {
+  const { lines, sinceMs } = log.lost();
+  return {
+    lostLines: lines,
+    losingSince: sinceMs === null ? null : new Date(sinceMs).toISOString(),
+  };
 }
 
 function bufferStatus({ commons }: SessionHost, peers: readonly PeerStatus[]): BufferStatus {

@@ -24,6 +24,15 @@ export interface NodeStatus {
   readonly services: readonly ServiceStatus[];
   readonly forwards: readonly ForwardStatus[];
   readonly buffers: BufferStatus;
+  readonly log: LogStatus;
+}
+
+/** Lines of the log that its reader did not take in time. */
+export interface LogStatus {
+  /** Since the start. */
+  readonly lostLines: number;
+  /** Since when lines are being lost; null while none are. */
+  readonly losingSince: string | null;
 }
 
 export interface TroubleStatus {

@@ -105,6 +105,7 @@ export function exampleStatus(): NodeStatus {
         last: null,
       },
     ],
+    log: { lostLines: 0, losingSince: null },
     buffers: {
       usedBytes: 4096,
       budgetBytes: 268_435_456,
