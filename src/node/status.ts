@@ -7,13 +7,40 @@ export interface NodeStatus {
   readonly pid: number;
   readonly startedAt: string;
   readonly state: 'running' | 'draining';
+  /** It can do its work now: it listens where it should, and a peer is up if it knows any. */
+  readonly ready: boolean;
+  /** Every reason why not; empty when it is. */
+  readonly notReady: readonly string[];
+  /** What fails beside the carrying of streams, and is tried again. */
+  readonly troubles: readonly TroubleStatus[];
+  /** Keys whose value in the file, as last read, is not the one in force: they need a restart. */
+  readonly restartRequired: readonly string[];
   /** When this node's certificate ends. */
   readonly certificateExpiresAt: string;
+  /** That it ends soon or has ended, from 30 days before on; null earlier. */
+  readonly certificateWarning: string | null;
   readonly listening: { readonly address: string; readonly error: string | null } | null;
   readonly peers: readonly PeerStatus[];
   readonly services: readonly ServiceStatus[];
   readonly forwards: readonly ForwardStatus[];
   readonly buffers: BufferStatus;
+  readonly log: LogStatus;
+}
+
+/** Lines of the log that its reader did not take in time. */
+export interface LogStatus {
+  /** Since the start. */
+  readonly lostLines: number;
+  /** Since when lines are being lost; null while none are. */
+  readonly losingSince: string | null;
+}
+
+export interface TroubleStatus {
+  /** `metrics`, `admin socket`, `event loop`. */
+  readonly what: string;
+  readonly since: string;
+  readonly reason: string;
+  readonly hint: string | null;
 }
 
 /** What all sessions hold together, in bytes, and what they may. */

@@ -186,6 +186,14 @@ function addBufferMetrics(registry: Registry, read: Read): void {
       gauge.set({ of: 'stream' }, node.buffers.streamWindowBytes);
     },
   );
+  pulledCounter(
+    registry,
+    read,
+    'routy_log_lines_lost_total',
+    'Lines of the log that whoever reads it did not take in time.',
+    [],
+    (counter, node) => counter.inc(node.log.lostLines),
+  );
   pulled(registry, read, 'routy_buffer_bytes', 'Bytes held in buffers.', [], (gauge, node) => {
     gauge.set(node.buffers.usedBytes);
   });

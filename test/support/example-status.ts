@@ -10,6 +10,11 @@ export function exampleStatus(): NodeStatus {
     pid: 4711,
     startedAt: '2026-01-01T00:00:00.000Z',
     state: 'running',
+    certificateWarning: null,
+    ready: true,
+    notReady: [],
+    troubles: [],
+    restartRequired: [],
     certificateExpiresAt: '2027-01-01T00:00:00.000Z',
     listening: null,
     peers: [
@@ -100,6 +105,7 @@ export function exampleStatus(): NodeStatus {
         last: null,
       },
     ],
+    log: { lostLines: 0, losingSince: null },
     buffers: {
       usedBytes: 4096,
       budgetBytes: 268_435_456,
