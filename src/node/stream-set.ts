@@ -112,6 +112,9 @@ export class StreamSet implements EndpointHost {
       case 'reset':
         this.#reset(event.stream, event.code, event.reason);
         return true;
+      case 'closed':
+        this.#cutAll(event.reason);
+        return false;
       default:
         return false;
     }
@@ -207,14 +210,26 @@ export class StreamSet implements EndpointHost {
     if (code === 'resume-mismatch') this.#host.onMismatch(stream, reason);
     const opening = this.#openings.get(stream);
     const pending = this.#incoming.get(stream);
-    const endpoint = this.#take(stream);
+    const endpoint = this.#endpoints.get(stream);
+    this.#openings.delete(stream);
+    this.#incoming.delete(stream);
     pending?.cancel();
     if (opening !== undefined && endpoint?.untouched && opening.handlers.onRefused !== undefined) {
+      this.#forget(stream);
       endpoint.detach();
       this.#refused(opening.socket, opening.handlers, code, reason);
       return;
     }
-    endpoint?.reset(code, reason);
+    if (endpoint?.reset(code, reason) === false) return;
+    this.#forget(stream);
+    // Where the socket is gone nobody takes what came before.
+    this.#session.reset(stream, 'cancelled', 'the connection is gone');
+  }
+
+  /** Sockets that still take what came before their reset. */
+  #cutAll(reason: string): void {
+    for (const endpoint of this.#endpoints.values()) endpoint.reset('session-lost', reason);
+    this.#endpoints.clear();
   }
 
   /** Nothing of the socket was read: its owner may take it elsewhere, else it is reset. */
