@@ -54,6 +54,9 @@ function overview(status: NodeStatus, nowMs: number): string[] {
         ? `until ${status.certificateExpiresAt.slice(0, 10)} (${spanText(expiresMs)} left)`
         : `EXPIRED on ${status.certificateExpiresAt}`,
     ],
+    ...(status.certificateWarning === null
+      ? []
+      : [['', `${status.certificateWarning}: renew it with "routy cert renew"`]]),
     ...status.troubles.map(({ what, since, reason, hint }) => [
       'TROUBLE',
       `${what} for ${ago(since, nowMs)}: ${reason}${hint === null ? '' : `; ${hint}`}`,

@@ -137,6 +137,10 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     this.#streams.open(request, socket, handlers);
   }
 
+  withdraw(elsewhere: (service: string) => boolean): void {
+    if (this.suspended) this.#streams.withdraw(elsewhere);
+  }
+
   offer(services: readonly string[]): void {
     this.#session.offer(services);
     this.#schedule();
@@ -301,10 +305,12 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
         this.#laneGone(event);
         break;
       case 'suspended':
+        this.#streams.suspend();
         this.#handlers.onSuspended();
         break;
       case 'resumed':
         this.#pings.repeat();
+        this.#streams.resume();
         this.#handlers.onResumed(event.suspendedMs);
         break;
       case 'offers':

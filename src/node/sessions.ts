@@ -32,6 +32,8 @@ export class LiveSessions {
   /** By `site/node`, what its ended sessions carried: as many as the fabric has nodes. */
   readonly #ended = new Map<string, Traffic>();
   readonly #directory = new Directory();
+  /** Those that wait for a lane. */
+  readonly #suspended = new Set<LiveSession>();
   readonly #onChange: (changes: readonly ReachabilityChange[]) => void;
 
   /** `onChange` is called when services became reachable or ceased to be, with those alone. */
@@ -54,6 +56,7 @@ export class LiveSessions {
     const { name, driver } = session;
     this.#ended.set(name, sumOf(this.#ended.get(name), driver.stats()));
     this.#byId.delete(session.driver.sessionId);
+    this.#suspended.delete(session);
     this.#tell(this.#directory.removeSession(session.driver.sessionId));
   }
 
@@ -61,6 +64,20 @@ export class LiveSessions {
   offered(session: LiveSession, services: readonly string[]): void {
     if (!this.#isCurrent(session)) return;
     this.#tell(this.#directory.offer(session.driver.sessionId, services));
+    this.#moveOpens(session.peer.site);
+  }
+
+  /** It has lost its last lane: what nobody has answered goes to other nodes of the site, if any. */
+  suspended(session: LiveSession): void {
+    if (!this.#isCurrent(session)) return;
+    this.#suspended.add(session);
+    this.#moveOpens(session.peer.site);
+  }
+
+  /** It has a lane again, and may serve what waits for others. */
+  resumed(session: LiveSession): void {
+    if (!this.#suspended.delete(session)) return;
+    this.#moveOpens(session.peer.site);
   }
 
   /** The peer takes no new streams; the open ones go on. */
@@ -83,6 +100,17 @@ export class LiveSessions {
     return [...sessions.filter(({ driver }) => !driver.suspended), ...suspended];
   }
 
+  /** Opens that wait at suspended sessions, to services that a session with a lane offers too. */
+  #moveOpens(site: string): void {
+    for (const { driver, peer } of [...this.#suspended]) {
+      if (peer.site !== site) continue;
+      driver.withdraw((service) => {
+        const [best] = this.candidates(site, service);
+        return best !== undefined && !best.driver.suspended;
+      });
+    }
+  }
+
   /** True when {@link candidates} would find one. */
   isReachable(site: string, service: string): boolean {
     return this.#directory.isReachable(site, service);
@@ -97,6 +125,13 @@ export class LiveSessions {
 
   all(): LiveSession[] {
     return [...this.#byId.values()];
+  }
+
+  /** A session with a lane to another node of the same site. */
+  otherNode({ name, peer }: LiveSession): LiveSession | undefined {
+    return this.all().find(
+      (each) => each.peer.site === peer.site && each.name !== name && !each.driver.suspended,
+    );
   }
 
   /** Sessions to `site` or `site/node`. */

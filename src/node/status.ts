@@ -17,6 +17,8 @@ export interface NodeStatus {
   readonly restartRequired: readonly string[];
   /** When this node's certificate ends. */
   readonly certificateExpiresAt: string;
+  /** That it ends soon or has ended, from 30 days before on; null earlier. */
+  readonly certificateWarning: string | null;
   readonly listening: { readonly address: string; readonly error: string | null } | null;
   readonly peers: readonly PeerStatus[];
   /** What was exchanged with each node since this one started, over all sessions. */

@@ -10,6 +10,7 @@ export function exampleStatus(): NodeStatus {
     pid: 4711,
     startedAt: '2026-01-01T00:00:00.000Z',
     state: 'running',
+    certificateWarning: null,
     ready: true,
     notReady: [],
     troubles: [],
