@@ -83,7 +83,7 @@ test('a path that falls silent is told long before it is given up', {
   proxy.setFaults('down', { stalled: false });
   await until('it is heard again', () => red.peer()?.session?.silent === false);
   await Promise.all([red.stop(), gray.stop()]);
-  await proxy.close();
+  proxy.close();
 });
 
 test('localhost is every loopback address: [listen] and a forward', {
