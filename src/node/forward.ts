@@ -239,6 +239,13 @@ class ForwardStream implements OpenHandlers {
     };
   }
 
+  /** Nobody has answered, and the session there has no lane: another node may be asked. */
+  onWithdrawn(): void {
+    const { site } = this.#session!.peer;
+    this.#candidates = this.#forward.host.candidates(site, this.#request.service);
+    this.openAtNext();
+  }
+
   openAtNext(): void {
     const session = this.#candidates[0]!;
     this.#candidates = this.#candidates.slice(1);
