@@ -144,6 +144,14 @@ export const serviceSchema = z.strictObject({
     max: '10m',
     initial: '5s',
   }),
+  keepalive: duration({
+    class: 'local',
+    description:
+      'Silence after which the target is asked whether it is still there (TCP keepalive; "0s": never). One that does not answer for 10 s more is gone, and its client is reset. For new connections.',
+    min: '0s',
+    max: '2h',
+    initial: '60s',
+  }),
 });
 
 export const forwardSchema = z.strictObject({
@@ -175,6 +183,14 @@ export const forwardSchema = z.strictObject({
     },
     readUnavailable,
   ).prefault('refuse'),
+  keepalive: duration({
+    class: 'local',
+    description:
+      'Silence after which a client is asked whether it is still there (TCP keepalive; "0s": never). One that does not answer for 10 s more is gone, and its target is reset. For new connections.',
+    min: '0s',
+    max: '2h',
+    initial: '60s',
+  }),
   clients: z
     .array(
       text(
