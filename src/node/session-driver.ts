@@ -359,6 +359,7 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
 function newSession(options: DriverOptions, pauseWriters: () => void): Session {
   const { commons, role, peer, sessionId, replaces } = options;
   const { fabric, limits, pools } = commons;
+  const name = `${peer.site}/${peer.node}`;
   return new Session(
     {
       ...greetingOptions(commons, peer),
@@ -372,7 +373,7 @@ function newSession(options: DriverOptions, pauseWriters: () => void): Session {
       streamWindow: limits.streamWindow,
       sessionBuffer: limits.sessionBuffer,
       streams: limits.streams,
-      pools,
+      pools: { send: pools.send.of(name), receive: pools.receive.of(name) },
       pauseWriters,
     },
     performance.now(),

@@ -20,6 +20,8 @@ const HELD_WINDOWS = 2;
 
 export interface StreamTotals {
   opened: number;
+  /** Streams of the peer that were refused because it is at its limits here. */
+  refused: number;
   /** Payload bytes, those sent again not counted. */
   bytesSent: number;
   bytesReceived: number;
@@ -39,10 +41,17 @@ export interface SessionMemory {
 
 /** The streams of a session and what they hold: budgets, ids, and the memory of those that are gone. */
 export class StreamStore {
-  readonly totals: StreamTotals = { opened: 0, bytesSent: 0, bytesReceived: 0, bytesReplayed: 0 };
+  readonly totals: StreamTotals = {
+    opened: 0,
+    refused: 0,
+    bytesSent: 0,
+    bytesReceived: 0,
+    bytesReplayed: 0,
+  };
   readonly events: EventQueue;
   readonly lanes: LaneSet;
   readonly sendPool: Budget;
+  readonly receivePool: Budget;
   readonly paused: PausedWriters;
   readonly acks = new AckList();
   readonly tombstones = new Tombstones();
@@ -58,7 +67,6 @@ export class StreamStore {
   reassemblyBytes = 0;
   draining = false;
   readonly #options: SessionOptions;
-  readonly #receivePool: Budget;
   readonly #streams = new Map<number, Stream>();
   #nextLocalId: number;
 
@@ -69,7 +77,7 @@ export class StreamStore {
     this.sendPool = new Budget(options.sessionBuffer / 2, options.pools.send, () => {
       this.paused.pauseAll(this.#streams.values(), options.pauseWriters);
     });
-    this.#receivePool = new Budget(options.sessionBuffer / 2, options.pools.receive);
+    this.receivePool = new Budget(options.sessionBuffer / 2, options.pools.receive);
     this.paused = new PausedWriters(this.sendPool, events, HELD_WINDOWS * options.streamWindow);
     const dialler = options.role === 'dialler';
     this.#nextLocalId = dialler ? 1 : 2;
@@ -186,7 +194,8 @@ export class StreamStore {
     this.acks.clear();
     this.tombstones.clear();
     this.unheard.clear();
-    this.sendPool.detach();
+    this.sendPool.close();
+    this.receivePool.close();
   }
 
   #add(stream: Stream): void {
@@ -196,8 +205,8 @@ export class StreamStore {
 
   #newWindow(nowMs: number): ReceiveWindow | undefined {
     if (this.full) return undefined;
-    if (!this.#receivePool.tryTake(WINDOW_BYTES_MIN)) return undefined;
+    if (!this.receivePool.tryTake(WINDOW_BYTES_MIN)) return undefined;
     const { streamWindow } = this.#options;
-    return new ReceiveWindow(WINDOW_BYTES_MIN, streamWindow, this.#receivePool, nowMs);
+    return new ReceiveWindow(WINDOW_BYTES_MIN, streamWindow, this.receivePool, nowMs);
   }
 }

@@ -1,5 +1,5 @@
 import { lookup } from 'node:dns/promises';
-import { connect as netConnect, isIP, type Socket } from 'node:net';
+import { isIP, connect as netConnect, type Socket } from 'node:net';
 import { formatHostPort } from '../base/address.ts';
 import { errorText, RoutyError } from '../base/errors.ts';
 import { abortReason, unlessAborted } from './deadline.ts';
