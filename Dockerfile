@@ -10,7 +10,8 @@ COPY src ./src
 RUN npm run build && npm prune --omit=dev --ignore-scripts
 
 FROM node:22-slim
-ENV NODE_ENV=production
+# No signal opens Node's inspector; routy sees to that too, this holds from the first instruction.
+ENV NODE_ENV=production NODE_OPTIONS=--disable-sigusr1
 WORKDIR /opt/routy
 COPY --from=build /build/package.json ./
 COPY --from=build /build/node_modules ./node_modules

@@ -1,6 +1,7 @@
 import { Argument, type Command } from 'commander';
 import { LOG_LEVELS } from '../admin/routes.ts';
 import { type Act, withConfig, withHelp, withJson, withNewNode, withState } from './declare.ts';
+import { usageError } from './output.ts';
 import { readCount, readPeer, readTcp } from './parse.ts';
 import { version } from './version.ts';
 
@@ -14,8 +15,11 @@ export function addNodeCommands(program: Command, act: Act): void {
     examples: [
       ['routy status', 'for people'],
       ['routy status --json', 'the same for programs'],
+      ['routy status --ready', 'exit code 0 only when it can do its work: for scripts'],
     ],
-  }).action(act(async () => (await import('./commands/status.ts')).status));
+  })
+    .option('--ready', 'say only whether the node is ready, and fail when it is not')
+    .action(act(async () => (await import('./commands/status.ts')).status));
   withHelp(running(program, 'ping'), {
     summary: 'Measure the way to the nodes of a site: round-trip time and difference of clocks.',
     examples: [
@@ -68,6 +72,12 @@ function addOthers(program: Command, act: Act): void {
       out.facts({ routy: version(), node: process.versions.node }, `routy ${version()}`);
     }),
   );
+  withHelp(program.command('help'), {
+    summary: 'Show what a command does, with examples.',
+    examples: [['routy help cert renew', 'the same as "routy cert renew --help"']],
+  })
+    .argument('[command...]', 'the command')
+    .action(act(async () => async (_out, _options, names: string[]) => showHelp(program, names)));
   withHelp(program.command('demo'), {
     summary: 'Show two nodes, two databases and a firewall that only one side may pass.',
     examples: [
@@ -77,6 +87,18 @@ function addOthers(program: Command, act: Act): void {
   })
     .option('--keep', 'stay up until Ctrl-C, and tell how to connect')
     .action(act(async () => (await import('./commands/demo.ts')).demo));
+}
+
+function showHelp(program: Command, names: readonly string[]): void {
+  let command = program;
+  for (const name of names) {
+    const found = command.commands.find((each) => each.name() === name);
+    if (found === undefined) {
+      throw usageError(`there is no command "${names.join(' ')}"`, '"routy help" lists them');
+    }
+    command = found;
+  }
+  command.outputHelp();
 }
 
 function running(program: Command, name: string): Command {

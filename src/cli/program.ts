@@ -4,6 +4,7 @@ import { addEnrolCommands } from './commands-enrol.ts';
 import { addNodeCommands } from './commands-node.ts';
 import { type Act, withHelp } from './declare.ts';
 import { EXIT, Output } from './output.ts';
+import { isNodeProcess } from './signals.ts';
 import { version } from './version.ts';
 
 /** Runs one command line (without `node` and the script) and gives its exit code. */
@@ -23,6 +24,7 @@ export async function run(argv: readonly string[]): Promise<number> {
       }
     };
   };
+  surviveClosedOutput();
   const program = buildProgram(act);
   try {
     await program.parseAsync([...argv], { from: 'user' });
@@ -31,6 +33,21 @@ export async function run(argv: readonly string[]): Promise<number> {
     return error.exitCode === 0 ? EXIT.done : EXIT.usage;
   }
   return code;
+}
+
+/**
+ * Whoever read has gone, as `head` does when it has enough: a command ends with what it has said,
+ * and a node runs on.
+ */
+function surviveClosedOutput(): void {
+  const closed = (error: NodeJS.ErrnoException): void => {
+    if (error.code !== 'EPIPE') throw error;
+  };
+  process.stderr.on('error', closed);
+  process.stdout.on('error', (error) => {
+    closed(error);
+    if (!isNodeProcess()) process.exit();
+  });
 }
 
 function buildProgram(act: Act): Command {

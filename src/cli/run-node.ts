@@ -1,4 +1,4 @@
-import { type MetricsListener, startMetricsListener } from '../admin/metrics-listener.ts';
+import { startMetricsListener } from '../admin/metrics-listener.ts';
 import type { AdminServer } from '../admin/server.ts';
 import { openAdminSocket } from '../admin/server.ts';
 import { formatAddress } from '../base/address.ts';
@@ -6,13 +6,16 @@ import type { TlsCredentials } from '../base/credentials.ts';
 import { errorText } from '../base/errors.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/types.ts';
+import { nextDelayMs } from '../fabric/backoff.ts';
 import { type RunningNode, startNode } from '../node/node.ts';
 import type { NodeStatus } from '../node/status.ts';
+import { Troubles } from '../node/troubles.ts';
 import type { Log } from '../observe/log.ts';
 import { createMetrics } from '../observe/metrics.ts';
 import { adminSocketPath } from './context.ts';
 import { tuneGarbageCollector, type WorkDone } from './garbage-collector.ts';
 import { EXIT } from './output.ts';
+import { shutInspector, takeEarlyHangup } from './signals.ts';
 import { version } from './version.ts';
 
 interface RunOptions {
@@ -26,15 +29,22 @@ interface RunOptions {
 export async function runNode(options: RunOptions): Promise<void> {
   const { config, configPath, log } = options;
   dieLoudly(log);
-  const admin = await openAdminSocket(adminSocketPath(config.node.state));
+  await shutInspector();
+  const troubles = new Troubles(log);
+  const admin = await openAdminSocket(adminSocketPath(config.node.state), {
+    onTrouble: (error) => troubles.has('admin socket', error, 'routy status and others cannot ask'),
+    onMade: () => troubles.over('admin socket'),
+    retryDelayMs: (attempt) => nextDelayMs({ attempt, random01: Math.random() }),
+  });
   try {
     const node = await startNode({
       ...options,
       version: version(),
       metrics: createMetrics(),
+      troubles,
       loadConfig: async () => loadConfig(configPath),
     });
-    await serveUntilDone(node, admin, options);
+    await serveUntilDone(node, admin, options, troubles);
   } finally {
     await admin.close();
     log.close();
@@ -45,18 +55,24 @@ async function serveUntilDone(
   node: RunningNode,
   admin: AdminServer,
   { config, log }: RunOptions,
+  troubles: Troubles,
 ): Promise<void> {
   const { metricsListen } = config.admin;
-  let metrics: MetricsListener | undefined;
   const release = onSignals(node, log);
   const stopCollecting = tuneGarbageCollector(() => workDone(node.status()));
+  const metrics =
+    metricsListen &&
+    (await startMetricsListener(metricsListen, node, {
+      onListening: (listening) => {
+        troubles.over('metrics');
+        const address = formatAddress(listening);
+        log.info('metrics-listening', `metrics at http://${address}/metrics`, { address });
+      },
+      onError: (error) => troubles.has('metrics', error, 'no metrics until it can be had'),
+    }));
   try {
     admin.serve(node);
-    if (metricsListen !== undefined) {
-      metrics = await startMetricsListener(metricsListen, node);
-      const address = formatAddress(metrics.address);
-      log.info('metrics-listening', `metrics at http://${address}/metrics`, { address });
-    }
+    if (takeEarlyHangup()) void node.reload().catch(() => undefined);
     await node.done;
   } finally {
     release();
@@ -85,9 +101,14 @@ function onSignals(node: RunningNode, log: Log): () => void {
     // The node writes to the log what came of it, whoever asked.
     node.reload().catch(() => undefined);
   };
+  const ignore = (signal: NodeJS.Signals): void => {
+    log.info('signal-ignored', `${signal} has no meaning here and is ignored`);
+  };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
   process.on('SIGHUP', reload);
+  process.on('SIGUSR1', ignore);
+  process.on('SIGUSR2', ignore);
   return () => {
     process.off('SIGHUP', reload);
   };

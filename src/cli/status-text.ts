@@ -4,6 +4,7 @@ import type {
   NodeStatus,
   PeerStatus,
   ServiceStatus,
+  SessionStatus,
 } from '../node/status.ts';
 import { bytesText, columns, countText, msText, spanText } from './table.ts';
 
@@ -42,7 +43,7 @@ function overview(status: NodeStatus, nowMs: number): string[] {
   const expiresMs = Date.parse(status.certificateExpiresAt) - nowMs;
   return columns([
     ['node', `${status.site}/${status.node} of ${status.fabric}`],
-    ['state', `${status.state} for ${ago(status.startedAt, nowMs)}`],
+    ['state', stateText(status, nowMs)],
     ['process', `pid ${status.pid}, routy ${status.version}`],
     ['listens', listens],
     ['buffers', `${bytesText(buffers.usedBytes)} of ${bytesText(buffers.budgetBytes)}`],
@@ -52,7 +53,19 @@ function overview(status: NodeStatus, nowMs: number): string[] {
         ? `until ${status.certificateExpiresAt.slice(0, 10)} (${spanText(expiresMs)} left)`
         : `EXPIRED on ${status.certificateExpiresAt}`,
     ],
+    ...status.troubles.map(({ what, since, reason, hint }) => [
+      'TROUBLE',
+      `${what} for ${ago(since, nowMs)}: ${reason}${hint === null ? '' : `; ${hint}`}`,
+    ]),
+    ...(status.restartRequired.length === 0
+      ? []
+      : [['RESTART', `changed in the file, not in force: ${status.restartRequired.join(', ')}`]]),
   ]);
+}
+
+function stateText(status: NodeStatus, nowMs: number): string {
+  const lasted = `${status.state} for ${ago(status.startedAt, nowMs)}`;
+  return status.ready ? lasted : `${lasted}, NOT READY: ${status.notReady.join('; ')}`;
 }
 
 function section(title: string, count: number, lines: readonly string[], none: string): string[] {
@@ -104,10 +117,19 @@ function peerDetails(peer: PeerStatus): string[] {
   if (session !== null) {
     const offers = session.offers.length === 0 ? 'nothing to this node' : session.offers.join(', ');
     lines.push(`${peer.direction} ${session.remoteAddress}, ${session.security}; offers ${offers}`);
+    lines.push(holds(session));
   } else if (peer.name !== null) {
     lines.push(`${peer.direction} ${peer.addresses.join(', ')}`);
   }
   return [...lines, ...why(peer.reason, peer.hint)].map((line) => `      ${line}`);
+}
+
+/** What the session has of the buffers, and how often that was not enough for its peer. */
+function holds({ usedBytes, shareBytes, streamsRefused }: SessionStatus): string {
+  const held = `holds ${bytesText(usedBytes)} of its share of ${bytesText(shareBytes)}`;
+  return streamsRefused === 0
+    ? held
+    : `${held}; REFUSED ${countText(streamsRefused, 'stream')} of the peer (overload)`;
 }
 
 function serviceLines(services: readonly ServiceStatus[], nowMs: number): string[] {

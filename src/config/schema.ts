@@ -124,7 +124,7 @@ export const serviceSchema = z.strictObject({
   }).optional(),
   connect_timeout: duration({
     class: 'local',
-    description: 'How long a connection to the target may take.',
+    description: 'How long a connection to the target may take, the lookup of its name included.',
     min: '10ms',
     max: '10m',
     initial: '5s',
@@ -222,7 +222,8 @@ export const limitsSchema = z.strictObject({
 export const adminSchema = z.strictObject({
   metrics_listen: tcpAddress({
     class: 'local',
-    description: 'Serves /metrics (Prometheus) and /healthz over plain HTTP. Off by default.',
+    description:
+      'Serves /metrics (Prometheus), /healthz and /readyz over plain HTTP. Off by default.',
     example: '127.0.0.1:9443',
     dialled: false,
   }).optional(),

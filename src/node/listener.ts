@@ -1,7 +1,8 @@
 import { chmodSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
-import { type Address, formatAddress } from '../base/address.ts';
+import { type Address, formatAddress, type TcpAddress, type UnixAddress } from '../base/address.ts';
 import { RoutyError } from '../base/errors.ts';
+import { ServerGroup } from '../transport/server-group.ts';
 import { removeStaleSocket } from './sockets.ts';
 
 export interface ListenerHandlers {
@@ -18,20 +19,25 @@ export interface ListenerOptions {
   retryDelayMs(attempt: number): number;
 }
 
+/** A unix socket's server, or those of a TCP address. */
+interface Closable {
+  close(): void;
+}
+
 const UNIX_SOCKET_MODE = 0o660;
 const BACKLOG = 1024;
 
 /**
  * A local listening address that can be opened and closed any number of times. A failed attempt is
  * shown in `error` and repeated until `close`: it never dies silently. A port chosen by the system
- * (`:0`) is chosen once and kept.
+ * (`:0`) is chosen once and kept. Of a name, every address of this machine is listened on.
  */
 export class LocalListener {
   readonly #handlers: ListenerHandlers;
   readonly #options: ListenerOptions;
   #address: Address;
   #wanted = false;
-  #server: Server | undefined;
+  #server: Closable | undefined;
   #listening = false;
   #error: RoutyError | undefined;
   #attempts = 0;
@@ -82,19 +88,38 @@ export class LocalListener {
   }
 
   #attempt(mayRemoveStale: boolean): void {
-    const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true });
-    this.#server = server;
-    server.on('connection', (socket) => this.#handlers.onSocket(socket));
-    server.on('listening', () => this.#onListening(server));
-    server.on('error', (error) => this.#onError(server, error, mayRemoveStale));
-    const address = this.#address;
-    if (address.kind === 'tcp') {
-      server.listen({ host: address.host, port: address.port, backlog: BACKLOG });
-      return;
+    if (this.#address.kind === 'tcp') void this.#attemptTcp(this.#address);
+    else this.#attemptUnix(this.#address, mayRemoveStale);
+  }
+
+  async #attemptTcp(address: TcpAddress): Promise<void> {
+    const group: ServerGroup = new ServerGroup(
+      () => this.#newServer(),
+      (error) => this.#onError(group, error, false),
+    );
+    this.#server = group;
+    try {
+      const port = await group.listen(address, BACKLOG);
+      this.#onListening(group, { ...address, port });
+    } catch (error) {
+      this.#onError(group, error as NodeJS.ErrnoException, false);
     }
+  }
+
+  #attemptUnix(address: UnixAddress, mayRemoveStale: boolean): void {
+    const server = this.#newServer();
+    this.#server = server;
+    server.on('listening', () => this.#onListening(server, address));
+    server.on('error', (error) => this.#onError(server, error, mayRemoveStale));
     server.listen({ path: address.path, backlog: BACKLOG });
     // A path is bound within `listen`, so that nobody can connect before the mode is set.
     if (server.listening) this.#restrict(address.path);
+  }
+
+  #newServer(): Server {
+    const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true });
+    server.on('connection', (socket) => this.#handlers.onSocket(socket));
+    return server;
   }
 
   #restrict(path: string): void {
@@ -105,22 +130,19 @@ export class LocalListener {
     }
   }
 
-  #onListening(server: Server): void {
+  #onListening(server: Closable, address: Address): void {
     if (server !== this.#server) {
       server.close();
       return;
     }
-    const bound = server.address();
-    if (this.#address.kind === 'tcp' && bound !== null && typeof bound === 'object') {
-      this.#address = { ...this.#address, port: bound.port };
-    }
+    this.#address = address;
     this.#listening = true;
     this.#attempts = 0;
     this.#error = undefined;
     this.#handlers.onState();
   }
 
-  #onError(server: Server, error: NodeJS.ErrnoException, mayRemoveStale: boolean): void {
+  #onError(server: Closable, error: NodeJS.ErrnoException, mayRemoveStale: boolean): void {
     if (server !== this.#server) return;
     if (this.#listening) {
       this.#handlers.onAcceptError(listenError(this.#address, error));
@@ -133,7 +155,7 @@ export class LocalListener {
     this.#fail(error);
   }
 
-  async #removeStaleThenAttempt(path: string, server: Server, error: Error): Promise<void> {
+  async #removeStaleThenAttempt(path: string, server: Closable, error: Error): Promise<void> {
     const removed = await removeStaleSocket(path);
     if (server !== this.#server) return;
     if (removed) this.#attempt(false);

@@ -7,6 +7,7 @@ import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { dialLane } from '../transport/dial.ts';
 import { AcceptedSessions } from './accepted.ts';
+import { nodeClockMs } from './clock.ts';
 import { NodeEvents } from './events.ts';
 import type { ForwardHost } from './forward.ts';
 import { Forwards } from './forwards.ts';
@@ -20,6 +21,7 @@ import { createPools, type SessionCommons } from './session-options.ts';
 import { type LiveSession, LiveSessions } from './sessions.ts';
 import type { NodeStatus, PingReply, ReloadReport } from './status.ts';
 import { certificateExpiry, nodeStatus } from './status-report.ts';
+import { Troubles } from './troubles.ts';
 
 export interface NodeOptions {
   readonly config: Config;
@@ -32,7 +34,9 @@ export interface NodeOptions {
   loadConfig(): Promise<Config>;
   /** `startSession` unless a test has another. */
   readonly sessions?: SessionFactory;
-  /** Unix ms; `Date.now` unless a test has another. */
+  /** What its owner sees going wrong; its own unless given. */
+  readonly troubles?: Troubles;
+  /** `nodeClockMs` unless a test has another. */
   readonly nowMs?: () => number;
 }
 
@@ -63,7 +67,9 @@ const FLUSH_MS = 1000;
 /**
  * Starts a node: listens for lanes, dials its peers, opens its forwards as their services come.
  *
- * @throws RoutyError `listen-…` when the address for lanes cannot be had, `credentials-invalid`
+ * An address that cannot be had yet is tried again until it can.
+ *
+ * @throws RoutyError `credentials-invalid`
  */
 export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const node = new RoutyNode(options);
@@ -76,6 +82,7 @@ class RoutyNode implements RunningNode {
   readonly #options: NodeOptions;
   readonly #events: NodeEvents;
   readonly #nowMs: () => number;
+  readonly #troubles: Troubles;
   readonly #startedAtMs: number;
   readonly #certificateExpiresAt: string;
   readonly #services: Services;
@@ -86,6 +93,7 @@ class RoutyNode implements RunningNode {
   readonly #accepted: AcceptedSessions;
   readonly #lanes: LanesListener;
   #config: Config;
+  #restartRequired: readonly string[] = [];
   #drained: Promise<void> | undefined;
   #stopping = false;
   #reloading: Promise<unknown> = Promise.resolve();
@@ -95,7 +103,8 @@ class RoutyNode implements RunningNode {
     const { config, credentials, log, metrics } = options;
     this.#options = options;
     this.#config = config;
-    this.#nowMs = options.nowMs ?? Date.now;
+    this.#nowMs = options.nowMs ?? nodeClockMs;
+    this.#troubles = options.troubles ?? new Troubles(log);
     this.#startedAtMs = this.#nowMs();
     this.#certificateExpiresAt = certificateExpiry(credentials);
     this.#events = new NodeEvents(log, metrics);
@@ -129,14 +138,14 @@ class RoutyNode implements RunningNode {
 
   async start(): Promise<void> {
     const { config, metrics } = this.#options;
-    await this.#lanes.listen(config.listen?.address);
+    await this.#lanes.start(config.listen?.address);
     metrics.bind(() => this.status());
     this.#forwards.start();
     this.#peers.start();
     this.#events.started({
       site: config.node.site,
       node: config.node.name,
-      listening: this.status().listening?.address ?? null,
+      listening: this.status().listening,
       peers: this.#peers.size,
     });
   }
@@ -152,6 +161,8 @@ class RoutyNode implements RunningNode {
       accepted: this.#accepted,
       services: this.#services,
       forwards: this.#forwards,
+      troubles: this.#troubles,
+      restartRequired: this.#restartRequired,
     });
   }
 
@@ -255,6 +266,7 @@ class RoutyNode implements RunningNode {
       log: this.#options.log,
     });
     this.#config = config;
+    this.#restartRequired = report.restartRequired;
     this.#events.reloaded(report);
     return report;
   }

@@ -6,6 +6,7 @@ import { backoffCapMs, classifyFailure, nextDelayMs } from '../fabric/backoff.ts
 import { type DialTimeouts, HURRIED_TIMEOUTS } from '../transport/dial.ts';
 import { DialScheduler, type DialState, type DialStatus } from '../transport/dial-scheduler.ts';
 import type { Lane } from '../transport/lane.ts';
+import { isoTime, nodeClockMs } from './clock.ts';
 import type { LaneEnd, SessionDriverApi, SessionEnd } from './driver-types.ts';
 import { endText, laneHint } from './events.ts';
 import type { SessionHost, SessionOwner } from './session-host.ts';
@@ -47,7 +48,7 @@ export class PeerSupervisor implements SessionOwner {
   #name: string | null = null;
   /** What the status shows without a session: redialling after a failure does not hide it. */
   #shown: DialState = 'down';
-  #shownSinceMs = Date.now();
+  #shownSinceMs = nodeClockMs();
 
   constructor(config: PeerConfig, host: SessionHost, dial: DialPeer) {
     this.#config = config;
@@ -127,7 +128,7 @@ export class PeerSupervisor implements SessionOwner {
       direction: 'dialled',
       addresses: this.#addresses,
       state: this.#shown,
-      since: new Date(this.#shownSinceMs).toISOString(),
+      since: isoTime(this.#shownSinceMs),
       reason: lastError?.message ?? `dialling ${formatAddress(address)}`,
       hint: lastError?.hint ?? null,
       attempts,
@@ -144,7 +145,7 @@ export class PeerSupervisor implements SessionOwner {
       direction: 'dialled',
       addresses: this.#addresses,
       state: trouble === undefined ? 'up' : 'suspended',
-      since: new Date(session.sinceMs).toISOString(),
+      since: isoTime(session.sinceMs),
       reason: trouble === undefined ? null : (lastError?.message ?? trouble.reason),
       hint: (trouble && (lastError?.hint ?? trouble.hint)) ?? null,
       attempts: trouble === undefined ? 0 : attempts,
@@ -236,7 +237,7 @@ export class PeerSupervisor implements SessionOwner {
       state === 'dialling' && (this.#shown === 'backoff' || this.#shown === 'refused');
     if (state === this.#shown || redials) return;
     // It may have dialled before the session ended, to bring it back: that was shown as suspended.
-    this.#shownSinceMs = this.#shown === 'up' ? Date.now() : since;
+    this.#shownSinceMs = this.#shown === 'up' ? nodeClockMs() : since;
     this.#shown = state;
   }
 
@@ -261,7 +262,7 @@ export class PeerSupervisor implements SessionOwner {
 }
 
 function millisecondsUntil(atMs: number | undefined): number | null {
-  return atMs === undefined ? null : Math.max(0, Math.round(atMs - Date.now()));
+  return atMs === undefined ? null : Math.max(0, Math.round(atMs - nodeClockMs()));
 }
 
 function endError(end: LaneEnd): RoutyError {

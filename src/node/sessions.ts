@@ -9,12 +9,12 @@ export interface LiveSession {
   readonly peer: Identity;
   /** `site/node`. */
   readonly name: string;
-  /** Unix ms. */
+  /** By the node's clock. */
   readonly establishedAtMs: number;
   /** Of the lane that came last. */
   remoteAddress: string;
   security: string;
-  /** Since when it is up, or suspended; Unix ms. */
+  /** Since when it is up, or suspended; by the node's clock. */
   sinceMs: number;
   /** Why no lane carries it; undefined while one does. */
   trouble: { readonly reason: string; readonly hint: string | undefined } | undefined;
@@ -115,6 +115,9 @@ export class LiveSessions {
       bytesReceived: stats.bytesReceived,
       bytesReplayed: stats.bytesReplayed,
       bufferedBytes: stats.bufferedBytes,
+      usedBytes: stats.usedBytes,
+      shareBytes: stats.shareBytes,
+      streamsRefused: stats.streamsRefused,
       ...driver.memory(),
       offers: this.#directory.offersOf(driver.sessionId),
     };

@@ -3,11 +3,13 @@ import { formatHostPort } from '../base/address.ts';
 import type { TlsCredentials } from '../base/credentials.ts';
 import type { LaneListener } from '../transport/listen.ts';
 import type { AcceptedSessions } from './accepted.ts';
+import { isoTime } from './clock.ts';
 import type { Forwards } from './forwards.ts';
 import type { Peers } from './peers.ts';
 import type { Services } from './service.ts';
 import type { SessionHost } from './session-host.ts';
 import type { BufferStatus, NodeStatus, PeerStatus } from './status.ts';
+import type { Troubles } from './troubles.ts';
 
 /** Where the facts of a status stand. */
 export interface StatusSources {
@@ -20,6 +22,9 @@ export interface StatusSources {
   readonly accepted: AcceptedSessions;
   readonly services: Services;
   readonly forwards: Forwards;
+  readonly troubles: Troubles;
+  /** Keys that differ in the file and need a restart. */
+  readonly restartRequired: readonly string[];
 }
 
 export function nodeStatus(state: NodeStatus['state'], from: StatusSources): NodeStatus {
@@ -31,15 +36,37 @@ export function nodeStatus(state: NodeStatus['state'], from: StatusSources): Nod
     fabric,
     version: from.version,
     pid: process.pid,
-    startedAt: new Date(from.startedAtMs).toISOString(),
+    startedAt: isoTime(from.startedAtMs),
     state,
     certificateExpiresAt: from.certificateExpiresAt,
+    ...readiness(state, from, peers),
+    troubles: from.troubles.status(),
+    restartRequired: from.restartRequired,
     listening: listeningStatus(from.listener),
     peers,
     services: from.services.all().map((service) => service.status()),
     forwards: from.forwards.all().map((forward) => forward.status()),
     buffers: bufferStatus(from.host, peers),
   };
+}
+
+/** Whether the node can do its work now, and every reason why not. */
+function readiness(
+  state: NodeStatus['state'],
+  { listener, forwards }: StatusSources,
+  peers: readonly PeerStatus[],
+): Pick<NodeStatus, 'ready' | 'notReady'> {
+  const notReady: string[] = [];
+  if (state === 'draining') notReady.push('it drains');
+  if (listener?.error !== undefined) notReady.push(listener.error.message);
+  if (peers.length > 0 && !peers.some((peer) => peer.state === 'up')) {
+    notReady.push(peers.length === 1 ? 'its peer is not up' : 'none of its peers is up');
+  }
+  for (const forward of forwards.all()) {
+    const { state: forwardState, reason } = forward.status();
+    if (forwardState === 'error') notReady.push(`forward to ${forward.to}: ${reason}`);
+  }
+  return { ready: notReady.length === 0, notReady };
 }
 
 /** When the node's certificate ends, ISO 8601. */

@@ -7,6 +7,14 @@ export interface NodeStatus {
   readonly pid: number;
   readonly startedAt: string;
   readonly state: 'running' | 'draining';
+  /** It can do its work now: it listens where it should, and a peer is up if it knows any. */
+  readonly ready: boolean;
+  /** Every reason why not; empty when it is. */
+  readonly notReady: readonly string[];
+  /** What fails beside the carrying of streams, and is tried again. */
+  readonly troubles: readonly TroubleStatus[];
+  /** Keys whose value in the file, as last read, is not the one in force: they need a restart. */
+  readonly restartRequired: readonly string[];
   /** When this node's certificate ends. */
   readonly certificateExpiresAt: string;
   readonly listening: { readonly address: string; readonly error: string | null } | null;
@@ -14,6 +22,14 @@ export interface NodeStatus {
   readonly services: readonly ServiceStatus[];
   readonly forwards: readonly ForwardStatus[];
   readonly buffers: BufferStatus;
+}
+
+export interface TroubleStatus {
+  /** `metrics`, `admin socket`, `event loop`. */
+  readonly what: string;
+  readonly since: string;
+  readonly reason: string;
+  readonly hint: string | null;
 }
 
 /** What all sessions hold together, in bytes, and what they may. */
@@ -70,6 +86,12 @@ export interface SessionStatus {
   /** Stream payload that was sent once more because a lane was lost. */
   readonly bytesReplayed: number;
   readonly bufferedBytes: number;
+  /** What the session has of the buffer budgets, windows granted to the peer included. */
+  readonly usedBytes: number;
+  /** What it may have at the moment: its share, which depends on what other peers use. */
+  readonly shareBytes: number;
+  /** Streams of the peer that were refused (`overload`), since it is at its limits here. */
+  readonly streamsRefused: number;
   /** Kept until the peer has written them to their destination. */
   readonly replayBytes: number;
   /** Received ahead of bytes that are still missing. */

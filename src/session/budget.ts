@@ -39,6 +39,11 @@ export class Budget implements BudgetParent {
     return this.roomWithin(1);
   }
 
+  /** Bytes that it may hold at the moment, those it has included. */
+  get mayHold(): number {
+    return Math.max(0, Math.floor(this.#used + this.room));
+  }
+
   /** The same, when only a share (0..1) of it and of what is above may be used. */
   roomWithin(share: number): number {
     const here = this.limit * share - this.#used;

@@ -119,8 +119,7 @@ export class StreamReceiver {
     }
     const stream = this.#store.openRemote(nowMs, id, header.offset);
     if (stream === undefined) {
-      this.#store.totals.refused++;
-      this.#sender.refuse(lane, id, 'overload', this.#store.overloadReason());
+      this.#sender.refuse(lane, id, 'overload', this.#store.refused());
       return;
     }
     this.#store.lanes.settle(stream, lane);

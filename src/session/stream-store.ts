@@ -22,6 +22,8 @@ export interface StreamTotals {
   opened: number;
   /** Streams of the peer that were refused because it is at its limits here. */
   refused: number;
+  /** Why the last of them was. */
+  refusedReason: string;
   /** Payload bytes, those sent again not counted. */
   bytesSent: number;
   bytesReceived: number;
@@ -39,11 +41,18 @@ export interface SessionMemory {
   readonly streamReassemblyBytesMax: number;
 }
 
+/** What a session has of the budgets, and what it may have at the moment, both ways together. */
+export interface SessionShare {
+  readonly usedBytes: number;
+  readonly shareBytes: number;
+}
+
 /** The streams of a session and what they hold: budgets, ids, and the memory of those that are gone. */
 export class StreamStore {
   readonly totals: StreamTotals = {
     opened: 0,
     refused: 0,
+    refusedReason: '',
     bytesSent: 0,
     bytesReceived: 0,
     bytesReplayed: 0,
@@ -142,6 +151,13 @@ export class StreamStore {
     return stream;
   }
 
+  /** Counts a stream of the peer for which there is no room; returns why. */
+  refused(): string {
+    this.totals.refused++;
+    this.totals.refusedReason = this.overloadReason();
+    return this.totals.refusedReason;
+  }
+
   overloadReason(): string {
     return this.full
       ? `${this.#streams.size} streams are open, the limit is ${this.#options.streams}`
@@ -168,6 +184,11 @@ export class StreamStore {
   /** Remembers that a stream has ended here, in case the peer does not hear it. */
   bury(id: number, code: StreamCode | undefined, lane: number | undefined): void {
     this.tombstones.add(id, code, lane);
+  }
+
+  get share(): SessionShare {
+    const usedBytes = this.sendPool.used + this.receivePool.used;
+    return { usedBytes, shareBytes: this.sendPool.mayHold + this.receivePool.mayHold };
   }
 
   memory(): SessionMemory {

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { NodeStatus } from '../../src/node/status.ts';
 
-const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+export const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 assert.ok(existsSync(CLI), 'dist/cli/main.js is missing: npm run build');
 
 export interface Finished {
@@ -24,6 +24,17 @@ export function cli(...args: readonly string[]): Promise<Finished> {
       const code = error === null ? 0 : error.code;
       if (typeof code === 'number') resolve({ code, stdout, stderr });
       else reject(new Error(`routy ${args.join(' ')} was killed\n${stdout}${stderr}`));
+    });
+  });
+}
+
+/** Runs a line of bash, in which `$ROUTY` is the script and the whole pipe counts. */
+export function shell(line: string): Promise<Finished> {
+  return new Promise((resolve) => {
+    const env = { ...process.env, ROUTY: CLI };
+    const args = ['-o', 'pipefail', '-c', line];
+    execFile('bash', args, { timeout: 30_000, env }, (error, stdout, stderr) => {
+      resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr });
     });
   });
 }
@@ -99,8 +110,24 @@ export class Running {
     return this.#output;
   }
 
+  get pid(): number {
+    assert.ok(this.#child.pid !== undefined);
+    return this.#child.pid;
+  }
+
   signal(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
+  }
+
+  /** Resolves when the process has a handler for the signal (Linux only). */
+  async handles(signal: 'SIGHUP'): Promise<void> {
+    const bit = 1n << BigInt(constants.signals[signal] - 1);
+    for (;;) {
+      const status = readFileSync(`/proc/${this.pid}/status`, 'utf8');
+      const caught = /^SigCgt:\t([0-9a-f]+)$/m.exec(status);
+      if (caught !== null && (BigInt(`0x${caught[1]}`) & bit) !== 0n) return;
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
   }
 
   /** Exit code, or the signal that ended it. */

@@ -1,9 +1,21 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { cli, cliJson, cliOk, scratch } from './cli-support.ts';
+import { cli, cliJson, cliOk, scratch, shell } from './cli-support.ts';
 
 const COMMANDS = [
-  ...['init', 'invite', 'join', 'adopt', 'up', 'status', 'check', 'ping', 'reload', 'drain'],
+  ...[
+    'help',
+    'init',
+    'invite',
+    'join',
+    'adopt',
+    'up',
+    'status',
+    'check',
+    'ping',
+    'reload',
+    'drain',
+  ],
   ...[
     'log-level',
     'version',
@@ -33,6 +45,7 @@ test('a command line that cannot be meant ends with 2 and says what to do', asyn
     [[], /^Usage: routy/],
     [['stats'], /routy: unknown command 'stats'[\s\S]*status/],
     [['status', '--jsno'], /unknown option '--jsno'[\s\S]*--json/],
+    [['help', 'cert', 'isue'], /there is no command "cert isue"/],
     [['invite'], /missing required argument/],
     [['init'], /required option '--site <name>' not specified/],
     [['init', '--site', 'Red'], /a name is 1 to 63/],
@@ -77,4 +90,16 @@ test("the version is the package's", async () => {
   assert.equal(await cliOk('version'), `routy ${facts.routy}\n`);
   assert.equal(await cliOk('--version'), `${facts.routy}\n`);
   assert.equal(facts.node, process.versions.node);
+});
+
+test('help shows the help of any command', async () => {
+  assert.match(await cliOk('help'), /^Usage: routy \[options\][\s\S]*Examples:/);
+  assert.equal(await cliOk('help', 'cert', 'issue'), await cliOk('cert', 'issue', '--help'));
+});
+
+test('a reader that goes away ends a command quietly', async () => {
+  // The shell closes the pipe before the command has written anything.
+  const { code, stderr } = await shell('{ sleep 0.1; node "$ROUTY" --help; } | true');
+  assert.equal(stderr, '');
+  assert.equal(code, 0);
 });

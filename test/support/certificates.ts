@@ -2,6 +2,9 @@ import 'reflect-metadata';
 import { webcrypto } from 'node:crypto';
 import {
   BasicConstraintsExtension,
+  ExtendedKeyUsage,
+  ExtendedKeyUsageExtension,
+  type Extension,
   KeyUsageFlags,
   KeyUsagesExtension,
   SubjectAlternativeNameExtension,
@@ -19,6 +22,9 @@ export interface TestCa {
   readonly fabric: string;
   readonly certPem: string;
   readonly keys: webcrypto.CryptoKeyPair;
+  /** What stands between a node's certificate and the root, and the root; of a CA below another. */
+  readonly chainPem?: string;
+  readonly rootPem?: string;
 }
 
 export interface TestCertificateOptions {
@@ -31,6 +37,8 @@ export interface TestCertificateOptions {
   readonly notAfterDays?: number;
   /** Instead of the one URI of the identity. */
   readonly uris?: readonly string[];
+  /** What the extended key usage allows; there is none when it is left out. */
+  readonly usages?: readonly ('clientAuth' | 'serverAuth')[];
 }
 
 export async function testCa(fabric = 'fabric1', options: { name?: string } = {}): Promise<TestCa> {
@@ -71,17 +79,44 @@ export async function testCredentials(
     signingAlgorithm: ALGORITHM,
     publicKey: keys.publicKey,
     signingKey: ca.keys.privateKey,
-    extensions: [
-      new SubjectAlternativeNameExtension(uris.map((value) => ({ type: 'url' as const, value }))),
-    ],
+    extensions: extensions(uris, options),
   });
   const leaf = certificate.toString('pem');
   return {
     identity,
-    certChainPem: `${leaf}\n${ca.certPem}`,
+    certChainPem: `${leaf}\n${ca.chainPem ?? ca.certPem}`,
     keyPem: await keyPem(keys.privateKey),
-    caPem: ca.certPem,
+    caPem: ca.rootPem ?? ca.certPem,
   };
+}
+
+/** A CA below another one, which a fabric's CA does not allow. */
+export async function testCaBelow(root: TestCa): Promise<TestCa> {
+  const keys = await newKeys();
+  const certificate = await X509CertificateGenerator.create({
+    serialNumber: serialNumber(),
+    subject: 'CN=Routy test CA below',
+    issuer: issuerName(root),
+    notBefore: new Date(Date.now() - DAY_MS),
+    notAfter: new Date(Date.now() + DAY_MS),
+    signingAlgorithm: ALGORITHM,
+    publicKey: keys.publicKey,
+    signingKey: root.keys.privateKey,
+    extensions: [
+      new BasicConstraintsExtension(true, undefined, true),
+      new KeyUsagesExtension(KeyUsageFlags.keyCertSign, true),
+    ],
+  });
+  const certPem = certificate.toString('pem');
+  const chainPem = `${certPem}\n${root.certPem}`;
+  return { fabric: root.fabric, certPem, keys, chainPem, rootPem: root.certPem };
+}
+
+function extensions(uris: readonly string[], { usages }: TestCertificateOptions): Extension[] {
+  const names = uris.map((value) => ({ type: 'url' as const, value }));
+  const list: Extension[] = [new SubjectAlternativeNameExtension(names)];
+  if (usages === undefined) return list;
+  return [...list, new ExtendedKeyUsageExtension(usages.map((usage) => ExtendedKeyUsage[usage]))];
 }
 
 function issuerName(ca: TestCa): string {

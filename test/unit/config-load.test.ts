@@ -213,6 +213,10 @@ test('addresses say what is wrong with them', () => {
   assert.equal(of('localhost'), `"localhost" has no port; ${expected}`);
   assert.equal(of('tcp://a:1'), `"tcp://a:1" is a URL; ${expected}`);
   assert.equal(of('::1:5432'), '"::1:5432": an IPv6 address needs brackets, such as "[::1]:7443"');
+  assert.equal(
+    of('[fe80::1]:5432'),
+    '"[fe80::1]:5432": a link-local address needs its interface, such as "[fe80::1%eth0]:5432"',
+  );
   assert.equal(of('a:70000'), '"a:70000": port 70000 is out of range: 1 to 65535');
   assert.equal(of('a:0'), '"a:0": nothing can be dialled at port 0');
   assert.equal(of('a b:1'), `"a b:1" is not an address; ${expected}`);

@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { type TestContext, test } from 'node:test';
+import { CLI, cliOk, Home, Running, scratch } from './cli-support.ts';
+
+async function newNode(t: TestContext): Promise<Home> {
+  const home = new Home(scratch(t), 'gray');
+  await cliOk('init', '--site', 'gray', '--listen', '127.0.0.1:0', ...home.made);
+  return home;
+}
+
+/** TCP ports of this machine's 127.0.0.1 that somebody listens on, as /proc says. */
+function inspectorListens(): boolean {
+  // 127.0.0.1:9229 in the kernel's words, state 0A being LISTEN.
+  return /0100007F:240D \S+ 0A/.test(readFileSync('/proc/net/tcp', 'utf8'));
+}
+
+test('SIGUSR1 opens no debugger, and no stray signal ends the node', async (t) => {
+  const home = await newNode(t);
+  const node = new Running(t, 'up', ...home.at);
+  await node.printed(/"event":"node-up"/);
+  node.signal('SIGUSR1');
+  await node.printed(/"event":"signal-ignored"[^\n]*SIGUSR1/);
+  node.signal('SIGUSR2');
+  await node.printed(/"event":"signal-ignored"[^\n]*SIGUSR2/);
+  node.signal('SIGPIPE');
+  node.signal('SIGHUP');
+  await node.printed(/reloaded/);
+  assert.doesNotMatch(node.output, /Debugger listening/);
+  assert.equal(inspectorListens(), false);
+  assert.equal(await node.stop(), 0);
+});
+
+test('SIGUSR1 while the program is being read opens no debugger, and SIGHUP is kept', async (t) => {
+  const home = await newNode(t);
+  // A listener of the test's own would not do: it asks the program itself when its guard stands.
+  const node = new Running(t, 'up', ...home.at);
+  await node.handles('SIGHUP');
+  assert.doesNotMatch(node.output, /node-up/, 'the guard stands before the node is up');
+  node.signal('SIGUSR1');
+  node.signal('SIGHUP');
+  await node.printed(/"event":"node-up"[\s\S]*reloaded/);
+  assert.doesNotMatch(node.output, /Debugger listening/);
+  assert.equal(await node.stop(), 0);
+});
+
+test('SIGTERM during the start ends it by that signal', async (t) => {
+  const home = await newNode(t);
+  const node = new Running(t, 'up', ...home.at);
+  await node.handles('SIGHUP');
+  const end = await node.stop('SIGTERM');
+  // 0 where the node was quick enough to be up.
+  assert.ok(end === 'SIGTERM' || end === 0, String(end));
+});
+
+const asRoot = process.geteuid?.() === 0 ? false : 'needs root, for a process namespace';
+
+test('as the first process of a container, SIGTERM ends also who waits to be adopted', {
+  skip: asRoot,
+}, async (t) => {
+  const home = new Home(scratch(t), 'gray');
+  const waiting = ['up', '--await-adoption', '--listen', '127.0.0.1:0', ...home.made];
+  const unshare = ['--pid', '--fork', '--mount-proc', process.execPath, CLI, ...waiting];
+  const child = spawn('unshare', unshare, { stdio: ['ignore', 'pipe', 'inherit'] });
+  t.after(() => child.kill('SIGKILL'));
+  const closed = once(child, 'close');
+  await once(child.stdout, 'data');
+  const inside = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim();
+  process.kill(Number(inside), 'SIGHUP');
+  process.kill(Number(inside), 'SIGUSR1');
+  process.kill(Number(inside), 'SIGTERM');
+  const [code] = (await closed) as [number];
+  assert.equal(code, 143);
+});
