@@ -9,7 +9,7 @@ import type { LaneState } from './lane-state.ts';
 export const OFFERS_NAMES_MAX = 32_768;
 
 /** A list goes out in pages of about so much, so that the receiver does other things in between. */
-const PAGE_BYTES = 64 * 1024;
+const PAGE_BYTES = 64 * 1024 - 1;
 
 /** What a name costs in memory wherever it is kept and found again, roughly. */
 const NAME_BYTES = 256;

@@ -223,5 +223,7 @@ class Life {
 
 /** A reason of a protocol error begins with its code. */
 function outcomeOf(code: string, reason: string): string {
-  return code === 'protocol-error' ? (/^([a-z]+(?:-[a-z]+)?): /.exec(reason)?.[1] ?? code) : code;
+  return code === 'protocol-error' || code === 'version-mismatch'
+    ? (/^([a-z]+(?:-[a-z]+)?): /.exec(reason)?.[1] ?? code)
+    : code;
 }

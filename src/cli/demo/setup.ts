@@ -1,8 +1,8 @@
 import { RoutyError } from '../../base/errors.ts';
-import { columns } from '../table.ts';
-import { startChecksumService } from './checksum.ts';
 import { Firewall } from './firewall.ts';
+import { startChecksumService } from './checksum.ts';
 import { Orders } from './orders.ts';
+import { columns } from '../table.ts';
 import { freePorts } from './ports.ts';
 import { Side, startDatabase } from './processes.ts';
 import { Replicator } from './replicator.ts';
