@@ -43,8 +43,7 @@ export class Peers {
   remove(config: PeerConfig): number {
     const peer = this.#byKey.get(peerKey(config));
     this.#byKey.delete(peerKey(config));
-    peer?.stopDialling();
-    return peer?.close('normal', 'the peer was removed from the configuration') ?? 0;
+    return peer?.remove() ?? 0;
   }
 
   /** Ends every session. */
