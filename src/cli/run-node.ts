@@ -14,6 +14,7 @@ import type { Log } from '../observe/log.ts';
 import { createMetrics } from '../observe/metrics.ts';
 import { adminSocketPath } from './context.ts';
 import { tuneGarbageCollector, type WorkDone } from './garbage-collector.ts';
+import { ownCredentials } from './identity.ts';
 import { EXIT } from './output.ts';
 import { shutInspector, takeEarlyHangup } from './signals.ts';
 import { version } from './version.ts';
@@ -28,6 +29,7 @@ interface RunOptions {
 /** Runs a node with its admin socket until a signal or a failure ends it. */
 export async function runNode(options: RunOptions): Promise<void> {
   const { config, configPath, log } = options;
+  const { state, name, site } = config.node;
   dieLoudly(log);
   await shutInspector();
   const troubles = new Troubles(log);
@@ -43,6 +45,8 @@ export async function runNode(options: RunOptions): Promise<void> {
       metrics: createMetrics(),
       troubles,
       loadConfig: async () => loadConfig(configPath),
+      // Of the node that runs, whatever the file says by now: another name needs a restart.
+      loadCredentials: () => ownCredentials(state, name, site, { expired: true }),
     });
     await serveUntilDone(node, admin, options, troubles);
   } finally {
@@ -129,13 +133,11 @@ function dieLoudly(log: Log): void {
   });
 }
 
-function workDone({ services, forwards, peers }: NodeStatus): WorkDone {
+function workDone({ services, forwards, traffic }: NodeStatus): WorkDone {
   let streams = 0;
   let bytes = 0;
   // Opened, and closed again: both leave garbage.
   for (const each of [...services, ...forwards]) streams += 2 * each.opened - each.streams;
-  for (const { session } of peers) {
-    if (session !== null) bytes += session.bytesSent + session.bytesReceived;
-  }
+  for (const { bytesSent, bytesReceived } of traffic) bytes += bytesSent + bytesReceived;
   return { streams, bytes };
 }

@@ -1,5 +1,6 @@
 import type {
   ForwardStatus,
+  LaneStatus,
   LastResult,
   NodeStatus,
   PeerStatus,
@@ -53,6 +54,9 @@ function overview(status: NodeStatus, nowMs: number): string[] {
         ? `until ${status.certificateExpiresAt.slice(0, 10)} (${spanText(expiresMs)} left)`
         : `EXPIRED on ${status.certificateExpiresAt}`,
     ],
+    ...(status.certificateWarning === null
+      ? []
+      : [['', `${status.certificateWarning}: renew it with "routy cert renew"`]]),
     ...status.troubles.map(({ what, since, reason, hint }) => [
       'TROUBLE',
       `${what} for ${ago(since, nowMs)}: ${reason}${hint === null ? '' : `; ${hint}`}`,
@@ -87,7 +91,7 @@ function peerLines(peers: readonly PeerStatus[], nowMs: number): string[] {
   const heads = columns(
     peers.map((peer) => [
       peer.name ?? peer.addresses.join(', '),
-      peer.state,
+      peer.session?.silent === true && peer.state === 'up' ? 'up (SILENT)' : peer.state,
       `for ${ago(peer.since, nowMs)}`,
       peerFigures(peer),
     ]),
@@ -103,11 +107,19 @@ function peerFigures({ session, attempts, nextAttemptInMs }: PeerStatus): string
   }
   return [
     session.rttMs === null ? 'rtt unknown' : `rtt ${msText(session.rttMs)}`,
+    ...(session.lastHeardMsAgo === null
+      ? []
+      : [`last heard ${msText(session.lastHeardMsAgo)} ago`]),
     session.clockOffsetMs === null ? 'clock unknown' : clockText(session.clockOffsetMs),
-    countText(session.lanes.length, 'lane'),
+    lanesText(session.lanes),
     countText(session.streams, 'stream'),
     `sent ${bytesText(session.bytesSent)}, received ${bytesText(session.bytesReceived)}`,
   ].join(', ');
+}
+
+function lanesText(lanes: readonly LaneStatus[]): string {
+  const silent = lanes.filter((lane) => lane.silent).length;
+  return `${countText(lanes.length, 'lane')}${silent === 0 ? '' : ` (${silent} SILENT)`}`;
 }
 
 function clockText(offsetMs: number): string {

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { formatAddress } from '../base/address.ts';
 import { formatDuration, formatSize } from '../base/units.ts';
 import type { KeyPath, TomlDocument } from './document.ts';
@@ -121,6 +122,40 @@ const forwardToItself: Rule = (document, draft) => {
   });
 };
 
+/** A setting that would silently do nothing is a mistake. */
+const kindsOfAddress: Rule = (document, draft) => [
+  ...draft.forwards.flatMap(({ path, value }) => {
+    const unix = value.listen.kind === 'unix';
+    const { owner, group, mode } = value.socket;
+    const given = [
+      ['clients', value.clients, !unix],
+      ['socket_owner', owner, unix],
+      ['socket_group', group, unix],
+      ['socket_mode', mode, unix],
+    ] as const;
+    return given
+      .filter(([, setting, counts]) => setting !== undefined && !counts)
+      .map(([key]) => {
+        const [kind, other] = unix ? ['TCP', 'a unix socket'] : ['unix sockets', 'a TCP address'];
+        const message = `"${key}" counts for ${kind}, and this forward listens on ${other}`;
+        return document.atKey([...path, key], { message, hint: 'leave it out' });
+      });
+  }),
+  ...draft.services.flatMap(({ path, value }) => {
+    const { source, target } = value;
+    if (source === undefined) return [];
+    const at = (message: string, hint: string) => [
+      document.atValue([...path, 'source'], { message, hint }),
+    ];
+    if (target.kind === 'unix') {
+      return at('"source" counts for TCP, and this target is a unix socket', 'leave it out');
+    }
+    const family = isIP(target.host);
+    if (family === 0 || family === isIP(source)) return [];
+    return at(`source ${source} cannot reach ${formatAddress(target)}`, 'take two of one family');
+  }),
+];
+
 const allowEntries: Rule = (document, draft) =>
   draft.services.flatMap(({ path, value }) =>
     value.allow.flatMap((entry, index) => {
@@ -167,6 +202,7 @@ const RULES: readonly Rule[] = [
   dialsItself,
   forwardToOwnSite,
   forwardToItself,
+  kindsOfAddress,
   allowEntries,
   bufferSizes,
   heartbeatTimes,

@@ -1,8 +1,10 @@
-import { chmodSync } from 'node:fs';
+import { chmodSync, chownSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { type Address, formatAddress, type TcpAddress, type UnixAddress } from '../base/address.ts';
 import { RoutyError } from '../base/errors.ts';
+import type { SocketAccess } from '../config/types.ts';
 import { ServerGroup } from '../transport/server-group.ts';
+import { groupId, userId } from './accounts.ts';
 import { removeStaleSocket } from './sockets.ts';
 
 export interface ListenerHandlers {
@@ -25,6 +27,8 @@ interface Closable {
 }
 
 const UNIX_SOCKET_MODE = 0o660;
+/** Nobody may connect to a socket until its owner and mode are what they should be. */
+const NOBODY_UMASK = 0o777;
 const BACKLOG = 1024;
 
 /**
@@ -36,6 +40,7 @@ export class LocalListener {
   readonly #handlers: ListenerHandlers;
   readonly #options: ListenerOptions;
   #address: Address;
+  #access: SocketAccess;
   #wanted = false;
   #server: Closable | undefined;
   #listening = false;
@@ -43,7 +48,13 @@ export class LocalListener {
   #attempts = 0;
   #retry: NodeJS.Timeout | undefined;
 
-  constructor(address: Address, handlers: ListenerHandlers, options: ListenerOptions) {
+  constructor(
+    address: Address,
+    handlers: ListenerHandlers,
+    options: ListenerOptions,
+    access: SocketAccess,
+  ) {
+    this.#access = access;
     this.#address = address;
     this.#handlers = handlers;
     this.#options = options;
@@ -61,6 +72,14 @@ export class LocalListener {
   /** Why the last attempt failed; undefined while listening or closed. */
   get error(): RoutyError | undefined {
     return this.#error;
+  }
+
+  /** Who may connect to a unix socket, from now on. */
+  setAccess(access: SocketAccess): void {
+    const { owner, group, mode } = this.#access;
+    const same = owner === access.owner && group === access.group && mode === access.mode;
+    this.#access = access;
+    if (!same && this.#listening && this.#address.kind === 'unix') this.#admit(this.#address.path);
   }
 
   open(): void {
@@ -111,9 +130,14 @@ export class LocalListener {
     this.#server = server;
     server.on('listening', () => this.#onListening(server, address));
     server.on('error', (error) => this.#onError(server, error, mayRemoveStale));
-    server.listen({ path: address.path, backlog: BACKLOG });
-    // A path is bound within `listen`, so that nobody can connect before the mode is set.
-    if (server.listening) this.#restrict(address.path);
+    // A path is bound within `listen`: nobody but root can connect before `#admit`.
+    const umask = process.umask(NOBODY_UMASK);
+    try {
+      server.listen({ path: address.path, backlog: BACKLOG });
+    } finally {
+      process.umask(umask);
+    }
+    if (server.listening) this.#admit(address.path);
   }
 
   #newServer(): Server {
@@ -122,9 +146,13 @@ export class LocalListener {
     return server;
   }
 
-  #restrict(path: string): void {
+  #admit(path: string): void {
+    const { owner, group, mode } = this.#access;
     try {
-      chmodSync(path, UNIX_SOCKET_MODE);
+      if (owner !== undefined || group !== undefined) {
+        chownSync(path, userId(owner), groupId(group));
+      }
+      chmodSync(path, mode ?? UNIX_SOCKET_MODE);
     } catch (error) {
       this.#fail(error as NodeJS.ErrnoException);
     }
@@ -174,6 +202,9 @@ export class LocalListener {
 
 const HINTS: Readonly<Record<string, string>> = {
   EADDRINUSE: 'Another process listens there: stop it or choose another address.',
+  EPERM:
+    'This user may not give the socket away: only root sets socket_owner, and socket_group to a group that the user is not in.',
+  ENOACCOUNT: 'Take a name that this machine knows, or its number: getent passwd, getent group.',
   EACCES: 'This user may not listen there: choose a port above 1023 or a writable directory.',
   EADDRNOTAVAIL: 'No interface of this machine has that address.',
   ENOENT: 'The directory of the socket does not exist: create it.',
@@ -181,11 +212,15 @@ const HINTS: Readonly<Record<string, string>> = {
   ENFILE: 'The machine has no file descriptors left.',
 };
 
+function causeText({ code, message }: NodeJS.ErrnoException): string {
+  return code === undefined || code === 'ENOACCOUNT' ? message : code;
+}
+
 function listenError(address: Address, cause: NodeJS.ErrnoException): RoutyError {
   const hint = HINTS[cause.code ?? ''];
   return new RoutyError(
     'listen-failed',
-    `cannot listen on ${formatAddress(address)}: ${cause.code ?? cause.message}`,
+    `cannot listen on ${formatAddress(address)}: ${causeText(cause)}`,
     hint === undefined ? { cause } : { cause, hint },
   );
 }

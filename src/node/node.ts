@@ -7,6 +7,7 @@ import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { dialLane } from '../transport/dial.ts';
 import { AcceptedSessions } from './accepted.ts';
+import { CertificateWatch } from './certificate-watch.ts';
 import { nodeClockMs } from './clock.ts';
 import { NodeEvents } from './events.ts';
 import type { ForwardHost } from './forward.ts';
@@ -20,8 +21,9 @@ import { type SessionFactory, SessionHost } from './session-host.ts';
 import { createPools, type SessionCommons } from './session-options.ts';
 import { type LiveSession, LiveSessions } from './sessions.ts';
 import type { NodeStatus, PingReply, ReloadReport } from './status.ts';
-import { certificateExpiry, nodeStatus } from './status-report.ts';
+import { nodeStatus } from './status-report.ts';
 import { Troubles } from './troubles.ts';
+import { type PeerClock, Vitals } from './vitals.ts';
 
 export interface NodeOptions {
   readonly config: Config;
@@ -32,6 +34,8 @@ export interface NodeOptions {
   readonly metrics: Metrics;
   /** Reads the configuration anew, for a reload; rejects with what is wrong with it. */
   loadConfig(): Promise<Config>;
+  /** The same for key and certificate, in date or not; without it they stay as they are. */
+  loadCredentials?(): Promise<TlsCredentials>;
   /** `startSession` unless a test has another. */
   readonly sessions?: SessionFactory;
   /** What its owner sees going wrong; its own unless given. */
@@ -84,7 +88,7 @@ class RoutyNode implements RunningNode {
   readonly #nowMs: () => number;
   readonly #troubles: Troubles;
   readonly #startedAtMs: number;
-  readonly #certificateExpiresAt: string;
+  readonly #certificate: CertificateWatch;
   readonly #services: Services;
   readonly #live: LiveSessions;
   readonly #forwards: Forwards;
@@ -98,6 +102,7 @@ class RoutyNode implements RunningNode {
   #stopping = false;
   #reloading: Promise<unknown> = Promise.resolve();
   #resolveDone!: () => void;
+  #stopVitals: () => void = () => undefined;
 
   constructor(options: NodeOptions) {
     const { config, credentials, log, metrics } = options;
@@ -106,7 +111,11 @@ class RoutyNode implements RunningNode {
     this.#nowMs = options.nowMs ?? nodeClockMs;
     this.#troubles = options.troubles ?? new Troubles(log);
     this.#startedAtMs = this.#nowMs();
-    this.#certificateExpiresAt = certificateExpiry(credentials);
+    this.#certificate = new CertificateWatch(credentials, {
+      // Dates of certificates are those of the calendar, whatever the node measures spans with.
+      nowMs: options.nowMs ?? Date.now,
+      log,
+    });
     this.#events = new NodeEvents(log, metrics);
     this.#services = new Services(config.services.values(), {
       nowMs: this.#nowMs,
@@ -125,12 +134,14 @@ class RoutyNode implements RunningNode {
     });
     this.#accepted = new AcceptedSessions(this.#host);
     this.#lanes = new LanesListener({
-      credentials: () => credentials,
+      credentials: () => this.#certificate.credentials,
       stateDir: config.node.state,
       events: this.#events,
       onLane: (lane) => this.#accepted.onLane(lane),
     });
-    this.#peers = new Peers(config.peers, this.#host, (dial) => dialLane({ ...dial, credentials }));
+    this.#peers = new Peers(config.peers, this.#host, (dial) =>
+      dialLane({ ...dial, credentials: this.#certificate.credentials }),
+    );
     this.done = new Promise((resolve) => {
       this.#resolveDone = resolve;
     });
@@ -140,8 +151,10 @@ class RoutyNode implements RunningNode {
     const { config, metrics } = this.#options;
     await this.#lanes.start(config.listen?.address);
     metrics.bind(() => this.status());
+    this.#certificate.start();
     this.#forwards.start();
     this.#peers.start();
+    this.#stopVitals = new Vitals(this.#options.log, this.#troubles, () => this.#clocks()).start();
     this.#events.started({
       site: config.node.site,
       node: config.node.name,
@@ -154,7 +167,7 @@ class RoutyNode implements RunningNode {
     return nodeStatus(this.#drained === undefined ? 'running' : 'draining', {
       startedAtMs: this.#startedAtMs,
       version: this.#options.version,
-      certificateExpiresAt: this.#certificateExpiresAt,
+      certificate: this.#certificate,
       listener: this.#lanes.current,
       host: this.#host,
       peers: this.#peers,
@@ -194,11 +207,13 @@ class RoutyNode implements RunningNode {
   async stop(): Promise<void> {
     if (this.#stopping) return this.done;
     this.#stopping = true;
+    this.#certificate.stop();
     this.#peers.stopDialling();
     this.#accepted.beginNoMore('the node stops');
     await this.drain();
     // Not before: a session that lost its lanes could not come back, and what drains would be lost.
     await this.#lanes.close();
+    this.#stopVitals();
     const streamsReset = this.#host.streams;
     const lanes = this.#host.lanes();
     this.#peers.close('the node stops');
@@ -239,6 +254,12 @@ class RoutyNode implements RunningNode {
         });
   }
 
+  #clocks(): PeerClock[] {
+    return this.#live.all().map(({ name, driver }) => {
+      return { peer: name, offsetMs: driver.stats().clockOffsetMs };
+    });
+  }
+
   async #drain(): Promise<void> {
     const { drainMs } = this.#config.node;
     const streams = this.#host.streams;
@@ -251,8 +272,11 @@ class RoutyNode implements RunningNode {
 
   async #reload(): Promise<ReloadReport> {
     let after: Config;
+    let credentials: TlsCredentials | undefined;
     try {
       after = await this.#options.loadConfig();
+      credentials = await this.#options.loadCredentials?.();
+      if (credentials !== undefined) this.#certificate.requireSame(credentials);
       // First, as it alone may fail: nothing else has changed then.
       await this.#lanes.listen(after.listen?.address);
     } catch (error) {
@@ -267,9 +291,11 @@ class RoutyNode implements RunningNode {
       log: this.#options.log,
     });
     this.#config = config;
+    const renewed = credentials !== undefined && this.#certificate.renew(credentials);
+    const whole = renewed ? withCertificate(report, this.#certificate) : report;
     this.#restartRequired = report.restartRequired;
-    this.#events.reloaded(report);
-    return report;
+    this.#events.reloaded(whole);
+    return whole;
   }
 
   #forwardHost(): ForwardHost {
@@ -296,6 +322,10 @@ function commonsOf({ config, credentials, version }: NodeOptions): SessionCommon
     software: `routy/${version}`,
     pools: createPools(config.limits),
   };
+}
+
+function withCertificate(report: ReloadReport, { expiresAt }: CertificateWatch): ReloadReport {
+  return { ...report, changes: [...report.changes, `certificate renewed, until ${expiresAt}`] };
 }
 
 /** Waits until the condition holds, at most so long. */

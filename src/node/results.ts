@@ -3,7 +3,7 @@ import type { StreamCode } from './driver-types.ts';
 import type { LastResult } from './status.ts';
 
 /** Why a connection through a service or forward came to nothing. */
-export type RefusalCode = StreamCode | 'unavailable';
+export type RefusalCode = StreamCode | 'unavailable' | 'client-not-listed';
 
 /** What happened to the connections of one service or forward. Times are those of the node's clock. */
 export class Tally {

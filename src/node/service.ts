@@ -4,6 +4,7 @@ import type { Identity } from '../base/identity.ts';
 import type { ServiceConfig } from '../config/types.ts';
 import { mayOpen } from '../fabric/policy.ts';
 import type { IncomingStream, StreamCode } from './driver-types.ts';
+import { keepReadable } from './kept-readable.ts';
 import { proxyHeader } from './proxy-protocol.ts';
 import { Tally } from './results.ts';
 import { nodeName } from './sessions.ts';
@@ -213,6 +214,8 @@ export class Services {
     const { name, proxyProtocol } = service.config;
     const { stream } = entry;
     const peer = nodeName(entry.peer);
+    // From the first write on: the header may meet a target that has answered and closed.
+    keepReadable(socket);
     if (proxyProtocol !== undefined) socket.write(header(proxyProtocol, stream));
     service.tally.connected(this.#host.nowMs(), peer);
     this.#host.onOpened(name, peer);

@@ -1,9 +1,8 @@
-import { X509Certificate } from 'node:crypto';
 import { formatHostPort } from '../base/address.ts';
-import type { TlsCredentials } from '../base/credentials.ts';
 import type { Log } from '../observe/log.ts';
 import type { LaneListener } from '../transport/listen.ts';
 import type { AcceptedSessions } from './accepted.ts';
+import type { CertificateWatch } from './certificate-watch.ts';
 import { isoTime } from './clock.ts';
 import type { Forwards } from './forwards.ts';
 import type { Peers } from './peers.ts';
@@ -16,7 +15,7 @@ import type { Troubles } from './troubles.ts';
 export interface StatusSources {
   readonly startedAtMs: number;
   readonly version: string;
-  readonly certificateExpiresAt: string;
+  readonly certificate: CertificateWatch;
   readonly listener: LaneListener | undefined;
   readonly host: SessionHost;
   readonly peers: Peers;
@@ -40,12 +39,14 @@ export function nodeStatus(state: NodeStatus['state'], from: StatusSources): Nod
     pid: process.pid,
     startedAt: isoTime(from.startedAtMs),
     state,
-    certificateExpiresAt: from.certificateExpiresAt,
+    certificateExpiresAt: from.certificate.expiresAt,
+    certificateWarning: from.certificate.warning ?? null,
     ...readiness(state, from, peers),
     troubles: from.troubles.status(),
     restartRequired: from.restartRequired,
     listening: listeningStatus(from.listener),
     peers,
+    traffic: from.host.live.traffic(),
     services: from.services.all().map((service) => service.status()),
     forwards: from.forwards.all().map((forward) => forward.status()),
     buffers: bufferStatus(from.host, peers),
@@ -70,11 +71,6 @@ function readiness(
     if (forwardState === 'error') notReady.push(`forward to ${forward.to}: ${reason}`);
   }
   return { ready: notReady.length === 0, notReady };
-}
-
-/** When the node's certificate ends, ISO 8601. */
-export function certificateExpiry(credentials: TlsCredentials): string {
-  return new Date(new X509Certificate(credentials.certChainPem).validTo).toISOString();
 }
 
 function listeningStatus(listener: LaneListener | undefined): NodeStatus['listening'] {

@@ -43,7 +43,9 @@ export class TargetConnection {
       this.#follow(connect({ path: target.path, allowHalfOpen: true }));
     } else if (isIP(target.host) !== 0) {
       const { host, port } = target;
-      this.#follow(connect({ host, port, allowHalfOpen: true, noDelay: true }));
+      const { source } = config;
+      const from = source === undefined ? {} : { localAddress: source };
+      this.#follow(connect({ host, port, allowHalfOpen: true, noDelay: true, ...from }));
     } else {
       void this.#connectByName(target);
     }
@@ -83,15 +85,26 @@ export class TargetConnection {
     const label = this.#label;
     try {
       this.#isLookingUp = true;
-      const addresses = await this.#names.resolve(host, signal);
+      const addresses = this.#reachable(await this.#names.resolve(host, signal));
       this.#isLookingUp = false;
-      const socket = await connectAny({ addresses, port, label, use: 'target', signal });
+      const localAddress = this.#config.source;
+      const use = 'target';
+      const socket = await connectAny({ addresses, port, label, use, localAddress, signal });
       if (this.#settle()) this.#handlers.onConnected(socket);
       else socket.destroy();
     } catch (error) {
       const known = error instanceof RoutyError ? error : undefined;
       this.#fail(codeOf(known?.code, known?.cause), known?.message ?? String(error));
     }
+  }
+
+  /** From `source` only its own family can be reached. */
+  #reachable(addresses: readonly string[]): readonly string[] {
+    const { source } = this.#config;
+    if (source === undefined) return addresses;
+    const reachable = addresses.filter((address) => isIP(address) === isIP(source));
+    if (reachable.length > 0) return reachable;
+    throw new RoutyError('dial-unreachable', `${this.#label}: the name has no such address`);
   }
 
   #timeOut(): void {
@@ -120,7 +133,8 @@ export class TargetConnection {
   }
 
   get #label(): string {
-    return `target ${formatAddress(this.#config.target)}`;
+    const { target, source } = this.#config;
+    return `target ${formatAddress(target)}${source === undefined ? '' : ` from ${source}`}`;
   }
 }
 

@@ -38,6 +38,8 @@ export interface ConnectOptions {
    * once, since a database may notice each connection, and its end may be half-closed.
    */
   readonly use: 'lane' | 'target';
+  /** Where it comes from; the system's choice when left out. Of the family of every address. */
+  readonly localAddress?: string | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -135,8 +137,9 @@ class ConnectRace {
   }
 
   #attempt(address: string): void {
-    const { port, use } = this.#options;
-    const base = { host: address, port, autoSelectFamily: false, noDelay: true };
+    const { port, use, localAddress } = this.#options;
+    const from = localAddress === undefined ? {} : { localAddress };
+    const base = { host: address, port, autoSelectFamily: false, noDelay: true, ...from };
     const socket = netConnect(
       use === 'target'
         ? { ...base, allowHalfOpen: true }

@@ -47,7 +47,7 @@ class FakeStream implements IncomingStream {
 }
 
 function service(target: Address, more: Partial<ServiceConfig> = {}): ServiceConfig {
-  const defaults = { name: 'db', allow: ['gray'], proxyProtocol: undefined };
+  const defaults = { name: 'db', allow: ['gray'], proxyProtocol: undefined, source: undefined };
   return { ...defaults, target, connectTimeoutMs: 5000, ...more };
 }
 
