@@ -98,6 +98,12 @@ class Peer implements SupervisorOwner {
     for (const each of this.#all()) each.setLanes(config.lanes);
   }
 
+  /** Configured no more. */
+  remove(): number {
+    this.stopDialling();
+    return this.#all().reduce((streams, each) => streams + each.remove(), 0);
+  }
+
   close(code: 'normal' | 'shutdown', reason: string): number {
     return this.#all().reduce((streams, each) => streams + each.close(code, reason), 0);
   }
