@@ -239,6 +239,15 @@ export class NodeEvents {
     this.#log.failure('stream-refused', message, { peer, service, code, reason }, about);
   }
 
+  /** A peer opens more than its limits here allow; services never hear of these. */
+  streamsRefused(peer: string, streams: number, reason: string): void {
+    const code = 'overload';
+    this.#metrics.refusal(code, streams);
+    const message = `${streams} streams of ${peer} refused: ${reason} (${code})`;
+    const fields = { peer, code, reason, streams, hint: OVERLOAD_HINT };
+    this.#log.failure('stream-refused', message, fields, { peer, code });
+  }
+
   /** After a lane was lost the ends could not agree how far the stream had come. */
   streamMismatch(peer: string, stream: number, reason: string): void {
     const code = 'resume-mismatch';
@@ -357,6 +366,9 @@ export function laneHint({
 }: Pick<SessionEnd, 'code' | 'remote'>): string | undefined {
   return LANE_HINTS[code] ?? (remote ? REFUSED_HINTS[code] : undefined);
 }
+
+const OVERLOAD_HINT =
+  'routy status shows what each session holds and may hold; [limits] in routy.toml says how much in all.';
 
 const LANE_HINTS: Readonly<Record<string, string>> = {
   'settings-mismatch':
