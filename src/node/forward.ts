@@ -162,7 +162,11 @@ export class Forward {
   #newQueue(): HoldQueue | undefined {
     const { unavailable } = this.config;
     if (unavailable.kind !== 'hold') return undefined;
-    return new HoldQueue(unavailable.ms, (socket) => this.#giveUp(socket));
+    return new HoldQueue(
+      unavailable.ms,
+      (socket) => this.#giveUp(socket),
+      () => this.turnedAway('cancelled', 'the client hung up while it was held', null),
+    );
   }
 
   #onSocket(socket: Socket): void {

@@ -214,6 +214,10 @@ class HostedSession implements DriverHandlers {
     this.#host.events.streamMismatch(nodeName(this.#peer), stream, reason);
   }
 
+  onOverload(streams: number, reason: string): void {
+    this.#host.events.streamsRefused(nodeName(this.#peer), streams, reason);
+  }
+
   onDraining(): void {
     if (this.#session !== undefined) this.#host.live.draining(this.#session);
   }

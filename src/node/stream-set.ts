@@ -66,7 +66,7 @@ export class StreamSet implements EndpointHost {
     const isHeld = handlers.mayMove === true && this.#host.unheardMs() > QUIET_MS;
     this.#openings.set(result.stream, { handlers, socket, service: request.service, isHeld });
     // As a rule reading starts before the answer: the first bytes travel with OPEN.
-    endpoint.attach(socket, handlers.onEnd);
+    endpoint.attach(socket, 'client', handlers.onEnd);
     this.#read(result.stream);
   }
 
@@ -150,7 +150,7 @@ export class StreamSet implements EndpointHost {
   accept(stream: number, socket: Socket, onEnd: StreamEndHandler): void {
     this.#incoming.delete(stream);
     this.#session.accept(stream);
-    this.#endpoints.get(stream)!.attach(socket, onEnd);
+    this.#endpoints.get(stream)!.attach(socket, 'target', onEnd);
     this.#read(stream);
     this.#host.schedule();
   }
@@ -249,7 +249,7 @@ export class StreamSet implements EndpointHost {
   #refused(socket: Socket, handlers: OpenHandlers, code: StreamCode, reason: string): void {
     if (handlers.onRefused?.(code, reason)) return;
     const endpoint = new StreamEndpoint(0, this);
-    endpoint.attach(socket, handlers.onEnd);
+    endpoint.attach(socket, 'client', handlers.onEnd);
     endpoint.reset(code, reason);
   }
 
