@@ -16,12 +16,12 @@ import { chisel } from './tunnels/chisel.ts';
 import { direct } from './tunnels/direct.ts';
 import { frp } from './tunnels/frp.ts';
 import { rathole } from './tunnels/rathole.ts';
-import { routy } from './tunnels/routy.ts';
+import { before, routy } from './tunnels/routy.ts';
 import { ssh } from './tunnels/ssh.ts';
 import type { Ports, Tunnel, TunnelKind } from './tunnels/tunnel.ts';
 
 const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
-const KINDS: readonly TunnelKind[] = [routy, ssh, direct, rathole, frp, chisel, bore];
+const KINDS: readonly TunnelKind[] = [routy, before, ssh, direct, rathole, frp, chisel, bore];
 /** Peers that belong to every run: their absence is told. Others are only measured if found. */
 const EXPECTED: readonly TunnelKind[] = [routy, ssh, direct];
 /** Whose connections are cut. */

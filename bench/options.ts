@@ -10,7 +10,16 @@ export const SECTIONS = [
 ] as const;
 export type Section = (typeof SECTIONS)[number];
 
-export const PEERS = ['routy', 'ssh', 'direct', 'rathole', 'frp', 'chisel', 'bore'] as const;
+export const PEERS = [
+  'routy',
+  'ssh',
+  'direct',
+  'before',
+  'rathole',
+  'frp',
+  'chisel',
+  'bore',
+] as const;
 
 export interface Options {
   readonly quick: boolean;
@@ -37,7 +46,8 @@ export interface Options {
 export const HELP = `npm run bench -- [options]
 
 Measures Routy, ssh -R, a direct connection, and rathole, frp, chisel and bore where they are on
-PATH, in turn and in one run, and prints medians and ratios to ssh -R.
+PATH, in turn and in one run, and prints medians and ratios to ssh -R. ROUTY_BEFORE=FILE, the
+dist/cli/main.js of another build, is measured as the peer "before".
 
   --json FILE      also write the results to FILE
   --quick          short measurements, in all under 90 s

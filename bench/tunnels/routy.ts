@@ -14,18 +14,36 @@ import {
 
 const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
+export const routy: TunnelKind = routyKind('routy', CLI);
+
+/** Another build of Routy, to measure a change against: `ROUTY_BEFORE` is its `dist/cli/main.js`. */
+export const before: TunnelKind = routyKind('before', process.env.ROUTY_BEFORE ?? '');
+
 /**
  * Two Routy nodes, enrolled by the commands a user types: gray listens and holds the CA, red joins
  * and dials, as `ssh -R` would, and offers the services.
  */
-export const routy: TunnelKind = {
-  name: 'routy',
-  note: 'two nodes, TLS 1.3 both ways authenticated',
-  missing: () => (existsSync(CLI) ? null : `${CLI} not found; run: npm run build`),
-  start: startRouty,
-};
+function routyKind(name: string, cli: string): TunnelKind {
+  return {
+    name,
+    note: 'two nodes, TLS 1.3 both ways authenticated',
+    missing: () => (existsSync(cli) ? null : `${cli} not found; run: npm run build`),
+    start: (services, dir, detour) => startRouty({ name, cli }, services, dir, detour),
+  };
+}
 
-async function startRouty(services: Ports, dir: string, detour?: Detour): Promise<Tunnel> {
+interface Build {
+  readonly name: string;
+  /** Its `dist/cli/main.js`. */
+  readonly cli: string;
+}
+
+async function startRouty(
+  build: Build,
+  services: Ports,
+  dir: string,
+  detour?: Detour,
+): Promise<Tunnel> {
   const address = { host: '127.0.0.1', port: await freePort() };
   const listen = `${address.host}:${address.port}`;
   const dialled = (await detour?.(address)) ?? address;
@@ -34,7 +52,7 @@ async function startRouty(services: Ports, dir: string, detour?: Detour): Promis
   const state = (site: string) => ['--state', join(dir, site, 'state')];
   for (const site of ['gray', 'red']) mkdirSync(join(dir, site));
 
-  const invitation = await runCli([
+  const invitation = await runCli(build, [
     ...['init', '--site', 'gray', '--node', 'gray1', ...place('gray'), ...state('gray')],
     ...['--listen', listen, '--advertise', `${dialled.host}:${dialled.port}`, '--invite', 'red'],
     ...['--forward', `127.0.0.1:${ports.bulk}=red/bulk`],
@@ -43,10 +61,10 @@ async function startRouty(services: Ports, dir: string, detour?: Detour): Promis
   const line = /routy-join-1:[^\s'"]+/.exec(invitation)?.[0];
   if (line === undefined) throw new Error(`routy init printed no join line:\n${invitation}`);
 
-  const gray = startNode('gray', place('gray'));
+  const gray = startNode(build, 'gray', place('gray'));
   try {
     await whenListening(listen, gray);
-    await runCli([
+    await runCli(build, [
       ...['join', line, '--node', 'red1', ...place('red'), ...state('red')],
       ...['--service', `bulk=127.0.0.1:${services.bulk}`],
       ...['--service', `echo=127.0.0.1:${services.echo}`],
@@ -56,18 +74,19 @@ async function startRouty(services: Ports, dir: string, detour?: Detour): Promis
     await gray.stop();
     throw error;
   }
-  const red = startNode('red', place('red'));
+  const red = startNode(build, 'red', place('red'));
   const pids = () => ({ red: [red.pid], gray: [gray.pid] });
-  const tunnel = await whenReady('routy', ports, pids, [red, gray]);
+  const tunnel = await whenReady(build.name, ports, pids, [red, gray]);
   const bytesReplayed = async (): Promise<number | null> => {
-    const sent = await Promise.all([replayedBy(place('red')), replayedBy(place('gray'))]);
+    const sent = await Promise.all(['red', 'gray'].map((site) => replayedBy(build, place(site))));
     return sent.includes(null) ? null : (sent as number[]).reduce((sum, bytes) => sum + bytes, 0);
   };
   return { ...tunnel, bytesReplayed };
 }
 
-async function replayedBy(place: readonly string[]): Promise<number | null> {
-  const status = JSON.parse(await runCli(['status', '--json', ...place])) as NodeStatus;
+async function replayedBy(build: Build, place: readonly string[]): Promise<number | null> {
+  const text = await runCli(build, ['status', '--json', ...place]);
+  const status = JSON.parse(text) as NodeStatus;
   const figures = status.peers.map(({ session }) => {
     return (session as { bytesReplayed?: number } | null)?.bytesReplayed;
   });
@@ -75,10 +94,10 @@ async function replayedBy(place: readonly string[]): Promise<number | null> {
   return (figures as number[]).reduce((sum, bytes) => sum + bytes, 0);
 }
 
-function runCli(args: readonly string[]): Promise<string> {
-  return runToEnd(`routy ${args[0]}`, process.execPath, [CLI, ...args]);
+function runCli({ cli }: Build, args: readonly string[]): Promise<string> {
+  return runToEnd(`routy ${args[0]}`, process.execPath, [cli, ...args]);
 }
 
-function startNode(site: string, place: readonly string[]) {
-  return start(`routy up (${site})`, process.execPath, [CLI, 'up', ...place]);
+function startNode({ name, cli }: Build, site: string, place: readonly string[]) {
+  return start(`${name} up (${site})`, process.execPath, [cli, 'up', ...place]);
 }

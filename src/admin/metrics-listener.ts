@@ -1,41 +1,64 @@
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { formatHostPort, type TcpAddress } from '../base/address.ts';
-import { errorText, RoutyError } from '../base/errors.ts';
+import { createServer, type Server } from 'node:http';
+import type { TcpAddress } from '../base/address.ts';
+import type { RoutyError } from '../base/errors.ts';
+import { ListeningSocket, type ReopenDelays } from '../transport/listening-socket.ts';
 import type { NodeControl } from './control.ts';
-import { answer, CONNECTIONS_MAX, closeServer, SERVER_OPTIONS } from './http.ts';
+import { answer, CONNECTIONS_MAX, SERVER_OPTIONS } from './http.ts';
 import { metricsRoutes } from './routes.ts';
 
-/** The optional TCP listener for Prometheus: `/metrics` and `/healthz`, nothing else. */
+/** The optional TCP listener for Prometheus: `/metrics`, `/healthz` and `/readyz`, nothing else. */
 export interface MetricsListener {
   /** The address in use; with port 0 configured, the port that was given. */
   readonly address: TcpAddress;
   close(): Promise<void>;
 }
 
-/** Rejects with `metrics-listen` when the address cannot be listened on. */
+export interface MetricsHandlers {
+  /** It listens, at first or again. */
+  onListening(address: TcpAddress): void;
+  /** The address cannot be had; it is tried again for ever. */
+  onError(error: RoutyError): void;
+  /** For tests. */
+  readonly delays?: ReopenDelays;
+}
+
+/** Figures are a side matter: an address that cannot be had is reported and tried again. */
 export async function startMetricsListener(
   address: TcpAddress,
   control: NodeControl,
+  handlers: MetricsHandlers,
 ): Promise<MetricsListener> {
   const routes = metricsRoutes(control);
-  const server = createServer(SERVER_OPTIONS, (request, response) => {
-    void answer(routes, request, response);
+  const servers = new Set<Server>();
+  let failed = false;
+  const listening = new ListeningSocket({
+    address,
+    delays: handlers.delays,
+    createServer: () => {
+      const server = createServer(SERVER_OPTIONS, (request, response) => {
+        void answer(routes, request, response);
+      });
+      server.maxConnections = CONNECTIONS_MAX;
+      servers.add(server);
+      server.once('close', () => servers.delete(server));
+      return server;
+    },
+    onConnection: () => undefined,
+    onError: (error) => {
+      failed = true;
+      handlers.onError(error);
+    },
+    onReopened: () => handlers.onListening(listening.address),
   });
-  server.maxConnections = CONNECTIONS_MAX;
-  await new Promise<void>((resolve, reject) => {
-    // Stays: accept errors come here too, and the listener survives them.
-    server.on('error', (error) => {
-      const shown = formatHostPort(address.host, address.port);
-      reject(
-        new RoutyError('metrics-listen', `cannot listen on ${shown}: ${errorText(error)}`, {
-          hint: 'change metrics_listen in [admin] to a free address of this machine',
-          cause: error,
-        }),
-      );
-    });
-    server.listen({ host: address.host, port: address.port }, resolve);
-  });
-  const { port } = server.address() as AddressInfo;
-  return { address: { ...address, port }, close: () => closeServer(server) };
+  await listening.insist();
+  if (!failed) handlers.onListening(listening.address);
+  return {
+    get address() {
+      return listening.address;
+    },
+    close: async () => {
+      listening.close();
+      for (const server of servers) server.closeAllConnections();
+    },
+  };
 }

@@ -49,6 +49,13 @@ export function metricsRoutes(control: NodeControl): Routes {
         return text(`${state}\n`, state === 'running' ? 200 : 503);
       },
     ],
+    [
+      'GET /readyz',
+      () => {
+        const { ready, notReady } = control.status();
+        return ready ? text('ready\n') : text(`not ready: ${notReady.join('; ')}\n`, 503);
+      },
+    ],
   ]);
 }
 

@@ -1,4 +1,5 @@
-/** A TCP address. `host` is a name, an IPv4 or an IPv6 literal without brackets; `port` 0..65535. */
+/** A TCP address. `host` is a name, an IPv4 or an IPv6 literal without
+ * brackets, a link-local one with its zone (`fe80::1%eth0`); `port` 0..65535. */
 export interface TcpAddress {
   readonly kind: 'tcp';
   readonly host: string;
@@ -35,7 +36,9 @@ export function parseAddress(text: string): Address | undefined {
 
 /** Parses `host:port` or `[v6]:port`; undefined when it is neither or the port is out of range. */
 export function parseTcpAddress(text: string): TcpAddress | undefined {
-  const match = /^(?:\[([0-9a-fA-F:.%]+)\]|([^:[\]\s/]+)):(\d{1,5})$/.exec(text);
+  const match = /^(?:\[([0-9a-fA-F:.]+(?:%[A-Za-z0-9._-]+)?)\]|([^:[\]\s/]+)):(\d{1,5})$/.exec(
+    text,
+  );
   if (match === null) return undefined;
   const port = Number(match[3]);
   if (port > 65535) return undefined;

@@ -95,19 +95,44 @@ function addAdopt(program: Command, act: Act): void {
 
 function addCert(cert: Command, act: Act): void {
   withHelp(cert, {
-    summary: "Certificates by hand, where newcomer and CA's node cannot reach each other.",
+    summary: "Renew this node's certificate, show it, or get one by hand, without a network.",
     examples: [
+      ['routy cert renew', 'on any node, in time or too late; the running node takes it up'],
       ['routy cert request --site gray --node gray1 --out gray1.csr', 'on the newcomer'],
       ['routy cert issue --csr gray1.csr --out gray1.crt', "on the CA's node"],
       ['routy cert install gray1.crt', 'on the newcomer'],
     ],
   });
+  withHelp(withJson(withVia(withState(withConfig(cert.command('renew'))))), {
+    summary:
+      "Get this node a new certificate: from its own CA, or over the network from the CA's node.",
+    examples: [
+      ['routy cert renew', 'same name, same key, same configuration'],
+      ['routy cert renew --new-key', 'with a new key, as after somebody may have read the old one'],
+      ['routy cert renew --address gray.example:7443', "the CA's node is not among the [[peer]]s"],
+    ],
+  })
+    .option('--new-key', 'make a new key for it')
+    .option(
+      '--address <address>',
+      "where the CA's node listens (default: those of [[peer]]); may be given several times",
+      collect(readTcp),
+    )
+    .action(act(async () => (await import('./commands/cert-renew.ts')).renew));
   withHelp(withJson(withState(withConfig(cert.command('request')))), {
     summary: "Make this node's key, which stays here, and a request for its certificate.",
-    examples: [['routy cert request --site gray --node gray1 --out gray1.csr', '']],
+    examples: [
+      ['routy cert request --site gray --node gray1 --out gray1.csr', 'a new node'],
+      ['routy cert request --out gray1.csr', 'to renew the certificate of this one'],
+    ],
   })
-    .requiredOption('--site <name>', 'the site this node stands in', readName)
-    .requiredOption('--node <name>', "this node's name", readName)
+    .option(
+      '--site <name>',
+      'the site this node stands in (default: as in its certificate)',
+      readName,
+    )
+    .option('--node <name>', "this node's name (default: as in its certificate)", readName)
+    .option('--new-key', 'renew with a new key')
     .option('--out <file>', 'write there instead of printing')
     .action(act(async () => (await import('./commands/cert.ts')).request));
   withHelp(withJson(withState(withConfig(cert.command('issue')))), {

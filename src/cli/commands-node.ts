@@ -15,8 +15,11 @@ export function addNodeCommands(program: Command, act: Act): void {
     examples: [
       ['routy status', 'for people'],
       ['routy status --json', 'the same for programs'],
+      ['routy status --ready', 'exit code 0 only when it can do its work: for scripts'],
     ],
-  }).action(act(async () => (await import('./commands/status.ts')).status));
+  })
+    .option('--ready', 'say only whether the node is ready, and fail when it is not')
+    .action(act(async () => (await import('./commands/status.ts')).status));
   withHelp(running(program, 'ping'), {
     summary: 'Measure the way to the nodes of a site: round-trip time and difference of clocks.',
     examples: [

@@ -67,7 +67,7 @@ export function newConfigText(
 function requireNoConfig(options: NewNodeOptions): void {
   if (!existsSync(options.config)) return;
   throw new RoutyError('config-exists', `there is already a configuration: ${options.config}`, {
-    hint: 'move it away, or name another file with --config PATH',
+    hint: 'to renew the certificate of that node: routy cert renew; for another node name another file with --config PATH',
   });
 }
 

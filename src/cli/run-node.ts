@@ -1,4 +1,4 @@
-import { type MetricsListener, startMetricsListener } from '../admin/metrics-listener.ts';
+import { startMetricsListener } from '../admin/metrics-listener.ts';
 import type { AdminServer } from '../admin/server.ts';
 import { openAdminSocket } from '../admin/server.ts';
 import { formatAddress } from '../base/address.ts';
@@ -6,12 +6,15 @@ import type { TlsCredentials } from '../base/credentials.ts';
 import { errorText } from '../base/errors.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/types.ts';
+import { nextDelayMs } from '../fabric/backoff.ts';
 import { type RunningNode, startNode } from '../node/node.ts';
 import type { NodeStatus } from '../node/status.ts';
+import { Troubles } from '../node/troubles.ts';
 import type { Log } from '../observe/log.ts';
 import { createMetrics } from '../observe/metrics.ts';
 import { adminSocketPath } from './context.ts';
 import { tuneGarbageCollector, type WorkDone } from './garbage-collector.ts';
+import { ownCredentials } from './identity.ts';
 import { EXIT } from './output.ts';
 import { shutInspector, takeEarlyHangup } from './signals.ts';
 import { version } from './version.ts';
@@ -26,17 +29,26 @@ interface RunOptions {
 /** Runs a node with its admin socket until a signal or a failure ends it. */
 export async function runNode(options: RunOptions): Promise<void> {
   const { config, configPath, log } = options;
+  const { state, name, site } = config.node;
   dieLoudly(log);
   await shutInspector();
-  const admin = await openAdminSocket(adminSocketPath(config.node.state));
+  const troubles = new Troubles(log);
+  const admin = await openAdminSocket(adminSocketPath(config.node.state), {
+    onTrouble: (error) => troubles.has('admin socket', error, 'routy status and others cannot ask'),
+    onMade: () => troubles.over('admin socket'),
+    retryDelayMs: (attempt) => nextDelayMs({ attempt, random01: Math.random() }),
+  });
   try {
     const node = await startNode({
       ...options,
       version: version(),
       metrics: createMetrics(),
+      troubles,
       loadConfig: async () => loadConfig(configPath),
+      // Of the node that runs, whatever the file says by now: another name needs a restart.
+      loadCredentials: () => ownCredentials(state, name, site, { expired: true }),
     });
-    await serveUntilDone(node, admin, options);
+    await serveUntilDone(node, admin, options, troubles);
   } finally {
     await admin.close();
     log.close();
@@ -47,19 +59,24 @@ async function serveUntilDone(
   node: RunningNode,
   admin: AdminServer,
   { config, log }: RunOptions,
+  troubles: Troubles,
 ): Promise<void> {
   const { metricsListen } = config.admin;
-  let metrics: MetricsListener | undefined;
   const release = onSignals(node, log);
   const stopCollecting = tuneGarbageCollector(() => workDone(node.status()));
+  const metrics =
+    metricsListen &&
+    (await startMetricsListener(metricsListen, node, {
+      onListening: (listening) => {
+        troubles.over('metrics');
+        const address = formatAddress(listening);
+        log.info('metrics-listening', `metrics at http://${address}/metrics`, { address });
+      },
+      onError: (error) => troubles.has('metrics', error, 'no metrics until it can be had'),
+    }));
   try {
     admin.serve(node);
     if (takeEarlyHangup()) void node.reload().catch(() => undefined);
-    if (metricsListen !== undefined) {
-      metrics = await startMetricsListener(metricsListen, node);
-      const address = formatAddress(metrics.address);
-      log.info('metrics-listening', `metrics at http://${address}/metrics`, { address });
-    }
     await node.done;
   } finally {
     release();
@@ -112,13 +129,11 @@ function dieLoudly(log: Log): void {
   });
 }
 
-function workDone({ services, forwards, peers }: NodeStatus): WorkDone {
+function workDone({ services, forwards, traffic }: NodeStatus): WorkDone {
   let streams = 0;
   let bytes = 0;
   // Opened, and closed again: both leave garbage.
   for (const each of [...services, ...forwards]) streams += 2 * each.opened - each.streams;
-  for (const { session } of peers) {
-    if (session !== null) bytes += session.bytesSent + session.bytesReceived;
-  }
+  for (const { bytesSent, bytesReceived } of traffic) bytes += bytesSent + bytesReceived;
   return { streams, bytes };
 }

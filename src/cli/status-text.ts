@@ -1,5 +1,6 @@
 import type {
   ForwardStatus,
+  LaneStatus,
   LastResult,
   NodeStatus,
   PeerStatus,
@@ -32,7 +33,7 @@ export function statusText(status: NodeStatus, nowMs: number): string {
 }
 
 function overview(status: NodeStatus, nowMs: number): string[] {
-  const { listening, buffers } = status;
+  const { listening, buffers, log } = status;
   const listens =
     listening === null
       ? 'no: this node only dials'
@@ -42,9 +43,10 @@ function overview(status: NodeStatus, nowMs: number): string[] {
   const expiresMs = Date.parse(status.certificateExpiresAt) - nowMs;
   return columns([
     ['node', `${status.site}/${status.node} of ${status.fabric}`],
-    ['state', `${status.state} for ${ago(status.startedAt, nowMs)}`],
+    ['state', stateText(status, nowMs)],
     ['process', `pid ${status.pid}, routy ${status.version}`],
     ['listens', listens],
+    ...(log.lostLines === 0 ? [] : [['log', lostText(log, nowMs)]]),
     ['buffers', `${bytesText(buffers.usedBytes)} of ${bytesText(buffers.budgetBytes)}`],
     [
       'certificate',
@@ -52,7 +54,27 @@ function overview(status: NodeStatus, nowMs: number): string[] {
         ? `until ${status.certificateExpiresAt.slice(0, 10)} (${spanText(expiresMs)} left)`
         : `EXPIRED on ${status.certificateExpiresAt}`,
     ],
+    ...(status.certificateWarning === null
+      ? []
+      : [['', `${status.certificateWarning}: renew it with "routy cert renew"`]]),
+    ...status.troubles.map(({ what, since, reason, hint }) => [
+      'TROUBLE',
+      `${what} for ${ago(since, nowMs)}: ${reason}${hint === null ? '' : `; ${hint}`}`,
+    ]),
+    ...(status.restartRequired.length === 0
+      ? []
+      : [['RESTART', `changed in the file, not in force: ${status.restartRequired.join(', ')}`]]),
   ]);
+}
+
+function lostText({ lostLines, losingSince }: NodeStatus['log'], nowMs: number): string {
+  const lost = `${countText(lostLines, 'line')} LOST: its reader did not take them`;
+  return losingSince === null ? lost : `${lost}, and does not for ${ago(losingSince, nowMs)}`;
+}
+
+function stateText(status: NodeStatus, nowMs: number): string {
+  const lasted = `${status.state} for ${ago(status.startedAt, nowMs)}`;
+  return status.ready ? lasted : `${lasted}, NOT READY: ${status.notReady.join('; ')}`;
 }
 
 function section(title: string, count: number, lines: readonly string[], none: string): string[] {
@@ -69,7 +91,7 @@ function peerLines(peers: readonly PeerStatus[], nowMs: number): string[] {
   const heads = columns(
     peers.map((peer) => [
       peer.name ?? peer.addresses.join(', '),
-      peer.state,
+      peer.session?.silent === true && peer.state === 'up' ? 'up (SILENT)' : peer.state,
       `for ${ago(peer.since, nowMs)}`,
       peerFigures(peer),
     ]),
@@ -85,11 +107,19 @@ function peerFigures({ session, attempts, nextAttemptInMs }: PeerStatus): string
   }
   return [
     session.rttMs === null ? 'rtt unknown' : `rtt ${msText(session.rttMs)}`,
+    ...(session.lastHeardMsAgo === null
+      ? []
+      : [`last heard ${msText(session.lastHeardMsAgo)} ago`]),
     session.clockOffsetMs === null ? 'clock unknown' : clockText(session.clockOffsetMs),
-    countText(session.lanes.length, 'lane'),
+    lanesText(session.lanes),
     countText(session.streams, 'stream'),
     `sent ${bytesText(session.bytesSent)}, received ${bytesText(session.bytesReceived)}`,
   ].join(', ');
+}
+
+function lanesText(lanes: readonly LaneStatus[]): string {
+  const silent = lanes.filter((lane) => lane.silent).length;
+  return `${countText(lanes.length, 'lane')}${silent === 0 ? '' : ` (${silent} SILENT)`}`;
 }
 
 function clockText(offsetMs: number): string {

@@ -64,8 +64,13 @@ export class TomlDocument {
   }
 
   #position(offset: number): { line: number; column: number } {
-    let line = this.#lineStarts.findLastIndex((start) => start <= offset);
-    if (line < 0) line = 0;
+    // The last line that starts at the offset or before it; the first one starts at 0.
+    let [line, beyond] = [0, this.#lineStarts.length];
+    while (beyond - line > 1) {
+      const middle = (line + beyond) >> 1;
+      if (this.#lineStarts[middle]! <= offset) line = middle;
+      else beyond = middle;
+    }
     return { line: line + 1, column: offset - this.#lineStarts[line]! + 1 };
   }
 }

@@ -53,7 +53,7 @@ export function draftOf(root: unknown): Draft {
     listen: listen && { address: listen.address },
     peers: parts(valueAt(root, ['peer']), 'peer', peerOf),
     services: parts(valueAt(root, ['service']), 'service', serviceOf),
-    forwards: parts(valueAt(root, ['forward']), 'forward', (value) => read(forwardSchema, value)),
+    forwards: parts(valueAt(root, ['forward']), 'forward', forwardOf),
     fabric: fabric && {
       heartbeatIntervalMs: fabric.heartbeat_interval,
       heartbeatMisses: fabric.heartbeat_misses,
@@ -101,7 +101,25 @@ function serviceOf(value: unknown, name: string): ServiceConfig | undefined {
       target: service.target,
       allow: service.allow,
       proxyProtocol: service.proxy_protocol,
+      source: service.source,
       connectTimeoutMs: service.connect_timeout,
+    }
+  );
+}
+
+function forwardOf(value: unknown): ForwardConfig | undefined {
+  const forward = read(forwardSchema, value);
+  return (
+    forward && {
+      listen: forward.listen,
+      to: forward.to,
+      unavailable: forward.unavailable,
+      clients: forward.clients,
+      socket: {
+        owner: forward.socket_owner,
+        group: forward.socket_group,
+        mode: forward.socket_mode,
+      },
     }
   );
 }

@@ -4,7 +4,7 @@ import { readDocument, TomlDocument } from './document.ts';
 import { valueAt } from './explain.ts';
 import { readName } from './fields.ts';
 import { didYouMean, nearestName } from './nearest.ts';
-import { renderProblem } from './problems.ts';
+import { renderProblems } from './problems.ts';
 import { appendTable, removeTable, tomlList, tomlString } from './text-tables.ts';
 
 /** A service as the command line gives it; values as written in the file. */
@@ -150,7 +150,7 @@ export function peerLines(peer: NewPeer): string[] {
 function open(text: string): TomlDocument {
   const document = readDocument(text);
   if (document instanceof TomlDocument) return document;
-  throw new RoutyError('config-invalid', renderProblem(document, text, 'routy.toml'), {
+  throw new RoutyError('config-invalid', renderProblems([document], text, 'routy.toml'), {
     hint: 'correct the file first; `routy check` shows what is wrong',
   });
 }

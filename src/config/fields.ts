@@ -213,6 +213,11 @@ function amountOf(parsed: Parsed): number {
 function readTcp(text: string, dialled: boolean, example: string): Read<TcpAddress> {
   const parsed = parseTcpAddress(text);
   if (parsed === undefined) return { error: addressError(text, example) };
+  if (/^fe[89ab][0-9a-f]:[^%]*$/i.test(parsed.host)) {
+    return {
+      error: `"${text}": a link-local address needs its interface, such as "[${parsed.host}%eth0]:${parsed.port}"`,
+    };
+  }
   if (dialled && parsed.port === 0) return { error: `"${text}": nothing can be dialled at port 0` };
   return { value: parsed };
 }

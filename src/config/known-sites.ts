@@ -8,8 +8,8 @@ import type { ConfigProblem } from './problems.ts';
 /** Names of the fabric as far as this machine knows them. */
 export interface KnownSites {
   readonly sites: ReadonlySet<string>;
-  /** `site/node` of every certificate issued. */
-  readonly nodes: ReadonlySet<string>;
+  /** By site: `site/node` of every certificate issued. */
+  readonly nodes: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
 /**
@@ -22,10 +22,11 @@ export function knownSites(draft: Draft): KnownSites | undefined {
   if (journal === undefined) return undefined;
   const records = [...journal.split('\n'), ...invitesOf(draft.node.state)].map(namesIn);
   const sites = new Set(draft.forwards.map(({ value }) => value.to.site));
-  const nodes = new Set<string>();
+  const nodes = new Map<string, Set<string>>();
   for (const { site, node } of records) {
     if (site !== undefined) sites.add(site);
-    if (site !== undefined && node !== undefined) nodes.add(`${site}/${node}`);
+    if (site === undefined || node === undefined) continue;
+    nodes.set(site, (nodes.get(site) ?? new Set()).add(`${site}/${node}`));
   }
   return { sites, nodes };
 }
@@ -37,9 +38,12 @@ export function unknownAllowEntries(
   known: KnownSites | undefined,
 ): ConfigProblem[] {
   if (known === undefined) return [];
+  // Many services have the same entries; what one misses is looked for once.
+  const problems = new Map<string, ReturnType<typeof unknownEntry>>();
   return draft.services.flatMap(({ path, value }) =>
     value.allow.flatMap((entry, index) => {
-      const problem = unknownEntry(entry, known, draft.node?.site);
+      if (!problems.has(entry)) problems.set(entry, unknownEntry(entry, known, draft.node?.site));
+      const problem = problems.get(entry);
       return problem === undefined ? [] : [document.atValue([...path, 'allow', index], problem)];
     }),
   );
@@ -61,8 +65,9 @@ function unknownEntry(
       hint: `sites known here: ${listOf(others)}; a new one is invited with \`routy invite ${site}\``,
     };
   }
-  const siblings = [...known.nodes].filter((name) => name.startsWith(`${site}/`));
-  if (node === undefined || siblings.length === 0 || known.nodes.has(entry)) return undefined;
+  const nodes = known.nodes.get(site!);
+  if (node === undefined || nodes === undefined || nodes.has(entry)) return undefined;
+  const siblings = [...nodes];
   return {
     message: `unknown node "${entry}" in allow: it has no certificate${didYouMean(entry, siblings)}`,
     hint: `nodes of site ${site}: ${listOf(siblings)}`,

@@ -20,17 +20,56 @@ export function listeningAddresses(draft: Draft): ListeningAddress[] {
   return found;
 }
 
-/** Whether both cannot be listened on at once; port 0 takes any free port and never collides. */
-export function addressesCollide(a: Address, b: Address): boolean {
-  if (a.kind === 'unix' || b.kind === 'unix') return formatAddress(a) === formatAddress(b);
-  if (a.port !== b.port || a.port === 0) return false;
-  const [hostA, hostB] = [canonicalHost(a.host), canonicalHost(b.host)];
-  return hostA === hostB || covers(hostA, hostB) || covers(hostB, hostA);
+/**
+ * Addresses claimed one after the other; finds for each the first earlier one that it collides with,
+ * without a look at all of them.
+ */
+export class ClaimedAddresses<T extends { readonly address: Address }> {
+  /** By what they take, at its first claim. `any`, `any4`: whichever address of the port, of IPv4. */
+  readonly #first = new Map<string, { order: number; claim: T }>();
+  #claims = 0;
+
+  /** The first earlier claim that cannot be listened on together with this one. */
+  claim(claim: T): T | undefined {
+    this.#claims += 1;
+    const { takes, clashes } = keysOf(claim.address);
+    const earlier = clashes
+      .map((key) => this.#first.get(key))
+      .filter((found) => found !== undefined)
+      .sort((a, b) => a.order - b.order)[0];
+    for (const key of takes) {
+      if (!this.#first.has(key)) this.#first.set(key, { order: this.#claims, claim });
+    }
+    return earlier?.claim;
+  }
 }
 
-/** `::` also takes the IPv4 side, as Node listens on both families with it. */
-function covers(wildcard: string, host: string): boolean {
-  return wildcard === '::' || (wildcard === '0.0.0.0' && !host.includes(':'));
+/**
+ * `::` also takes the IPv4 side, as Node listens on both families with it.
+ * `a` clashes with an earlier `b` exactly when one of its `clashes` is among the `takes` of `b`.
+ */
+function keysOf(address: Address): { takes: string[]; clashes: string[] } {
+  if (address.kind === 'unix') {
+    const key = formatAddress(address);
+    return { takes: [key], clashes: [key] };
+  }
+  const { port } = address;
+  if (port === 0) return { takes: [], clashes: [] };
+  const host = canonicalHost(address.host);
+  const v6 = host.includes(':');
+  const exact = `${port} ${host}`;
+  const takes = v6 ? [exact, `${port} any`] : [exact, `${port} any4`, `${port} any`];
+  if (host === '::') return { takes, clashes: [`${port} any`] };
+  if (host === '0.0.0.0') return { takes, clashes: [`${port} any4`, `${port} ::`] };
+  const wildcards = v6 ? [`${port} ::`] : [`${port} 0.0.0.0`, `${port} ::`];
+  return { takes, clashes: [exact, ...wildcards] };
+}
+
+/** Whether both cannot be listened on at once; port 0 takes any free port and never collides. */
+export function addressesCollide(a: Address, b: Address): boolean {
+  const claimed = new ClaimedAddresses<{ address: Address }>();
+  claimed.claim({ address: a });
+  return claimed.claim({ address: b }) !== undefined;
 }
 
 function canonicalHost(host: string): string {

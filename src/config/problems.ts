@@ -34,8 +34,9 @@ export function renderProblems(
   text: string,
   fileName: string,
 ): string {
+  const sources = text.split('\n');
   return sortProblems(problems)
-    .map((problem) => renderProblem(problem, text, fileName))
+    .map((problem) => renderProblem(problem, sources, fileName))
     .join('\n');
 }
 
@@ -43,11 +44,15 @@ export function renderProblems(
  * `routy.toml:12:1: error: unknown key "tagret" in [service.postgres]; did you mean "target"?`,
  * then the source line with the place underlined, then the hint.
  */
-export function renderProblem(problem: ConfigProblem, text: string, fileName: string): string {
+function renderProblem(
+  problem: ConfigProblem,
+  sources: readonly string[],
+  fileName: string,
+): string {
   const { line, column, severity, message, hint } = problem;
   const place = line > 0 ? `${fileName}:${line}:${column}` : fileName;
   const lines = [`${place}: ${severity}: ${message}`];
-  const source = text.split('\n')[line - 1]?.replace(/\r$/, '');
+  const source = sources[line - 1]?.replace(/\r$/, '');
   if (line > 0 && source !== undefined && source.trim() !== '') {
     const gutter = String(line).padStart(5);
     // Tabs stay tabs before the caret, so that it stands below its place however wide they are.

@@ -1,10 +1,11 @@
+import { isIP } from 'node:net';
 import { formatAddress } from '../base/address.ts';
 import { formatDuration, formatSize } from '../base/units.ts';
 import type { KeyPath, TomlDocument } from './document.ts';
 import type { Draft } from './draft.ts';
 import { valueAt } from './explain.ts';
 import { readName } from './fields.ts';
-import { addressesCollide, listeningAddresses } from './listening.ts';
+import { ClaimedAddresses, type ListeningAddress, listeningAddresses } from './listening.ts';
 import type { ConfigProblem } from './problems.ts';
 import { tableName } from './shape.ts';
 
@@ -45,10 +46,9 @@ const peerAddresses: Rule = (document) => {
 
 const duplicateListening: Rule = (document, draft) => {
   const problems: ConfigProblem[] = [];
-  const taken: ReturnType<typeof listeningAddresses> = [];
+  const taken = new ClaimedAddresses<ListeningAddress>();
   for (const entry of listeningAddresses(draft)) {
-    const other = taken.find((earlier) => addressesCollide(earlier.address, entry.address));
-    taken.push(entry);
+    const other = taken.claim(entry);
     if (other === undefined) continue;
     const here = formatAddress(entry.address);
     const there = formatAddress(other.address);
@@ -106,17 +106,55 @@ const forwardToOwnSite: Rule = (document, draft) =>
       }),
     );
 
-const forwardToItself: Rule = (document, draft) =>
-  draft.services.flatMap(({ path, value }) => {
-    const forward = draft.forwards.find(
-      (entry) => formatAddress(entry.value.listen) === formatAddress(value.target),
-    );
+const forwardToItself: Rule = (document, draft) => {
+  const forwards = new Map<string, (typeof draft.forwards)[number]>();
+  for (const forward of draft.forwards) {
+    const listen = formatAddress(forward.value.listen);
+    if (!forwards.has(listen)) forwards.set(listen, forward);
+  }
+  return draft.services.flatMap(({ path, value }) => {
+    const forward = forwards.get(formatAddress(value.target));
     if (forward === undefined || (value.target.kind === 'tcp' && value.target.port === 0))
       return [];
     const message = `target ${formatAddress(value.target)} is the [[forward]] on line ${document.lineOf(forward.path)}`;
     const hint = 'give the address of the service itself, not of the way to the other site';
     return [document.atValue([...path, 'target'], { message, hint, severity: 'warning' })];
   });
+};
+
+/** A setting that would silently do nothing is a mistake. */
+const kindsOfAddress: Rule = (document, draft) => [
+  ...draft.forwards.flatMap(({ path, value }) => {
+    const unix = value.listen.kind === 'unix';
+    const { owner, group, mode } = value.socket;
+    const given = [
+      ['clients', value.clients, !unix],
+      ['socket_owner', owner, unix],
+      ['socket_group', group, unix],
+      ['socket_mode', mode, unix],
+    ] as const;
+    return given
+      .filter(([, setting, counts]) => setting !== undefined && !counts)
+      .map(([key]) => {
+        const [kind, other] = unix ? ['TCP', 'a unix socket'] : ['unix sockets', 'a TCP address'];
+        const message = `"${key}" counts for ${kind}, and this forward listens on ${other}`;
+        return document.atKey([...path, key], { message, hint: 'leave it out' });
+      });
+  }),
+  ...draft.services.flatMap(({ path, value }) => {
+    const { source, target } = value;
+    if (source === undefined) return [];
+    const at = (message: string, hint: string) => [
+      document.atValue([...path, 'source'], { message, hint }),
+    ];
+    if (target.kind === 'unix') {
+      return at('"source" counts for TCP, and this target is a unix socket', 'leave it out');
+    }
+    const family = isIP(target.host);
+    if (family === 0 || family === isIP(source)) return [];
+    return at(`source ${source} cannot reach ${formatAddress(target)}`, 'take two of one family');
+  }),
+];
 
 const allowEntries: Rule = (document, draft) =>
   draft.services.flatMap(({ path, value }) =>
@@ -164,6 +202,7 @@ const RULES: readonly Rule[] = [
   dialsItself,
   forwardToOwnSite,
   forwardToItself,
+  kindsOfAddress,
   allowEntries,
   bufferSizes,
   heartbeatTimes,

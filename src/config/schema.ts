@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import * as z from 'zod';
 import { parseTcpAddress } from '../base/address.ts';
 import { isName } from '../base/identity.ts';
@@ -14,6 +15,9 @@ import {
   tcpAddress,
   text,
 } from './fields.ts';
+
+/** Name or number of a user or group. */
+const ACCOUNT = '^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$';
 
 export const nodeSchema = z.strictObject({
   name: name({
@@ -122,9 +126,20 @@ export const serviceSchema = z.strictObject({
     description: 'Tell the target where the client came from by a PROXY protocol header.',
     values: ['v1', 'v2'],
   }).optional(),
+  source: text(
+    {
+      class: 'local',
+      description:
+        'Address of this machine that the target sees connections come from, so that its own rules can tell them from local ones. By default the system chooses, 127.0.0.1 for a local target.',
+      expects: 'an IP address such as "127.0.0.9"',
+      example: '"127.0.0.9"',
+      pattern: '^[0-9a-fA-F:.]+$',
+    },
+    readIp,
+  ).optional(),
   connect_timeout: duration({
     class: 'local',
-    description: 'How long a connection to the target may take.',
+    description: 'How long a connection to the target may take, the lookup of its name included.',
     min: '10ms',
     max: '10m',
     initial: '5s',
@@ -160,6 +175,55 @@ export const forwardSchema = z.strictObject({
     },
     readUnavailable,
   ).prefault('refuse'),
+  clients: z
+    .array(
+      text(
+        {
+          class: 'local',
+          description:
+            'Client addresses that may connect, judged when they do; others are reset at once. Everybody by default. For TCP.',
+          expects: 'an address such as "10.0.0.7" or a network such as "10.0.0.0/8"',
+          example: '["127.0.0.1", "10.0.0.0/8"]',
+          pattern: '^[0-9a-fA-F:.]+(/\\d{1,3})?$',
+        },
+        readNetwork,
+      ),
+    )
+    .min(1)
+    .optional(),
+  socket_owner: text(
+    {
+      class: 'local',
+      description:
+        'User that owns the unix socket, a name or a number. Only root may give it away.',
+      expects: 'a user such as "postgres" or "26"',
+      example: '"postgres"',
+      pattern: ACCOUNT,
+    },
+    readAccount,
+  ).optional(),
+  socket_group: text(
+    {
+      class: 'local',
+      description:
+        'Group of the unix socket, a name or a number: any for root, else one that the user of Routy is in.',
+      expects: 'a group such as "app" or "33"',
+      example: '"app"',
+      pattern: ACCOUNT,
+    },
+    readAccount,
+  ).optional(),
+  socket_mode: text(
+    {
+      class: 'local',
+      description: 'Mode of the unix socket: who may write may connect.',
+      expects: 'an octal mode such as "0660"',
+      example: '"0660"',
+      default: '"0660"',
+      pattern: '^0?[0-7]{3}$',
+    },
+    readMode,
+  ).optional(),
 });
 
 export const fabricSchema = z.strictObject({
@@ -222,7 +286,8 @@ export const limitsSchema = z.strictObject({
 export const adminSchema = z.strictObject({
   metrics_listen: tcpAddress({
     class: 'local',
-    description: 'Serves /metrics (Prometheus) and /healthz over plain HTTP. Off by default.',
+    description:
+      'Serves /metrics (Prometheus), /healthz and /readyz over plain HTTP. Off by default.',
     example: '127.0.0.1:9443',
     dialled: false,
   }).optional(),
@@ -262,6 +327,33 @@ function readProxy(value: string): { value: string } | { error: string } {
   if (match !== null && parseTcpAddress(match[2]!) !== undefined) return { value };
   // The text may hold a password, so the message does not repeat it.
   return { error: 'expected a proxy such as "http://proxy.example:3128" or "socks5://host:1080"' };
+}
+
+function readIp(value: string): { value: string } | { error: string } {
+  return isIP(value) === 0 || value.includes('%')
+    ? { error: `"${value}" is not an IP address such as "127.0.0.9"` }
+    : { value };
+}
+
+function readNetwork(value: string): { value: string } | { error: string } {
+  const [address = '', bits, ...more] = value.split('/');
+  const family = isIP(address);
+  const most = family === 4 ? 32 : 128;
+  const fits = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= most);
+  if (family !== 0 && !address.includes('%') && fits && more.length === 0) return { value };
+  return {
+    error: `"${value}" is neither an address such as "10.0.0.7" nor a network such as "10.0.0.0/8"`,
+  };
+}
+
+function readAccount(value: string): { value: string } | { error: string } {
+  if (new RegExp(ACCOUNT).test(value)) return { value };
+  return { error: `"${value}" is neither the name nor the number of an account` };
+}
+
+function readMode(value: string): { value: number } | { error: string } {
+  if (/^0?[0-7]{3}$/.test(value)) return { value: Number.parseInt(value, 8) };
+  return { error: `"${value}" is not an octal mode such as "0660"` };
 }
 
 function readAllowEntry(entry: string): { value: string } | { error: string } {

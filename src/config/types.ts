@@ -36,6 +36,8 @@ export interface ServiceConfig {
   /** Sites (`gray`) or nodes (`gray/gray1`) that may open it; empty means nobody. */
   readonly allow: readonly string[];
   readonly proxyProtocol: 'v1' | 'v2' | undefined;
+  /** Address that connections to the target come from; the system's choice when undefined. */
+  readonly source: string | undefined;
   readonly connectTimeoutMs: number;
 }
 
@@ -45,6 +47,17 @@ export interface ForwardConfig {
   readonly unavailable:
     | { readonly kind: 'refuse' }
     | { readonly kind: 'hold'; readonly ms: number };
+  /** Addresses and networks of clients that may connect; undefined for everybody. */
+  readonly clients: readonly string[] | undefined;
+  /** Of a unix socket; what is undefined is left to the system, the mode to a default. */
+  readonly socket: SocketAccess;
+}
+
+export interface SocketAccess {
+  /** Name or number, as `group`. */
+  readonly owner: string | undefined;
+  readonly group: string | undefined;
+  readonly mode: number | undefined;
 }
 
 /** Settings that must be equal on every node; compared at every handshake. */

@@ -1,3 +1,4 @@
+import { isoTime } from './clock.ts';
 import type { LaneCode } from './driver-types.ts';
 import { endText, laneHint } from './events.ts';
 import type { PeerStatus } from './status.ts';
@@ -54,7 +55,7 @@ export class Absences {
       direction: 'accepted',
       addresses: [absence.remoteAddress],
       state: absence.state,
-      since: new Date(absence.sinceMs).toISOString(),
+      since: isoTime(absence.sinceMs),
       reason: absence.reason,
       hint: absence.hint,
       attempts: absence.attempts,

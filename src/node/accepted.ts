@@ -3,6 +3,7 @@ import type { Refusal } from '../session/handshake.ts';
 import type { Lane } from '../transport/lane.ts';
 import type { Hello } from '../wire/payload.ts';
 import { Absences } from './absences.ts';
+import { isoTime } from './clock.ts';
 import type { SessionDriverApi, SessionEnd } from './driver-types.ts';
 import { endText, laneHint } from './events.ts';
 import { type GreeterHost, type GreetingEnd, LaneGreeter } from './lane-greeter.ts';
@@ -144,7 +145,7 @@ export class AcceptedSessions implements GreeterHost {
       direction: 'accepted',
       addresses: [session.remoteAddress],
       state: session.driver.suspended ? 'suspended' : 'up',
-      since: new Date(session.sinceMs).toISOString(),
+      since: isoTime(session.sinceMs),
       reason: trouble?.reason ?? null,
       hint: trouble?.hint ?? null,
       attempts: 0,

@@ -51,6 +51,11 @@ export interface OpenHandlers {
    * and paused, to try elsewhere, and this stream has no `onEnd`. False, or no such method: `onEnd`.
    */
   onRefused?(code: StreamCode, reason: string): boolean;
+  /**
+   * {@link SessionDriverApi.withdraw} has taken the open back: the socket is the opener's again,
+   * untouched and paused, and this stream has no `onEnd`.
+   */
+  onWithdrawn?(): void;
   onEnd: StreamEndHandler;
 }
 
@@ -139,6 +144,10 @@ export interface LaneFacts {
   readonly epoch: number;
   readonly lane: Lane;
   readonly rttMs: number | undefined;
+  /** Since bytes of the peer arrived last. */
+  readonly unheardMs: number;
+  /** For so long that a heartbeat of the peer is missing. */
+  readonly silent: boolean;
   /** Streams that are at home on it. */
   readonly streams: number;
   /** Stream payload bytes. */
@@ -165,6 +174,11 @@ export interface SessionDriverApi {
   closeLane(epoch: number, reason: string): void;
   /** Opens a stream; the driver owns `socket` from now on, whatever happens. */
   open(request: OpenRequest, socket: Socket, handlers: OpenHandlers): void;
+  /**
+   * While no lane carries the session: takes back the opens of services for which `elsewhere` is
+   * true, where the peer has not answered and no byte of the client was taken.
+   */
+  withdraw(elsewhere: (service: string) => boolean): void;
   /** Tells the peer which services of this node it may open. */
   offer(services: readonly string[]): void;
   /** Waits for a lane when there is none; rejects with a RoutyError when the session ends first. */

@@ -9,7 +9,7 @@ import type { Forward } from './forward.ts';
 import type { RefusalCode } from './results.ts';
 import type { ServiceRefusal } from './service.ts';
 import type { LiveSession } from './sessions.ts';
-import type { ReloadReport } from './status.ts';
+import type { NodeStatus, ReloadReport } from './status.ts';
 
 /**
  * What the node tells its operator: one line for each thing somebody would act on, nothing for a
@@ -30,10 +30,21 @@ export class NodeEvents {
     this.#nowMs = nowMs;
   }
 
-  started(fields: { site: string; node: string; listening: string | null; peers: number }): void {
+  started(node: {
+    site: string;
+    node: string;
+    listening: NodeStatus['listening'];
+    peers: number;
+  }): void {
+    const { address, error } = node.listening ?? { address: null, error: null };
+    const fields = { ...node, listening: address };
     const where =
-      fields.listening === null ? 'dials only' : `listening for lanes on ${fields.listening}`;
-    this.#log.info('node-up', `node ${fields.site}/${fields.node} is up, ${where}`, fields);
+      address === null
+        ? 'dials only'
+        : error === null
+          ? `listening for lanes on ${address}`
+          : `NOT YET listening for lanes on ${address}`;
+    this.#log.info('node-up', `node ${node.site}/${node.node} is up, ${where}`, fields);
   }
 
   draining(streams: number, drainMs: number): void {
@@ -353,11 +364,13 @@ export function laneHint({
 const LANE_HINTS: Readonly<Record<string, string>> = {
   'settings-mismatch':
     'Make [fabric] in routy.toml equal on both nodes and restart the changed one.',
-  'version-mismatch': 'Install versions of Routy that have a protocol version in common.',
+  'version-mismatch':
+    'The two nodes run versions of Routy that do not fit together: compare "routy version" on both and install the same.',
   'identity-mismatch': 'The address leads to another node than expected: check [[peer]] address.',
   'heartbeat-timeout': 'The path between the nodes lost everything for a while: check the network.',
   'resume-timeout': 'The path was gone for longer than resume_time: check the network.',
-  'protocol-error': 'One of the two nodes is defective: report this with both logs.',
+  'protocol-error':
+    'Compare "routy version" on both nodes: when it is the same, one of the two is defective; report this with both logs.',
 };
 
 /** For the end that was refused. */

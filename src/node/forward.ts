@@ -3,9 +3,10 @@ import { formatAddress } from '../base/address.ts';
 import type { RoutyError } from '../base/errors.ts';
 import type { ForwardConfig } from '../config/types.ts';
 import type { OpenHandlers, OpenRequest, StreamCode, StreamEnd } from './driver-types.ts';
+import { ClientList } from './client-list.ts';
 import { HoldQueue } from './hold.ts';
 import { LocalListener } from './listener.ts';
-import { Tally } from './results.ts';
+import { type RefusalCode, Tally } from './results.ts';
 import type { LiveSession } from './sessions.ts';
 import { resetSocket } from './sockets.ts';
 import type { ForwardStatus } from './status.ts';
@@ -24,7 +25,7 @@ export interface ForwardHost {
   /** A client's connection reached the target. */
   onOpened(forward: Forward, peer: string): void;
   /** A client's connection came to nothing. */
-  onRefused(forward: Forward, code: StreamCode | 'unavailable', reason: string): void;
+  onRefused(forward: Forward, code: RefusalCode, reason: string): void;
 }
 
 const NOBODY: readonly LiveSession[] = [];
@@ -38,6 +39,7 @@ export class Forward {
   readonly tally = new Tally();
   readonly host: ForwardHost;
   readonly #listener: LocalListener;
+  #clients: ClientList;
   #held: HoldQueue | undefined;
   readonly #streams = new Set<ForwardStream>();
   /** A session offers the service. */
@@ -47,6 +49,7 @@ export class Forward {
 
   constructor(config: ForwardConfig, host: ForwardHost) {
     this.config = config;
+    this.#clients = new ClientList(config.clients);
     this.host = host;
     this.#listener = new LocalListener(
       config.listen,
@@ -56,6 +59,7 @@ export class Forward {
         onAcceptError: (error) => host.onAcceptError(this, error),
       },
       host,
+      config.socket,
     );
     this.#held = this.#newQueue();
   }
@@ -79,6 +83,8 @@ export class Forward {
   reconfigure(config: ForwardConfig): void {
     const before = this.#held;
     this.config = config;
+    this.#clients = new ClientList(config.clients);
+    this.#listener.setAccess(config.socket);
     this.#held = this.#newQueue();
     this.update();
     before?.release((socket) => this.#onSocket(socket));
@@ -160,6 +166,10 @@ export class Forward {
   }
 
   #onSocket(socket: Socket): void {
+    if (!this.#clients.admits(socket.remoteAddress)) {
+      this.#refuseClient(socket);
+      return;
+    }
     const { site, service } = this.config.to;
     const candidates = this.#served ? this.host.candidates(site, service) : NOBODY;
     if (candidates.length > 0) this.#forward(socket, candidates);
@@ -170,6 +180,16 @@ export class Forward {
     const stream = new ForwardStream(this, socket, candidates);
     this.#streams.add(stream);
     stream.openAtNext();
+  }
+
+  #refuseClient(socket: Socket): void {
+    const reason = 'a client that is not in clients was reset';
+    const from = socket.remoteAddress ?? 'a client that has gone';
+    const code = 'client-not-listed';
+    this.tally.turnedAway(this.host.nowMs(), code, `${from} is not in clients`, null);
+    // Without the address: strangers choose theirs, and each would make a line of its own.
+    this.host.onRefused(this, code, reason);
+    resetSocket(socket);
   }
 
   #giveUp(socket: Socket): void {
@@ -183,7 +203,7 @@ export class Forward {
     this.host.onOpened(this, peer);
   }
 
-  turnedAway(code: StreamCode | 'unavailable', reason: string, peer: string | null): void {
+  turnedAway(code: RefusalCode, reason: string, peer: string | null): void {
     this.tally.turnedAway(this.host.nowMs(), code, reason, peer);
     this.host.onRefused(this, code, reason);
   }
@@ -213,6 +233,13 @@ class ForwardStream implements OpenHandlers {
       source: endpoint(socket.remoteAddress, socket.remotePort),
       destination: endpoint(socket.localAddress, socket.localPort),
     };
+  }
+
+  /** Nobody has answered, and the session there has no lane: another node may be asked. */
+  onWithdrawn(): void {
+    const { site } = this.#session!.peer;
+    this.#candidates = this.#forward.host.candidates(site, this.#request.service);
+    this.openAtNext();
   }
 
   openAtNext(): void {

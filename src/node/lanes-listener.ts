@@ -37,6 +37,17 @@ export class LanesListener {
   }
 
   /**
+   * The first `listen`: an address that cannot be had yet, as of an interface that is not up, is
+   * reported and tried again.
+   *
+   * @throws RoutyError `credentials-invalid`
+   */
+  async start(address: TcpAddress | undefined): Promise<void> {
+    this.#wanted = address;
+    this.#current = address && (await this.#open(address, true));
+  }
+
+  /**
    * Listens on `address` and on no other, with undefined on none. When that fails, what listened
    * before goes on. Not to be called again before it is done.
    *

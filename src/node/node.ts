@@ -7,6 +7,8 @@ import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { dialLane } from '../transport/dial.ts';
 import { AcceptedSessions } from './accepted.ts';
+import { CertificateWatch } from './certificate-watch.ts';
+import { nodeClockMs } from './clock.ts';
 import { NodeEvents } from './events.ts';
 import type { ForwardHost } from './forward.ts';
 import { Forwards } from './forwards.ts';
@@ -19,7 +21,9 @@ import { type SessionFactory, SessionHost } from './session-host.ts';
 import { createPools, type SessionCommons } from './session-options.ts';
 import { type LiveSession, LiveSessions } from './sessions.ts';
 import type { NodeStatus, PingReply, ReloadReport } from './status.ts';
-import { certificateExpiry, nodeStatus } from './status-report.ts';
+import { nodeStatus } from './status-report.ts';
+import { Troubles } from './troubles.ts';
+import { type PeerClock, Vitals } from './vitals.ts';
 
 export interface NodeOptions {
   readonly config: Config;
@@ -30,9 +34,13 @@ export interface NodeOptions {
   readonly metrics: Metrics;
   /** Reads the configuration anew, for a reload; rejects with what is wrong with it. */
   loadConfig(): Promise<Config>;
+  /** The same for key and certificate, in date or not; without it they stay as they are. */
+  loadCredentials?(): Promise<TlsCredentials>;
   /** `startSession` unless a test has another. */
   readonly sessions?: SessionFactory;
-  /** Unix ms; `Date.now` unless a test has another. */
+  /** What its owner sees going wrong; its own unless given. */
+  readonly troubles?: Troubles;
+  /** `nodeClockMs` unless a test has another. */
   readonly nowMs?: () => number;
 }
 
@@ -63,7 +71,9 @@ const FLUSH_MS = 1000;
 /**
  * Starts a node: listens for lanes, dials its peers, opens its forwards as their services come.
  *
- * @throws RoutyError `listen-…` when the address for lanes cannot be had, `credentials-invalid`
+ * An address that cannot be had yet is tried again until it can.
+ *
+ * @throws RoutyError `credentials-invalid`
  */
 export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const node = new RoutyNode(options);
@@ -76,8 +86,9 @@ class RoutyNode implements RunningNode {
   readonly #options: NodeOptions;
   readonly #events: NodeEvents;
   readonly #nowMs: () => number;
+  readonly #troubles: Troubles;
   readonly #startedAtMs: number;
-  readonly #certificateExpiresAt: string;
+  readonly #certificate: CertificateWatch;
   readonly #services: Services;
   readonly #live: LiveSessions;
   readonly #forwards: Forwards;
@@ -86,18 +97,25 @@ class RoutyNode implements RunningNode {
   readonly #accepted: AcceptedSessions;
   readonly #lanes: LanesListener;
   #config: Config;
+  #restartRequired: readonly string[] = [];
   #drained: Promise<void> | undefined;
   #stopping = false;
   #reloading: Promise<unknown> = Promise.resolve();
   #resolveDone!: () => void;
+  #stopVitals: () => void = () => undefined;
 
   constructor(options: NodeOptions) {
     const { config, credentials, log, metrics } = options;
     this.#options = options;
     this.#config = config;
-    this.#nowMs = options.nowMs ?? Date.now;
+    this.#nowMs = options.nowMs ?? nodeClockMs;
+    this.#troubles = options.troubles ?? new Troubles(log);
     this.#startedAtMs = this.#nowMs();
-    this.#certificateExpiresAt = certificateExpiry(credentials);
+    this.#certificate = new CertificateWatch(credentials, {
+      // Dates of certificates are those of the calendar, whatever the node measures spans with.
+      nowMs: options.nowMs ?? Date.now,
+      log,
+    });
     this.#events = new NodeEvents(log, metrics);
     this.#services = new Services(config.services.values(), {
       nowMs: this.#nowMs,
@@ -116,12 +134,14 @@ class RoutyNode implements RunningNode {
     });
     this.#accepted = new AcceptedSessions(this.#host);
     this.#lanes = new LanesListener({
-      credentials: () => credentials,
+      credentials: () => this.#certificate.credentials,
       stateDir: config.node.state,
       events: this.#events,
       onLane: (lane) => this.#accepted.onLane(lane),
     });
-    this.#peers = new Peers(config.peers, this.#host, (dial) => dialLane({ ...dial, credentials }));
+    this.#peers = new Peers(config.peers, this.#host, (dial) =>
+      dialLane({ ...dial, credentials: this.#certificate.credentials }),
+    );
     this.done = new Promise((resolve) => {
       this.#resolveDone = resolve;
     });
@@ -129,14 +149,16 @@ class RoutyNode implements RunningNode {
 
   async start(): Promise<void> {
     const { config, metrics } = this.#options;
-    await this.#lanes.listen(config.listen?.address);
+    await this.#lanes.start(config.listen?.address);
     metrics.bind(() => this.status());
+    this.#certificate.start();
     this.#forwards.start();
     this.#peers.start();
+    this.#stopVitals = new Vitals(this.#options.log, this.#troubles, () => this.#clocks()).start();
     this.#events.started({
       site: config.node.site,
       node: config.node.name,
-      listening: this.status().listening?.address ?? null,
+      listening: this.status().listening,
       peers: this.#peers.size,
     });
   }
@@ -145,13 +167,16 @@ class RoutyNode implements RunningNode {
     return nodeStatus(this.#drained === undefined ? 'running' : 'draining', {
       startedAtMs: this.#startedAtMs,
       version: this.#options.version,
-      certificateExpiresAt: this.#certificateExpiresAt,
+      certificate: this.#certificate,
       listener: this.#lanes.current,
       host: this.#host,
       peers: this.#peers,
       accepted: this.#accepted,
       services: this.#services,
       forwards: this.#forwards,
+      log: this.#options.log,
+      troubles: this.#troubles,
+      restartRequired: this.#restartRequired,
     });
   }
 
@@ -182,11 +207,13 @@ class RoutyNode implements RunningNode {
   async stop(): Promise<void> {
     if (this.#stopping) return this.done;
     this.#stopping = true;
+    this.#certificate.stop();
     this.#peers.stopDialling();
     this.#accepted.beginNoMore('the node stops');
     await this.drain();
     // Not before: a session that lost its lanes could not come back, and what drains would be lost.
     await this.#lanes.close();
+    this.#stopVitals();
     const streamsReset = this.#host.streams;
     const lanes = this.#host.lanes();
     this.#peers.close('the node stops');
@@ -227,6 +254,12 @@ class RoutyNode implements RunningNode {
         });
   }
 
+  #clocks(): PeerClock[] {
+    return this.#live.all().map(({ name, driver }) => {
+      return { peer: name, offsetMs: driver.stats().clockOffsetMs };
+    });
+  }
+
   async #drain(): Promise<void> {
     const { drainMs } = this.#config.node;
     const streams = this.#host.streams;
@@ -239,8 +272,11 @@ class RoutyNode implements RunningNode {
 
   async #reload(): Promise<ReloadReport> {
     let after: Config;
+    let credentials: TlsCredentials | undefined;
     try {
       after = await this.#options.loadConfig();
+      credentials = await this.#options.loadCredentials?.();
+      if (credentials !== undefined) this.#certificate.requireSame(credentials);
       // First, as it alone may fail: nothing else has changed then.
       await this.#lanes.listen(after.listen?.address);
     } catch (error) {
@@ -255,8 +291,11 @@ class RoutyNode implements RunningNode {
       log: this.#options.log,
     });
     this.#config = config;
-    this.#events.reloaded(report);
-    return report;
+    const renewed = credentials !== undefined && this.#certificate.renew(credentials);
+    const whole = renewed ? withCertificate(report, this.#certificate) : report;
+    this.#restartRequired = report.restartRequired;
+    this.#events.reloaded(whole);
+    return whole;
   }
 
   #forwardHost(): ForwardHost {
@@ -283,6 +322,10 @@ function commonsOf({ config, credentials, version }: NodeOptions): SessionCommon
     software: `routy/${version}`,
     pools: createPools(config.limits),
   };
+}
+
+function withCertificate(report: ReloadReport, { expiresAt }: CertificateWatch): ReloadReport {
+  return { ...report, changes: [...report.changes, `certificate renewed, until ${expiresAt}`] };
 }
 
 /** Waits until the condition holds, at most so long. */

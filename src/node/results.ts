@@ -1,10 +1,11 @@
+import { isoTime } from './clock.ts';
 import type { StreamCode } from './driver-types.ts';
 import type { LastResult } from './status.ts';
 
 /** Why a connection through a service or forward came to nothing. */
-export type RefusalCode = StreamCode | 'unavailable';
+export type RefusalCode = StreamCode | 'unavailable' | 'client-not-listed';
 
-/** What happened to the connections of one service or forward. Times are Unix ms. */
+/** What happened to the connections of one service or forward. Times are those of the node's clock. */
 export class Tally {
   opened = 0;
   refused = 0;
@@ -12,7 +13,7 @@ export class Tally {
 
   get last(): LastResult | null {
     const last = this.#last;
-    return last === undefined ? null : { ...pick(last), at: new Date(last.atMs).toISOString() };
+    return last === undefined ? null : { ...pick(last), at: isoTime(last.atMs) };
   }
 
   /** A connection reached the target at the other end. */

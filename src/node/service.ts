@@ -1,4 +1,4 @@
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { formatAddress } from '../base/address.ts';
 import type { Identity } from '../base/identity.ts';
 import type { ServiceConfig } from '../config/types.ts';
@@ -9,6 +9,7 @@ import { Tally } from './results.ts';
 import { nodeName } from './sessions.ts';
 import { resetSocket } from './sockets.ts';
 import type { ServiceStatus } from './status.ts';
+import { type NameLookup, TargetConnection } from './target.ts';
 
 /** What services ask of the node around them. */
 export interface ServiceHost {
@@ -17,6 +18,8 @@ export interface ServiceHost {
   onOpened(service: string, peer: string): void;
   /** A stream was turned away; `service` is undefined when there is none of that name. */
   onRefused(refusal: ServiceRefusal): void;
+  /** Looks up the host names of targets; the system's when left out. */
+  readonly names?: NameLookup | undefined;
 }
 
 export interface ServiceRefusal {
@@ -30,8 +33,9 @@ export interface ServiceRefusal {
 /** A stream from a peer, from its open on: first the target is dialled, then bytes flow. */
 interface ServiceStream {
   readonly peer: Identity;
-  readonly socket: Socket;
   readonly stream: IncomingStream;
+  /** On its way to the target, or the connection to it. */
+  target: TargetConnection | Socket;
 }
 
 /** One service this node offers, and the streams that peers opened to it. */
@@ -51,9 +55,10 @@ export class Service {
   /** Resets the streams of peers that may not open this service any more; all, when `everyone`. */
   resetStreams(whose: 'everyone' | 'no-longer-allowed'): number {
     let count = 0;
-    for (const { peer, socket } of this.streams) {
+    for (const { peer, target } of this.streams) {
       if (whose === 'no-longer-allowed' && this.admits(peer)) continue;
-      resetSocket(socket);
+      if (target instanceof TargetConnection) target.stop();
+      else resetSocket(target);
       count += 1;
     }
     return count;
@@ -178,51 +183,41 @@ export class Services {
 
   #connect(stream: IncomingStream, service: Service, peer: Identity): void {
     const { config } = service;
-    const socket = connectTarget(config);
-    const entry: ServiceStream = { peer, socket, stream };
+    const target = new TargetConnection(
+      config,
+      {
+        onFailed: (code, reason) => {
+          stream.onCancel = undefined;
+          service.streams.delete(entry);
+          this.#refuse(stream, peer, code, reason);
+        },
+        onConnected: (socket) => {
+          stream.onCancel = undefined;
+          entry.target = socket;
+          this.#join(entry, service, socket);
+        },
+      },
+      this.#host.names,
+    );
+    const entry: ServiceStream = { peer, stream, target };
     service.streams.add(entry);
-
-    // Error, close, timeout, cancel and connect race: the first one decides.
-    let settled = false;
-    const settle = (): boolean => {
-      if (settled) return false;
-      settled = true;
-      clearTimeout(timer);
-      stream.onCancel = undefined;
-      return true;
-    };
-    const fail = (code: StreamCode, reason: string): void => {
-      if (!settle()) return;
-      service.streams.delete(entry);
-      socket.destroy();
-      this.#refuse(stream, peer, code, reason);
-    };
-    const timer = setTimeout(() => {
-      fail('target-timeout', `no answer from ${target(config)} in ${config.connectTimeoutMs} ms`);
-    }, config.connectTimeoutMs);
-    const onError = (error: NodeJS.ErrnoException): void => {
-      fail(codeOf(error), `${target(config)}: ${error.code ?? error.message}`);
-    };
-    // Also when this side ends it, as a reload does: without an error there is only the close.
-    const onClose = (): void => fail('cancelled', 'closed here while connecting');
-
     stream.onCancel = () => {
-      settle();
       service.streams.delete(entry);
-      socket.destroy();
+      target.cancel();
     };
-    socket.on('error', onError).on('close', onClose);
-    socket.once('connect', () => {
-      if (!settle()) return;
-      if (config.proxyProtocol !== undefined) socket.write(header(config.proxyProtocol, stream));
-      service.tally.connected(this.#host.nowMs(), nodeName(peer));
-      this.#host.onOpened(config.name, nodeName(peer));
-      put(this.#accepted, nodeName(peer), entry);
-      stream.accept(socket, () => {
-        service.streams.delete(entry);
-        take(this.#accepted, nodeName(peer), entry);
-      });
-      socket.removeListener('error', onError).removeListener('close', onClose);
+  }
+
+  #join(entry: ServiceStream, service: Service, socket: Socket): void {
+    const { name, proxyProtocol } = service.config;
+    const { stream } = entry;
+    const peer = nodeName(entry.peer);
+    if (proxyProtocol !== undefined) socket.write(header(proxyProtocol, stream));
+    service.tally.connected(this.#host.nowMs(), peer);
+    this.#host.onOpened(name, peer);
+    put(this.#accepted, peer, entry);
+    stream.accept(socket, () => {
+      service.streams.delete(entry);
+      take(this.#accepted, peer, entry);
     });
   }
 
@@ -251,22 +246,6 @@ function take<T>(index: Map<string, Set<T>>, key: string, item: T): void {
   if (there?.size === 0) index.delete(key);
 }
 
-function connectTarget({ target }: ServiceConfig): Socket {
-  return target.kind === 'unix'
-    ? connect({ path: target.path, allowHalfOpen: true })
-    : connect({ host: target.host, port: target.port, allowHalfOpen: true, noDelay: true });
-}
-
 function header(version: 'v1' | 'v2', { request }: IncomingStream): Uint8Array {
   return proxyHeader(version, request.source, request.destination);
-}
-
-function target(config: ServiceConfig): string {
-  return `target ${formatAddress(config.target)}`;
-}
-
-function codeOf(error: NodeJS.ErrnoException): StreamCode {
-  if (error.code === 'ECONNREFUSED') return 'target-refused';
-  if (error.code === 'EMFILE' || error.code === 'ENFILE') return 'overload';
-  return error.code === 'ETIMEDOUT' ? 'target-timeout' : 'target-unreachable';
 }

@@ -38,6 +38,9 @@ const PROMPT_BYTES_MAX = 8 * 1024;
 /** Messages closer together than this are gathered. */
 const PROMPT_INTERVAL_MS = 0.03;
 
+/** A heartbeat comes every interval: after one and a half one is missing. */
+const SILENT_INTERVALS = 1.5;
+
 const SECRET_BYTES = 32;
 
 export interface DriverOptions {
@@ -63,6 +66,7 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
   readonly peer: Identity;
   readonly sessionId: string;
   readonly #handlers: DriverHandlers;
+  readonly #silentMs: number;
   readonly #session: Session;
   readonly #streams: StreamSet;
   readonly #pings: Pings;
@@ -85,6 +89,7 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     this.peer = options.peer;
     this.sessionId = options.sessionId;
     this.#handlers = handlers;
+    this.#silentMs = SILENT_INTERVALS * options.commons.fabric.heartbeatIntervalMs;
     this.#session = newSession(options, () => this.#streams.pauseAll());
     this.#streams = new StreamSet(this.#session, {
       onStream: (stream) => handlers.onStream(stream),
@@ -132,6 +137,10 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     this.#streams.open(request, socket, handlers);
   }
 
+  withdraw(elsewhere: (service: string) => boolean): void {
+    if (this.suspended) this.#streams.withdraw(elsewhere);
+  }
+
   offer(services: readonly string[]): void {
     this.#session.offer(services);
     this.#schedule();
@@ -175,11 +184,15 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
   }
 
   lanes(): LaneFacts[] {
+    const nowMs = performance.now();
     return this.#session
       .lanes()
       .filter(({ established }) => established)
-      .map(({ lane: epoch, rttMs, streams, bytesSent }) => {
-        return { epoch, lane: this.#link(epoch).lane, rttMs, streams, bytesSent };
+      .map(({ lane: epoch, rttMs, heardAtMs, streams, bytesSent }) => {
+        const unheardMs = Math.max(0, nowMs - heardAtMs);
+        const silent = unheardMs > this.#silentMs;
+        const { lane } = this.#link(epoch);
+        return { epoch, lane, rttMs, unheardMs, silent, streams, bytesSent };
       });
   }
 
@@ -292,10 +305,12 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
         this.#laneGone(event);
         break;
       case 'suspended':
+        this.#streams.suspend();
         this.#handlers.onSuspended();
         break;
       case 'resumed':
         this.#pings.repeat();
+        this.#streams.resume();
         this.#handlers.onResumed(event.suspendedMs);
         break;
       case 'offers':

@@ -189,6 +189,7 @@ class HostedSession implements DriverHandlers {
     const reason = `the last lane was lost: ${endText(loss)}`;
     session.trouble = { reason, hint: laneHint(loss) };
     this.#host.events.sessionSuspended(session);
+    this.#host.live.suspended(session);
     this.#owner.onSuspended();
   }
 
@@ -196,6 +197,7 @@ class HostedSession implements DriverHandlers {
     const session = this.#session!;
     session.sinceMs = this.#host.nowMs();
     session.trouble = undefined;
+    this.#host.live.resumed(session);
     const streamsReset = this.#host.services.recheck(this.#peer);
     this.#host.events.sessionResumed(session, suspendedMs, streamsReset);
   }

@@ -1,25 +1,31 @@
-import { X509Certificate } from 'node:crypto';
 import { formatHostPort } from '../base/address.ts';
-import type { TlsCredentials } from '../base/credentials.ts';
+import type { Log } from '../observe/log.ts';
 import type { LaneListener } from '../transport/listen.ts';
 import type { AcceptedSessions } from './accepted.ts';
+import type { CertificateWatch } from './certificate-watch.ts';
+import { isoTime } from './clock.ts';
 import type { Forwards } from './forwards.ts';
 import type { Peers } from './peers.ts';
 import type { Services } from './service.ts';
 import type { SessionHost } from './session-host.ts';
-import type { BufferStatus, NodeStatus, PeerStatus } from './status.ts';
+import type { BufferStatus, LogStatus, NodeStatus, PeerStatus } from './status.ts';
+import type { Troubles } from './troubles.ts';
 
 /** Where the facts of a status stand. */
 export interface StatusSources {
   readonly startedAtMs: number;
   readonly version: string;
-  readonly certificateExpiresAt: string;
+  readonly certificate: CertificateWatch;
   readonly listener: LaneListener | undefined;
   readonly host: SessionHost;
   readonly peers: Peers;
   readonly accepted: AcceptedSessions;
   readonly services: Services;
   readonly forwards: Forwards;
+  readonly log: Log;
+  readonly troubles: Troubles;
+  /** Keys that differ in the file and need a restart. */
+  readonly restartRequired: readonly string[];
 }
 
 export function nodeStatus(state: NodeStatus['state'], from: StatusSources): NodeStatus {
@@ -31,26 +37,54 @@ export function nodeStatus(state: NodeStatus['state'], from: StatusSources): Nod
     fabric,
     version: from.version,
     pid: process.pid,
-    startedAt: new Date(from.startedAtMs).toISOString(),
+    startedAt: isoTime(from.startedAtMs),
     state,
-    certificateExpiresAt: from.certificateExpiresAt,
+    certificateExpiresAt: from.certificate.expiresAt,
+    certificateWarning: from.certificate.warning ?? null,
+    ...readiness(state, from, peers),
+    troubles: from.troubles.status(),
+    restartRequired: from.restartRequired,
     listening: listeningStatus(from.listener),
     peers,
+    traffic: from.host.live.traffic(),
     services: from.services.all().map((service) => service.status()),
     forwards: from.forwards.all().map((forward) => forward.status()),
     buffers: bufferStatus(from.host, peers),
+    log: logStatus(from.log),
   };
 }
 
-/** When the node's certificate ends, ISO 8601. */
-export function certificateExpiry(credentials: TlsCredentials): string {
-  return new Date(new X509Certificate(credentials.certChainPem).validTo).toISOString();
+/** Whether the node can do its work now, and every reason why not. */
+function readiness(
+  state: NodeStatus['state'],
+  { listener, forwards }: StatusSources,
+  peers: readonly PeerStatus[],
+): Pick<NodeStatus, 'ready' | 'notReady'> {
+  const notReady: string[] = [];
+  if (state === 'draining') notReady.push('it drains');
+  if (listener?.error !== undefined) notReady.push(listener.error.message);
+  if (peers.length > 0 && !peers.some((peer) => peer.state === 'up')) {
+    notReady.push(peers.length === 1 ? 'its peer is not up' : 'none of its peers is up');
+  }
+  for (const forward of forwards.all()) {
+    const { state: forwardState, reason } = forward.status();
+    if (forwardState === 'error') notReady.push(`forward to ${forward.to}: ${reason}`);
+  }
+  return { ready: notReady.length === 0, notReady };
 }
 
 function listeningStatus(listener: LaneListener | undefined): NodeStatus['listening'] {
   if (listener === undefined) return null;
   const { address, error } = listener;
   return { address: formatHostPort(address.host, address.port), error: error?.message ?? null };
+}
+
+function logStatus(log: Log): LogStatus {
+  const { lines, sinceMs } = log.lost();
+  return {
+    lostLines: lines,
+    losingSince: sinceMs === null ? null : new Date(sinceMs).toISOString(),
+  };
 }
 
 function bufferStatus({ commons }: SessionHost, peers: readonly PeerStatus[]): BufferStatus {

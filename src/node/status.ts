@@ -7,13 +7,52 @@ export interface NodeStatus {
   readonly pid: number;
   readonly startedAt: string;
   readonly state: 'running' | 'draining';
+  /** It can do its work now: it listens where it should, and a peer is up if it knows any. */
+  readonly ready: boolean;
+  /** Every reason why not; empty when it is. */
+  readonly notReady: readonly string[];
+  /** What fails beside the carrying of streams, and is tried again. */
+  readonly troubles: readonly TroubleStatus[];
+  /** Keys whose value in the file, as last read, is not the one in force: they need a restart. */
+  readonly restartRequired: readonly string[];
   /** When this node's certificate ends. */
   readonly certificateExpiresAt: string;
+  /** That it ends soon or has ended, from 30 days before on; null earlier. */
+  readonly certificateWarning: string | null;
   readonly listening: { readonly address: string; readonly error: string | null } | null;
   readonly peers: readonly PeerStatus[];
+  /** What was exchanged with each node since this one started, over all sessions. */
+  readonly traffic: readonly TrafficStatus[];
   readonly services: readonly ServiceStatus[];
   readonly forwards: readonly ForwardStatus[];
   readonly buffers: BufferStatus;
+  readonly log: LogStatus;
+}
+
+/** Lines of the log that its reader did not take in time. */
+export interface LogStatus {
+  /** Since the start. */
+  readonly lostLines: number;
+  /** Since when lines are being lost; null while none are. */
+  readonly losingSince: string | null;
+}
+
+/** Stream payload; these figures only grow. */
+export interface TrafficStatus {
+  /** `site/node`. */
+  readonly peer: string;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  /** Sent once more because a lane was lost. */
+  readonly bytesReplayed: number;
+}
+
+export interface TroubleStatus {
+  /** `metrics`, `admin socket`, `event loop`. */
+  readonly what: string;
+  readonly since: string;
+  readonly reason: string;
+  readonly hint: string | null;
 }
 
 /** What all sessions hold together, in bytes, and what they may. */
@@ -60,6 +99,10 @@ export interface SessionStatus {
   readonly remoteAddress: string;
   readonly security: string;
   readonly rttMs: number | null;
+  /** Since bytes of the peer arrived last, on any lane; null without a lane. */
+  readonly lastHeardMsAgo: number | null;
+  /** Every lane has missed a heartbeat. */
+  readonly silent: boolean;
   /** Peer's clock minus this node's. */
   readonly clockOffsetMs: number | null;
   /** Those that carry it, oldest first. */
@@ -87,6 +130,9 @@ export interface LaneStatus {
   readonly remoteAddress: string;
   readonly localAddress: string;
   readonly rttMs: number | null;
+  readonly lastHeardMsAgo: number;
+  /** A heartbeat of the peer is missing on it. */
+  readonly silent: boolean;
   /** Streams that are at home on it. */
   readonly streams: number;
   readonly bytesSent: number;

@@ -3,6 +3,7 @@ import { errorText } from '../base/errors.ts';
 import { Pieces } from '../session/pieces.ts';
 import type { StreamCode } from '../wire/codes.ts';
 import type { StreamEndHandler } from './driver-types.ts';
+import { awaitLastBytes } from './last-bytes.ts';
 import { resetSocket } from './sockets.ts';
 
 /** What an endpoint asks of its session. */
@@ -41,6 +42,8 @@ export class StreamEndpoint {
   #first: Uint8Array | undefined;
   #isCorked = false;
   #error: Error | undefined;
+  /** The peer's reset, which waits until the socket has taken what came before it. */
+  #lastReset: { readonly code: StreamCode; readonly reason: string } | undefined;
   #bytesOut = 0;
   /** Bytes that came for the socket, and how many of them the session knows to be written. */
   #bytesIn = 0;
@@ -52,6 +55,7 @@ export class StreamEndpoint {
     this.#writesPending--;
     this.#writeWaiting();
     this.reportDelivered();
+    if (this.#lastReset !== undefined && this.#allTaken) this.#resetAtLast();
   };
   /** Without an error the end was one; with an error the socket closes, and that is told instead. */
   readonly #onEndKnown = (error: unknown) => {
@@ -152,11 +156,23 @@ export class StreamEndpoint {
     this.#finish(true, undefined, 'closed by both sides');
   }
 
-  /** The stream was reset, by the peer or because the session ended. */
-  reset(code: StreamCode, reason: string): void {
-    if (this.#over) return;
+  /**
+   * The stream was reset, by the peer or because the session ended. False: not before the socket has
+   * taken what a connection brought that was reset at the other end; the host is told then.
+   */
+  reset(code: StreamCode, reason: string): boolean {
+    if (this.#over) return true;
+    if (code === 'connection-reset' && this.#lastReset === undefined) {
+      this.flush();
+      if (!this.#allTaken) {
+        this.#lastReset = { code, reason };
+        awaitLastBytes(this.#socket!, () => this.#resetAtLast());
+        return false;
+      }
+    }
     this.#finish(false, code, reason);
     if (this.#socket !== undefined) resetSocket(this.#socket);
+    return true;
   }
 
   /** Tells the session what the operating system has taken since the last time. */
@@ -232,6 +248,21 @@ export class StreamEndpoint {
     }
     socket.uncork();
     if (this.#finReceived) socket.end();
+  }
+
+  /** The system has all that came for the socket, or never will. */
+  get #allTaken(): boolean {
+    const socket = this.#socket;
+    if (socket === undefined || socket.destroyed) return true;
+    return this.#waiting.bytes === 0 && socket.writableLength === 0;
+  }
+
+  #resetAtLast(): void {
+    if (this.#over) return;
+    const { code, reason } = this.#lastReset!;
+    this.#host.reset(this.id, 'cancelled', 'what came before the reset was not taken');
+    this.#finish(false, code, reason);
+    resetSocket(this.#socket!);
   }
 
   #endedCleanly(): boolean {

@@ -1,6 +1,9 @@
-import { type DestinationStream, destination, type Logger, pino } from 'pino';
-import { PinoPretty } from 'pino-pretty';
+import { isatty } from 'node:tty';
+import { type DestinationStream, type Logger, pino } from 'pino';
+import { prettyFactory } from 'pino-pretty';
 import type { LogLevel } from '../config/types.ts';
+import { LineWriter, type LostLines } from './line-writer.ts';
+import { openOutput } from './output.ts';
 import { redactFields, redactText } from './redact.ts';
 import { RepeatLimiter } from './repeat-limiter.ts';
 
@@ -36,15 +39,24 @@ export interface Log {
   readonly failure: WriteFailure;
   level(): LogLevel;
   setLevel(level: LogLevel): void;
-  /** Writes what is still counted and stops the minute timer. */
+  /** Lines that whoever reads the log did not take in time; it is never waited for. */
+  lost(): LogLoss;
+  /** Writes what is still counted and stops the minute timer; waits for the reader only shortly. */
   close(): void;
+}
+
+export interface LogLoss {
+  /** Since the start. */
+  readonly lines: number;
+  /** Since when lines are being lost at the moment, Unix ms; null while none are. */
+  readonly sinceMs: number | null;
 }
 
 export interface LogOptions {
   readonly level: LogLevel;
   /** `auto`: pretty when stdout is a terminal, else JSON. */
   readonly format: 'json' | 'pretty' | 'auto';
-  /** Where lines go instead of stdout; for tests. */
+  /** Where lines go instead of stdout, for tests. */
   readonly stream?: DestinationStream;
   /** How long repeated failures are counted, in ms; a minute by default. */
   readonly repeatIntervalMs?: number;
@@ -60,8 +72,18 @@ interface Failure {
   readonly fields: LogFields;
 }
 
-/** The node's log: pino on stdout, synchronous so that the last line before an end is not lost. */
+/** Kept for a reader of the log that does not read at the moment. */
+const BUFFER_BYTES = 256 * 1024;
+/** The end of the process waits so long for a reader that does not read. */
+const FLUSH_MS = 500;
+
+/**
+ * The node's log: pino on stdout. Each line is written at once when its reader takes it, so that the
+ * last one before an end is not lost; a reader that stalls is never waited for.
+ */
 export function createLog(options: LogOptions): Log {
+  const stdout =
+    options.stream === undefined ? openStdout((lost) => log.tellLost(lost)) : undefined;
   const logger = pino(
     {
       level: options.level,
@@ -69,40 +91,37 @@ export function createLog(options: LogOptions): Log {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    openStream(options),
+    formatted(options, stdout ?? options.stream!),
   );
-  return new PinoLog(logger, options.repeatIntervalMs ?? REPEAT_INTERVAL_MS);
+  const log = new PinoLog(logger, options.repeatIntervalMs ?? REPEAT_INTERVAL_MS, stdout);
+  return log;
 }
 
-function openStream(options: LogOptions): DestinationStream {
-  const pretty =
-    options.format === 'pretty' || (options.format === 'auto' && process.stdout.isTTY === true);
-  const target = options.stream ?? openStdout();
+function openStdout(onRelief: (lost: LostLines) => void): LineWriter {
+  return new LineWriter(openOutput(1), { bufferMax: BUFFER_BYTES, onRelief });
+}
+
+function formatted(options: LogOptions, target: DestinationStream): DestinationStream {
+  const pretty = options.format === 'pretty' || (options.format === 'auto' && isatty(1));
   if (!pretty) return target;
-  return PinoPretty({
-    destination: target as NodeJS.WritableStream,
-    colorize: options.stream === undefined && process.stdout.isTTY === true,
+  const format = prettyFactory({
+    colorize: options.stream === undefined && isatty(1),
     translateTime: 'SYS:HH:MM:ss.l',
     ignore: 'event',
     singleLine: true,
-    sync: true,
   });
-}
-
-/** Whoever reads the log may go away; the node and its streams stay. */
-function openStdout(): DestinationStream {
-  const stdout = destination({ dest: 1, sync: true });
-  stdout.on('error', () => {});
-  return stdout;
+  return { write: (line) => target.write(format(line)) };
 }
 
 class PinoLog implements Log {
   readonly #logger: Logger;
   readonly #repeats: RepeatLimiter<Failure>;
   readonly #timer: NodeJS.Timeout;
+  readonly #stdout: LineWriter | undefined;
 
-  constructor(logger: Logger, repeatIntervalMs: number) {
+  constructor(logger: Logger, repeatIntervalMs: number, stdout: LineWriter | undefined) {
     this.#logger = logger;
+    this.#stdout = stdout;
     this.#repeats = new RepeatLimiter(repeatIntervalMs, REPEAT_KEYS_MAX);
     this.#timer = setInterval(
       () => this.#report(this.#repeats.due(performance.now())),
@@ -137,6 +156,22 @@ class PinoLog implements Log {
   close(): void {
     clearInterval(this.#timer);
     this.#report(this.#repeats.flush());
+    this.#stdout?.flush(FLUSH_MS);
+  }
+
+  lost(): LogLoss {
+    return {
+      lines: this.#stdout?.lostInAll ?? 0,
+      sinceMs: this.#stdout?.losingSinceMs ?? null,
+    };
+  }
+
+  /** At whatever level: there may have been errors among them. */
+  tellLost({ lines, sinceMs }: LostLines): void {
+    const since = new Date(sinceMs).toISOString();
+    const message = `${lines} lines of this log were lost since ${since}: whoever reads it did not take them`;
+    const hint = 'Look at the program that reads the log, or at the disk it is written to.';
+    this.#write('error', 'log-lost', message, { lines, since, hint });
   }
 
   #report(repeated: readonly { value: Failure; count: number }[]): void {

@@ -63,16 +63,16 @@ export class EnrolChannel {
   }
 
   /**
-   * The next message of the wanted type.
+   * The next message, which must be of one of the wanted types.
    *
    * @throws RoutyError `enrol-timeout`, `enrol-lost`, `enrol-message-too-long`,
    *   `enrol-message-broken`; when the other side refused, its code and reason
    */
-  async receive(type: string): Promise<EnrolMessage> {
+  async receive(...types: readonly string[]): Promise<EnrolMessage> {
     const message = parseMessage(await this.#nextBody());
     if (message.type === 'refused') throw refusalOf(message);
-    if (message.type === type) return message;
-    throw brokenMessage(`a message "${type}" was expected`);
+    if (types.some((type) => type === message.type)) return message;
+    throw brokenMessage(`a message "${types.join('" or "')}" was expected`);
   }
 
   /** Tells the other side why it is refused, if it still listens, then closes. */

@@ -104,3 +104,48 @@ function notRouty(name: string, why: string): RoutyError {
     hint: 'check that the address is the one routy listens on there, and that routy is up',
   });
 }
+
+/** An address that leads elsewhere or nowhere. */
+const PASSED_OVER_CODES: ReadonlySet<string> = new Set([
+  'enrol-unreachable',
+  'enrol-timeout',
+  'enrol-not-routy',
+  'enrol-lost',
+  'pin-mismatch',
+  'not-ca',
+]);
+
+/**
+ * Asks one address after the other until one answers. A refusal by the fabric itself is final; an
+ * address that leads elsewhere is passed over.
+ *
+ * @param what names the addresses in the error, when there are several
+ * @throws RoutyError the refusal, or that of the last address
+ */
+export async function askInTurn<T>(
+  addresses: readonly TcpAddress[],
+  what: string,
+  ask: (address: TcpAddress) => Promise<T>,
+): Promise<T & { readonly address: TcpAddress }> {
+  const failures: RoutyError[] = [];
+  for (const address of addresses) {
+    try {
+      return { ...(await ask(address)), address };
+    } catch (error) {
+      if (!isPassedOver(error)) throw error;
+      failures.push(error);
+    }
+  }
+  const last = failures.at(-1)!;
+  if (failures.length === 1) throw last;
+  const words = failures.map((failure) => failure.message).join('; ');
+  throw new RoutyError(last.code, `none of ${what} would do: ${words}`, {
+    ...(last.hint === undefined ? {} : { hint: last.hint }),
+    cause: last,
+  });
+}
+
+/** True for a failure after which another address, or another way, may do. */
+export function isPassedOver(error: unknown): error is RoutyError {
+  return error instanceof RoutyError && PASSED_OVER_CODES.has(error.code);
+}

@@ -1,13 +1,11 @@
-import type { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import { formatHostPort, type TcpAddress } from '../base/address.ts';
 import { RoutyError } from '../base/errors.ts';
 import { type IssuedCertificate, issueCertificate, openCa } from './ca.ts';
-import { certificateIdentity, isIssuedBy, requireInDate } from './certificate.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { createCsr, verifyCsr } from './csr.ts';
 import { EnrolChannel } from './enrol-channel.ts';
-import { type DialTcp, dialEnrolment } from './enrol-dial.ts';
+import { askInTurn, type DialTcp, dialEnrolment } from './enrol-dial.ts';
 import {
   asRefusal,
   type EnrolmentLog,
@@ -16,12 +14,13 @@ import {
   STEP_MS,
   textField,
 } from './enrol-protocol.ts';
+import { answerRenewal } from './enrol-renew.ts';
+import { requireFabric } from './fabric-peer.ts';
 import { type Enrolled, installVerified, requireNotEnrolled } from './install.ts';
 import { joinProof, redeemInvite } from './invite.ts';
 import { type JoinLine, parseJoinLine } from './join-line.ts';
 import { ensureNodeKey } from './key.ts';
 import { requireName } from './names.ts';
-import { certificatePin, equalPins } from './pin.ts';
 
 /** Codes whose words are meant for a newcomer; others (file names, say) stay in this node's log. */
 const TOLD_CODES: ReadonlySet<string> = new Set([
@@ -40,6 +39,11 @@ const TOLD_CODES: ReadonlySet<string> = new Set([
   'enrol-message-broken',
   'enrol-message-too-long',
   'enrol-timeout',
+  'renewal-not-ours',
+  'renewal-name-differs',
+  'renewal-too-late',
+  'renewal-unknown',
+  'renewal-too-often',
 ]);
 
 /**
@@ -62,7 +66,7 @@ export async function serveEnrolment(
   let channel: EnrolChannel | undefined;
   try {
     channel = new EnrolChannel(socket, options.stepMs ?? STEP_MS);
-    const issued = await answerJoin(channel, stateDir, now);
+    const issued = await answer(channel, stateDir, now);
     const { identity, serial } = issued;
     log({ kind: 'enrolled', remote, ...identity, serial });
     channel.close();
@@ -82,13 +86,18 @@ function untold(refusal: RoutyError): RoutyError {
   });
 }
 
-async function answerJoin(
+async function answer(
   channel: EnrolChannel,
   stateDir: string,
   now: Clock,
 ): Promise<IssuedCertificate> {
-  const message = await channel.receive('join');
+  const message = await channel.receive('join', 'renew');
   const nowMs = now();
+  if (message.type === 'renew') {
+    const issued = await answerRenewal(message, { stateDir, exporter: channel.exporter, nowMs });
+    channel.send({ type: 'certificate', certificate: issued.certificatePem });
+    return issued;
+  }
   const ca = await openCa(stateDir, nowMs);
   const csr = await verifyCsr(Buffer.from(textField(message, 'csr'), 'base64url'));
   const invite = await redeemInvite({
@@ -145,7 +154,11 @@ export async function joinFabric(options: {
   const keyPem = await ensureNodeKey(stateDir);
   const csr = await createCsr(keyPem, { node, site: line.site });
 
-  const { address, certificatePem, caPem } = await askAddresses(line, csr, nowMs, options);
+  const { address, certificatePem, caPem } = await askInTurn(
+    line.addresses,
+    "the line's addresses",
+    (each) => askOne(each, line, csr, nowMs, options),
+  );
   const { fabric, site } = line;
   const expected = { fabric, site, node };
   const enrolled = await installVerified({
@@ -176,40 +189,6 @@ interface AskOptions {
   readonly stepMs?: number;
 }
 
-/** A refusal by the fabric itself is final; an address that leads elsewhere is passed over. */
-async function askAddresses(
-  line: JoinLine,
-  csr: Buffer,
-  nowMs: number,
-  options: AskOptions,
-): Promise<Answer & { readonly address: TcpAddress }> {
-  const failures: RoutyError[] = [];
-  for (const address of line.addresses) {
-    try {
-      return { ...(await askOne(address, line, csr, nowMs, options)), address };
-    } catch (error) {
-      if (!(error instanceof RoutyError) || !PASSED_OVER_CODES.has(error.code)) throw error;
-      failures.push(error);
-    }
-  }
-  const last = failures.at(-1)!;
-  if (failures.length === 1) throw last;
-  const words = failures.map((failure) => failure.message).join('; ');
-  throw new RoutyError(last.code, `none of the line's addresses would do: ${words}`, {
-    ...(last.hint === undefined ? {} : { hint: last.hint }),
-    cause: last,
-  });
-}
-
-const PASSED_OVER_CODES: ReadonlySet<string> = new Set([
-  'enrol-unreachable',
-  'enrol-timeout',
-  'enrol-not-routy',
-  'enrol-lost',
-  'pin-mismatch',
-  'not-ca',
-]);
-
 async function askOne(
   address: TcpAddress,
   line: JoinLine,
@@ -233,35 +212,4 @@ async function askOne(
   } finally {
     socket.destroy();
   }
-}
-
-/** The CA of whoever answered, once it is shown to be the one that the line pins. */
-function requireFabric(
-  socket: TLSSocket,
-  line: JoinLine,
-  nowMs: number,
-  name: string,
-): X509Certificate {
-  const leaf = socket.getPeerX509Certificate();
-  const ca = leaf?.issuerCertificate;
-  if (leaf === undefined || ca === undefined) throw pinMismatch(name, 'it sent no CA certificate');
-  if (!equalPins(certificatePin(ca), line.pin)) throw pinMismatch(name, 'its CA is another one');
-  if (!isIssuedBy(leaf, ca)) throw pinMismatch(name, 'the CA did not issue its certificate');
-  if (certificateIdentity(leaf)?.fabric !== line.fabric) {
-    throw pinMismatch(name, `it is not a node of the fabric ${line.fabric}`);
-  }
-  const hint = 'compare the clocks of both machines (timedatectl), then try again';
-  requireInDate(leaf, nowMs, `the certificate of ${name}`, hint);
-  requireInDate(ca, nowMs, `the CA certificate of ${name}`, hint);
-  return ca;
-}
-
-function pinMismatch(name: string, why: string): RoutyError {
-  return new RoutyError(
-    'pin-mismatch',
-    `${name} is not of the fabric that the line is for: ${why}`,
-    {
-      hint: 'nothing was sent; check the address, and whether somebody stands in between',
-    },
-  );
 }

@@ -2,6 +2,7 @@ import { RoutyError } from '../base/errors.ts';
 import { type Identity, identityUri } from '../base/identity.ts';
 import { notAfterMs, parseCertificates, requireInDate } from './certificate.ts';
 import { requireBelongTogether } from './credentials.ts';
+import { readKeyWithPin } from './key.ts';
 import { certificatePin } from './pin.ts';
 import {
   ensureDirectory,
@@ -42,7 +43,7 @@ export async function requireNotEnrolled(stateDir: string, nowMs: number): Promi
   const [certificate] = parseCertificates(pem, paths.nodeCert);
   if (nowMs > notAfterMs(certificate)) return;
   throw new RoutyError('already-enrolled', `${stateDir} holds a node's certificate already`, {
-    hint: `name another directory with --state; to enrol this node anew, first move ${paths.nodeCert} away`,
+    hint: `to renew its certificate: routy cert renew; for another node name another directory with --state`,
   });
 }
 
@@ -81,7 +82,10 @@ export async function installVerified(options: {
   const paths = statePaths(stateDir);
   await ensureDirectory(stateDir);
   await writeFileAtomic(paths.caCert, caPem, PUBLIC_FILE_MODE);
+  // From here on the new certificate holds. A new key is put in place after it: should the process
+  // end in between, whoever reads the key next does it.
   await writeFileAtomic(paths.nodeCert, leafPem + caPem, PUBLIC_FILE_MODE);
+  await readKeyWithPin(stateDir, certificatePin(certificate));
   return {
     identity,
     caPin: certificatePin(ca),

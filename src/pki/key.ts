@@ -4,13 +4,17 @@ import {
   generateKeyPairSync,
   type KeyObject,
 } from 'node:crypto';
+import { rename } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { RoutyError } from '../base/errors.ts';
+import { equalPins, spkiPin } from './pin.ts';
 import {
   ensureDirectory,
   fileExists,
   PRIVATE_FILE_MODE,
   readPrivateFile,
   statePaths,
+  syncDirectory,
   writeFileAtomic,
 } from './state.ts';
 
@@ -72,4 +76,51 @@ export async function readNodeKey(stateDir: string): Promise<string> {
     message: `there is no private key ${nodeKey}`,
     hint: 'enrol this node first: routy init, routy join, routy up --await-adoption or routy cert request',
   });
+}
+
+/**
+ * The private key (PEM) with this pin: `node.key`, or the key of a renewal that a crash cut off
+ * between certificate and key, which is finished here. `node.key` when none has it.
+ *
+ * @throws RoutyError as {@link readNodeKey}, `key-broken`
+ */
+export async function readKeyWithPin(stateDir: string, pin: string): Promise<string> {
+  const { nextKey } = statePaths(stateDir);
+  const keyPem = await readNodeKey(stateDir);
+  if (hasPin(keyPem, pin) || !(await fileExists(nextKey))) return keyPem;
+  const nextPem = await readNextKey(stateDir);
+  if (!hasPin(nextPem, pin)) return keyPem;
+  // Read all the same where the directory cannot be written; the next one to come tries again.
+  await promoteNextKey(stateDir).catch(() => undefined);
+  return nextPem;
+}
+
+/** The key that the next certificate is to have: a new one when asked for or begun before. */
+export async function ensureNextKey(stateDir: string, newKey: boolean): Promise<string> {
+  const { nextKey } = statePaths(stateDir);
+  if (await fileExists(nextKey)) return readNextKey(stateDir);
+  if (!newKey) return readNodeKey(stateDir);
+  const keyPem = generateKeyPem();
+  await writeFileAtomic(nextKey, keyPem, PRIVATE_FILE_MODE);
+  return keyPem;
+}
+
+/** Puts the new key in the place of the old one, when there is a new one. */
+export async function promoteNextKey(stateDir: string): Promise<void> {
+  const { nextKey, nodeKey } = statePaths(stateDir);
+  if (!(await fileExists(nextKey))) return;
+  await rename(nextKey, nodeKey);
+  await syncDirectory(dirname(nodeKey));
+}
+
+function readNextKey(stateDir: string): Promise<string> {
+  const { nextKey } = statePaths(stateDir);
+  return readPrivateFile(nextKey, {
+    message: `there is no private key ${nextKey}`,
+    hint: 'begin the renewal again: routy cert renew --new-key',
+  });
+}
+
+function hasPin(keyPem: string, pin: string): boolean {
+  return equalPins(spkiPin(publicKeyDer(keyPem)), pin);
 }

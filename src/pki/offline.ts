@@ -1,12 +1,14 @@
 import { RoutyError } from '../base/errors.ts';
 import { type IssuedCertificate, issueCertificate, openCa } from './ca.ts';
-import { isIssuedBy, parseCertificates } from './certificate.ts';
+import { type Identity, identityUri } from '../base/identity.ts';
+import { certificateIdentity, isIssuedBy, parseCertificates } from './certificate.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { createCsr, csrFromPem, csrToPem, verifyCsr } from './csr.ts';
 import { type Enrolled, installVerified, requireNotEnrolled } from './install.ts';
-import { ensureNodeKey, publicKeyDer, readNodeKey } from './key.ts';
+import { ensureNextKey, ensureNodeKey, publicKeyDer, readNodeKey } from './key.ts';
 import { requireName } from './names.ts';
 import { certificatePin, equalPins, spkiPin } from './pin.ts';
+import { beginRenewal } from './renewal.ts';
 import { fileExists, readStateFile, statePaths } from './state.ts';
 
 /**
@@ -17,21 +19,57 @@ import { fileExists, readStateFile, statePaths } from './state.ts';
  */
 export async function requestCertificate(options: {
   readonly stateDir: string;
+  /** Left out, with `node`, to renew the certificate that there is. */
+  readonly site?: string | undefined;
+  readonly node?: string | undefined;
+  /** Renews with a new key. */
+  readonly newKey?: boolean | undefined;
+  readonly now?: Clock;
+}): Promise<CertificateRequest> {
+  const { stateDir, site, node } = options;
+  const present = await presentIdentity(stateDir);
+  const renews =
+    present !== undefined &&
+    (site ?? present.site) === present.site &&
+    (node ?? present.node) === present.node;
+  if (renews) {
+    const { nextKeyPem, keyChanges } = await beginRenewal(stateDir, options.newKey === true);
+    return requestFor(nextKeyPem, present, keyChanges);
+  }
+  if (site === undefined || node === undefined) {
+    throw new RoutyError('csr-names-missing', 'this node has no certificate with its names yet', {
+      hint: 'name them: routy cert request --site SITE --node NAME',
+    });
+  }
+  const names = { site: requireName('site', site), node: requireName('node', node) };
+  await requireNotEnrolled(stateDir, (options.now ?? systemClock)());
+  return requestFor(await ensureNodeKey(stateDir), names, false);
+}
+
+export interface CertificateRequest {
+  readonly csrPem: string;
+  readonly keyPin: string;
   readonly site: string;
   readonly node: string;
-  readonly now?: Clock;
-}): Promise<{ readonly csrPem: string; readonly keyPin: string }> {
-  const { stateDir } = options;
-  const names = {
-    site: requireName('site', options.site),
-    node: requireName('node', options.node),
-  };
-  await requireNotEnrolled(stateDir, (options.now ?? systemClock)());
-  const keyPem = await ensureNodeKey(stateDir);
-  return {
-    csrPem: csrToPem(await createCsr(keyPem, names)),
-    keyPin: spkiPin(publicKeyDer(keyPem)),
-  };
+  /** The name has another key until now: the CA's node has to be told with `--replace`. */
+  readonly keyChanges: boolean;
+}
+
+async function requestFor(
+  keyPem: string,
+  { site, node }: { readonly site: string; readonly node: string },
+  keyChanges: boolean,
+): Promise<CertificateRequest> {
+  const csrPem = csrToPem(await createCsr(keyPem, { site, node }));
+  return { csrPem, keyPin: spkiPin(publicKeyDer(keyPem)), site, node, keyChanges };
+}
+
+/** Who this node is by the certificate it has, in date or not. */
+async function presentIdentity(stateDir: string): Promise<Identity | undefined> {
+  const { nodeCert } = statePaths(stateDir);
+  if (!(await fileExists(nodeCert))) return undefined;
+  const pem = await readStateFile(nodeCert, { message: `no ${nodeCert}`, hint: 'try again' });
+  return certificateIdentity(parseCertificates(pem, nodeCert)[0]);
 }
 
 /**
@@ -76,8 +114,12 @@ export async function installCertificate(options: {
 }): Promise<Enrolled> {
   const { stateDir } = options;
   const nowMs = (options.now ?? systemClock)();
-  await requireNotEnrolled(stateDir, nowMs);
   const [certificate, ca] = parseCertificates(options.pem, 'the file');
+  const present = await presentIdentity(stateDir);
+  const named = certificateIdentity(certificate);
+  const renews =
+    present !== undefined && named !== undefined && identityUri(present) === identityUri(named);
+  if (!renews) await requireNotEnrolled(stateDir, nowMs);
   if (ca === undefined || !isIssuedBy(ca, ca)) {
     throw new RoutyError('ca-missing', "the file lacks the CA's certificate after the node's", {
       hint: 'copy the whole file that routy cert issue wrote',
@@ -86,7 +128,7 @@ export async function installCertificate(options: {
   await requireSameCa(stateDir, certificatePin(ca));
   return installVerified({
     stateDir,
-    keyPem: await readNodeKey(stateDir),
+    keyPem: await readInstallKey(stateDir, certificatePin(certificate)),
     certificatePem: certificate.toString(),
     caPem: ca.toString(),
     expected: {},
@@ -103,4 +145,11 @@ async function requireSameCa(stateDir: string, pin: string): Promise<void> {
   throw new RoutyError('ca-mismatch', `the file comes from another CA than ${caCert}`, {
     hint: `if the node is to move to that fabric, first move ${caCert} away`,
   });
+}
+
+/** The key that the certificate was made for, where this node has it. It is not put in place yet. */
+async function readInstallKey(stateDir: string, pin: string): Promise<string> {
+  const keyPem = await readNodeKey(stateDir);
+  if (equalPins(spkiPin(publicKeyDer(keyPem)), pin)) return keyPem;
+  return ensureNextKey(stateDir, false);
 }

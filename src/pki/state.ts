@@ -22,6 +22,8 @@ const OTHERS_WRITE_MASK = 0o022;
 /** Where everything stands in a state directory. */
 export interface StatePaths {
   readonly nodeKey: string;
+  /** The key of a certificate that is being asked for; becomes `node.key` when it has come. */
+  readonly nextKey: string;
   /** The node's certificate followed by the CA's. */
   readonly nodeCert: string;
   readonly caCert: string;
@@ -34,6 +36,7 @@ export interface StatePaths {
 export function statePaths(stateDir: string): StatePaths {
   return {
     nodeKey: join(stateDir, 'node.key'),
+    nextKey: join(stateDir, 'node.key.new'),
     nodeCert: join(stateDir, 'node.crt'),
     caCert: join(stateDir, 'ca.crt'),
     caKey: join(stateDir, 'ca.key'),
@@ -118,6 +121,7 @@ export async function writeFileAtomic(path: string, content: string, mode: numbe
     const file = await open(temporary, 'wx', mode);
     try {
       await file.writeFile(content);
+      if (process.geteuid?.() === 0) await giveToOwner(file, dirname(path));
       await file.sync();
     } finally {
       await file.close();
@@ -130,6 +134,12 @@ export async function writeFileAtomic(path: string, content: string, mode: numbe
     await unlink(temporary).catch(() => undefined);
     throw fileError(error, `cannot write ${path}`, 'state-unwritable');
   }
+}
+
+/** What root writes into the directory of the user that runs the node has to be readable for it. */
+async function giveToOwner(file: FileHandle, directory: string): Promise<void> {
+  const { uid, gid } = await stat(directory);
+  await file.chown(uid, gid);
 }
 
 /** Makes a rename or a new name in the directory survive a power failure. */

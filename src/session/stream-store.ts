@@ -147,6 +147,25 @@ export class StreamStore {
     if (stream.flight?.empty) stream.flight = undefined;
   }
 
+  /** The peer wants nothing more of this side's direction. */
+  stopSending(stream: Stream): void {
+    this.sendPool.release(stream.send.drop());
+    stream.flight = undefined;
+    this.silenceWriter(stream);
+  }
+
+  /** The writer may not go on, and is not told to. */
+  silenceWriter(stream: Stream): void {
+    this.paused.forget(stream);
+    stream.writerPaused = true;
+  }
+
+  /** The stream is over for its owner. */
+  end(stream: Stream, code: StreamCode, reason: string): void {
+    this.remove(stream);
+    if (!stream.ownerless) this.events.push({ kind: 'reset', stream: stream.id, code, reason });
+  }
+
   remove(stream: Stream): void {
     this.#streams.delete(stream.id);
     this.lanes.forget(stream);
@@ -179,10 +198,7 @@ export class StreamStore {
 
   /** Ends every stream with a `reset` event. */
   resetAll(code: StreamCode, reason: string): void {
-    for (const stream of [...this.#streams.values()]) {
-      this.remove(stream);
-      this.events.push({ kind: 'reset', stream: stream.id, code, reason });
-    }
+    for (const stream of [...this.#streams.values()]) this.end(stream, code, reason);
     this.acks.clear();
     this.tombstones.clear();
     this.unheard.clear();

@@ -1,9 +1,9 @@
-import { lookup } from 'node:dns/promises';
-import { connect as netConnect, isIP, type Socket } from 'node:net';
+import { connect as netConnect, type Socket } from 'node:net';
+import { performance } from 'node:perf_hooks';
 import { formatHostPort } from '../base/address.ts';
 import { errorText, RoutyError } from '../base/errors.ts';
-import { abortReason, unlessAborted } from './deadline.ts';
-import { connectFailure, resolveFailure } from './failures.ts';
+import { abortReason } from './deadline.ts';
+import { connectFailure } from './failures.ts';
 
 /** Before the next of several addresses is tried too (RFC 8305 §5), in ms. */
 const NEXT_ADDRESS_MS = 250;
@@ -21,36 +21,11 @@ const ATTEMPTS_MAX = 8;
 /** Probes an idle connection after this long, so that a peer without power is noticed, in ms. */
 export const KEEP_ALIVE_MS = 15_000;
 
-const lookups = new Map<string, Promise<string[]>>();
+/** For so long the address that answered first is tried first, in ms. */
+const REMEMBERED_MS = 60_000;
 
-/**
- * The IP addresses of a host, families alternating (RFC 8305 §4); a literal is itself.
- *
- * @throws RoutyError `dial-resolve`, `dial-exhausted`, or what `signal` fired with
- */
-export function resolveHost(host: string, signal: AbortSignal): Promise<string[]> {
-  if (isIP(host) !== 0) return Promise.resolve([host]);
-  // getaddrinfo cannot be stopped and holds one of four threads that files need as well: a name
-  // server that does not answer must not gather several.
-  let pending = lookups.get(host);
-  if (pending === undefined) {
-    pending = lookupAll(host).finally(() => lookups.delete(host));
-    lookups.set(host, pending);
-  }
-  return unlessAborted(pending, signal);
-}
-
-async function lookupAll(host: string): Promise<string[]> {
-  try {
-    const found = await lookup(host, { all: true, verbatim: true });
-    const first = found.filter((entry) => entry.family === found[0]!.family);
-    const other = found.filter((entry) => entry.family !== found[0]!.family);
-    const mixed = first.flatMap((entry, index) => [entry, ...other.slice(index, index + 1)]);
-    return [...mixed, ...other.slice(first.length)].map((entry) => entry.address);
-  } catch (error) {
-    throw resolveFailure(host, error);
-  }
-}
+/** Addresses that are remembered. */
+const WINNERS_MAX = 256;
 
 export interface ConnectOptions {
   /** IP addresses of one host. */
@@ -58,6 +33,13 @@ export interface ConnectOptions {
   readonly port: number;
   /** For messages: what the user calls it. */
   readonly label: string;
+  /**
+   * `lane`: an address is asked again while it has not answered. `target`: each address is asked
+   * once, since a database may notice each connection, and its end may be half-closed.
+   */
+  readonly use: 'lane' | 'target';
+  /** Where it comes from; the system's choice when left out. Of the family of every address. */
+  readonly localAddress?: string | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -71,6 +53,29 @@ export interface ConnectOptions {
  */
 export function connectAny(options: ConnectOptions): Promise<Socket> {
   return new Promise((resolve, reject) => new ConnectRace(options, resolve, reject).run());
+}
+
+/** `address port` of those that answered first, the latest last, and when that was. */
+const winners = new Map<string, number>();
+
+function remember(address: string, port: number): void {
+  const key = `${address} ${port}`;
+  winners.delete(key);
+  winners.set(key, performance.now());
+  if (winners.size <= WINNERS_MAX) return;
+  const [oldest] = winners.keys();
+  winners.delete(oldest!);
+}
+
+/**
+ * The one that answered lately comes first: a silent one before it costs every connection a wait.
+ * After a minute the order of the name is tried again.
+ */
+function bestFirst(addresses: readonly string[], port: number): string[] {
+  if (addresses.length < 2) return [...addresses];
+  const since = performance.now() - REMEMBERED_MS;
+  const rank = (address: string) => Math.max(winners.get(`${address} ${port}`) ?? 0, since);
+  return [...addresses].sort((a, b) => rank(b) - rank(a));
 }
 
 class ConnectRace {
@@ -93,7 +98,7 @@ class ConnectRace {
     this.#options = options;
     this.#resolve = resolve;
     this.#reject = reject;
-    this.#untried = [...options.addresses];
+    this.#untried = bestFirst(options.addresses, options.port);
   }
 
   run(): void {
@@ -109,10 +114,19 @@ class ConnectRace {
   /** Starts one more attempt and sets the timer for the one after. */
   #tryNext(): void {
     clearTimeout(this.#timer);
+    // With many addresses the first attempts make room: by now they are two seconds old.
+    if (this.#untried.length > 0 && this.#attempts.size >= ATTEMPTS_MAX) this.#dropOldest();
     const address = this.#untried.shift() ?? this.#unanswered();
     if (address !== undefined && this.#attempts.size < ATTEMPTS_MAX) this.#attempt(address);
+    if (this.#untried.length === 0 && this.#options.use === 'target') return;
     const ms = this.#untried.length > 0 ? NEXT_ADDRESS_MS : SAME_ADDRESS_MS;
     this.#timer = setTimeout(() => this.#tryNext(), ms);
+  }
+
+  #dropOldest(): void {
+    const [oldest] = this.#attempts;
+    this.#attempts.delete(oldest!);
+    oldest!.destroy();
   }
 
   /** The address that has waited longest for an answer. */
@@ -123,19 +137,20 @@ class ConnectRace {
   }
 
   #attempt(address: string): void {
-    const socket = netConnect({
-      host: address,
-      port: this.#options.port,
-      autoSelectFamily: false,
-      noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: KEEP_ALIVE_MS,
-    });
+    const { port, use, localAddress } = this.#options;
+    const from = localAddress === undefined ? {} : { localAddress };
+    const base = { host: address, port, autoSelectFamily: false, noDelay: true, ...from };
+    const socket = netConnect(
+      use === 'target'
+        ? { ...base, allowHalfOpen: true }
+        : { ...base, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS },
+    );
     this.#attempts.add(socket);
     const fail = (error: unknown) => this.#handleFailure(socket, address, error);
     socket.once('error', fail);
     socket.once('connect', () => {
       socket.off('error', fail);
+      if (this.#options.addresses.length > 1 && !this.#over) remember(address, port);
       this.#win(socket);
     });
   }

@@ -31,16 +31,6 @@ export async function step<T>(
   }
 }
 
-/** `promise`, unless `signal` fires first; for work that itself cannot be stopped. */
-export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const stop = () => reject(abortReason(signal));
-    if (signal.aborted) return stop();
-    signal.addEventListener('abort', stop, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
-  });
-}
-
 /** Why a signal fired, as a RoutyError; `dial-aborted` when the caller gave no RoutyError. */
 export function abortReason(signal: AbortSignal): RoutyError {
   if (signal.reason instanceof RoutyError) return signal.reason;

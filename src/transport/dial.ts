@@ -2,10 +2,11 @@ import { isIP, type Socket } from 'node:net';
 import { type SecureContext, connect as tlsConnect } from 'node:tls';
 import { formatHostPort, type TcpAddress } from '../base/address.ts';
 import { RoutyError } from '../base/errors.ts';
-import { connectAny, describeTarget, resolveHost } from './connect.ts';
+import { connectAny, describeTarget } from './connect.ts';
 import { abortReason, step } from './deadline.ts';
-import { handshakeFault, tlsErrorText } from './failures.ts';
+import { handshakeFault, nameServerSilent, tlsErrorText } from './failures.ts';
 import type { Lane, TlsCredentials } from './lane.ts';
+import { names } from './names.ts';
 import { judgePeer } from './peer-identity.ts';
 import { connectThrough, type DialProxy, parseProxy } from './proxy.ts';
 import { ALPN_LANE, secureContext } from './tls-context.ts';
@@ -86,7 +87,12 @@ export function dialTcp(options: DialTcpOptions): Promise<Socket> {
 }
 
 interface RunStep {
-  <T>(name: string, ms: number, work: (signal: AbortSignal) => Promise<T>): Promise<T>;
+  <T>(
+    name: string,
+    ms: number,
+    work: (signal: AbortSignal) => Promise<T>,
+    onTimeout?: () => RoutyError,
+  ): Promise<T>;
   readonly timeouts: DialTimeouts;
 }
 
@@ -102,9 +108,14 @@ function inSteps<T>(options: DialTcpOptions, work: (run: RunStep) => Promise<T>)
   return step(
     { ms: timeouts.totalMs, signal: options.signal, onTimeout: onTimeout(timeouts.totalMs) },
     (total) => {
-      const run = <R>(name: string, ms: number, part: (signal: AbortSignal) => Promise<R>) => {
+      const run = <R>(
+        name: string,
+        ms: number,
+        part: (signal: AbortSignal) => Promise<R>,
+        onPartTimeout = onTimeout(ms),
+      ) => {
         current = name;
-        return step({ ms, signal: total, onTimeout: onTimeout(ms) }, part);
+        return step({ ms, signal: total, onTimeout: onPartTimeout }, part);
       };
       return work(Object.assign(run, { timeouts }));
     },
@@ -116,12 +127,15 @@ async function reach(options: DialTcpOptions, run: RunStep): Promise<Socket> {
   const first: TcpAddress | DialProxy = proxy ?? options.address;
   const who = proxy === undefined ? '' : 'proxy ';
   const { timeouts } = run;
-  const addresses = await run(`resolving ${who}${first.host}`, timeouts.resolveMs, (signal) =>
-    resolveHost(first.host, signal),
+  const addresses = await run(
+    `resolving ${who}${first.host}`,
+    timeouts.resolveMs,
+    (signal) => names.resolve(first.host, signal),
+    () => nameServerSilent(first.host, timeouts.resolveMs),
   );
   const label = `${who}${describeTarget(first.host, first.port, addresses)}`;
   const socket = await run(`connecting to ${label}`, timeouts.connectMs, (signal) =>
-    connectAny({ addresses, port: first.port, label, signal }),
+    connectAny({ addresses, port: first.port, label, use: 'lane', signal }),
   );
   if (proxy === undefined) return socket;
   return run(`waiting for ${label} to connect`, timeouts.proxyMs, (signal) =>

@@ -49,13 +49,25 @@ export function connectFailure(label: string, error: unknown): RoutyError {
 /** A failed name lookup as a RoutyError `dial-resolve` or `dial-exhausted`. */
 export function resolveFailure(host: string, error: unknown): RoutyError {
   const code = systemCode(error);
-  const text = `cannot resolve ${host}: ${errorText(error)}`;
+  const text =
+    code === 'EAI_AGAIN'
+      ? `the name server did not answer for ${host}`
+      : `cannot resolve ${host}: ${errorText(error)}`;
   if (isExhausted(code)) return exhausted(text, error);
   const hint =
     code === 'ENOTFOUND'
       ? 'check the spelling of the name in routy.toml'
       : 'check the name servers of this machine';
   return new RoutyError('dial-resolve', text, { hint, cause: error });
+}
+
+/** Nobody answered for the name in time: another matter than an address that does not answer. */
+export function nameServerSilent(host: string, ms: number): RoutyError {
+  return new RoutyError(
+    'dial-resolve',
+    `the name server did not answer for ${host} within ${ms} ms`,
+    { hint: 'check the name servers of this machine' },
+  );
 }
 
 function exhausted(text: string, error: unknown): RoutyError {

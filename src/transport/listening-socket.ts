@@ -1,8 +1,9 @@
-import { createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Server, type ServerOpts, type Socket } from 'node:net';
 import { formatHostPort, type TcpAddress } from '../base/address.ts';
 import { errorText, RoutyError } from '../base/errors.ts';
 import { KEEP_ALIVE_MS } from './connect.ts';
 import { systemCode } from './failures.ts';
+import { ServerGroup } from './server-group.ts';
 
 /** Before a listener that died is opened again, in ms: doubled from the first to the last. */
 export interface ReopenDelays {
@@ -20,12 +21,12 @@ export interface ListeningSocketOptions {
   onError(error: RoutyError): void;
   /** The listener is open again after `onError`. */
   onReopened(): void;
-  /** For tests. */
-  readonly createServer?: typeof createServer;
+  /** One for each address; a TCP server unless it is another kind. */
+  readonly createServer?: (options: ServerOpts) => Server;
 }
 
 /**
- * A TCP listener that never dies silently: when accepting fails (out of descriptors, the interface
+ * A TCP listener, at every address of its host, that never dies silently: when accepting fails (out of descriptors, the interface
  * went away) it reports, closes and opens again with growing delays until `close` is called.
  * Connections already accepted are not touched.
  */
@@ -33,7 +34,7 @@ export class ListeningSocket {
   readonly #options: ListeningSocketOptions;
   /** Port 0 becomes the port that was given, so that it stays the same when reopened. */
   #address: TcpAddress;
-  #server: Server | undefined;
+  #group: ServerGroup | undefined;
   #timer: NodeJS.Timeout | undefined;
   #failures = 0;
   #closed = false;
@@ -57,25 +58,24 @@ export class ListeningSocket {
    * @throws RoutyError `listen-in-use`, `listen-denied`, `listen-no-address`, `listen-exhausted`,
    *   `listen-failed`
    */
-  open(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const server = (this.#options.createServer ?? createServer)({
-        noDelay: true,
-        keepAlive: true,
-        keepAliveInitialDelay: KEEP_ALIVE_MS,
-      });
-      const refuse = (error: Error) => reject(listenFailure(this.#address, error));
-      server.once('error', refuse);
-      server.listen({ host: this.#address.host, port: this.#address.port }, () => {
-        server.off('error', refuse);
-        if (this.#closed) {
-          server.close();
-          return resolve();
-        }
-        this.#watch(server);
-        resolve();
-      });
-    });
+  async open(): Promise<void> {
+    const group: ServerGroup = new ServerGroup(
+      () => this.#newServer(),
+      // An error of accept leaves a server in doubt: it may never accept again, or fail in a loop.
+      (error) => this.#handleDeath(group, error),
+    );
+    let port: number;
+    try {
+      port = await group.listen(this.#address);
+    } catch (error) {
+      throw listenFailure(this.#address, error);
+    }
+    if (this.#closed) {
+      group.close();
+      return;
+    }
+    this.#group = group;
+    this.#address = { ...this.#address, port };
   }
 
   /** As `open`, but a failure counts as a death: it is reported, and opening is tried again. */
@@ -89,29 +89,27 @@ export class ListeningSocket {
   close(): void {
     this.#closed = true;
     clearTimeout(this.#timer);
-    this.#server?.close();
-    this.#server = undefined;
+    this.#group?.close();
+    this.#group = undefined;
   }
 
-  #watch(server: Server): void {
-    this.#server = server;
-    const bound = server.address();
-    if (bound !== null && typeof bound === 'object') {
-      this.#address = { ...this.#address, port: bound.port };
-    }
+  #newServer(): Server {
+    const server = (this.#options.createServer ?? createServer)({
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEP_ALIVE_MS,
+    });
     server.on('connection', (socket: Socket) => {
       this.#failures = 0;
       this.#options.onConnection(socket);
     });
-    // An error of accept leaves the server in doubt: it may never accept again, or fail in a loop.
-    server.on('error', (error) => this.#handleDeath(server, error));
-    server.once('close', () => this.#handleDeath(server, new Error('it was closed')));
+    return server;
   }
 
-  #handleDeath(server: Server, error: Error): void {
-    if (this.#closed || this.#server !== server) return;
-    this.#server = undefined;
-    server.close();
+  #handleDeath(group: ServerGroup, error: Error): void {
+    if (this.#closed || this.#group !== group) return;
+    this.#group = undefined;
+    group.close();
     this.#reopenLater(listenFailure(this.#address, error));
   }
 
@@ -154,6 +152,8 @@ function listenFailure(address: TcpAddress, error: unknown): RoutyError {
       });
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+    case 'ENODEV':
       return new RoutyError('listen-no-address', text, {
         hint: 'no interface of this machine has that address; 0.0.0.0 or [::] stand for all',
         cause: error,

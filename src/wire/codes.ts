@@ -40,6 +40,10 @@ export const STREAM_CODES = {
   internal: 11,
   /** A RESUME record and this side's own counts of the stream exclude each other. */
   'resume-mismatch': 12,
+  /** The target's host name: no name server answered for it in time. */
+  'name-timeout': 13,
+  /** The target's host name: there is no such name. */
+  'name-unknown': 14,
 } as const;
 
 export type StreamCode = keyof typeof STREAM_CODES;

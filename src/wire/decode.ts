@@ -1,5 +1,5 @@
 import { FRAME_RULES, FrameType, frameName, HEADER_BYTES, OFFSET_MAX } from './layout.ts';
-import { ProtocolError } from './protocol-error.ts';
+import { ProtocolError, unknownToThisVersion } from './protocol-error.ts';
 
 export interface FrameHeader {
   type: number;
@@ -117,13 +117,13 @@ function readHeader(view: DataView, header: FrameHeader): void {
 function checkHeader(header: FrameHeader, reserved: number): void {
   const rule = FRAME_RULES.get(header.type);
   if (rule === undefined) {
-    throw new ProtocolError('frame-type', `unknown frame type ${frameName(header.type)}`);
+    throw unknownToThisVersion('frame-type', `unknown frame type ${frameName(header.type)}`);
   }
   if ((header.flags & ~rule.flags) !== 0) {
-    throw new ProtocolError('frame-flags', `${rule.name} with unknown flags ${header.flags}`);
+    throw unknownToThisVersion('frame-flags', `${rule.name} with unknown flags ${header.flags}`);
   }
   if (reserved !== 0) {
-    throw new ProtocolError('frame-reserved', `${rule.name} with reserved bits set`);
+    throw unknownToThisVersion('frame-reserved', `${rule.name} with reserved bits set`);
   }
   if (header.length < rule.payloadBytesMin || header.length > rule.payloadBytesMax) {
     throw new ProtocolError(

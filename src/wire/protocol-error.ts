@@ -28,3 +28,10 @@ export type ProtocolErrorCode =
   | 'final-size'
   | 'resume'
   | 'reassembly';
+
+/**
+ * What this version does not know and a later one may say: a difference of versions, not a defect.
+ */
+export function unknownToThisVersion(code: ProtocolErrorCode, message: string): ProtocolError {
+  return new ProtocolError(code, message, 'version-mismatch');
+}

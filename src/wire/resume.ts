@@ -2,7 +2,7 @@ import { STREAM_CODES, type StreamCode, streamCodeName } from './codes.ts';
 import { type FrameWriter, writeU64 } from './frame-writer.ts';
 import { FLAG_RESUME_LAST } from './layout.ts';
 import { numberAt } from './payload.ts';
-import { ProtocolError } from './protocol-error.ts';
+import { ProtocolError, unknownToThisVersion } from './protocol-error.ts';
 
 /**
  * What RESUME carries: after the loss of a lane each side tells the other what it knows, as a set
@@ -138,7 +138,7 @@ export function readResume(payload: Uint8Array, sink: ResumeSink): void {
   while (at < payload.length) {
     const kind = payload[at]!;
     const length = RECORD_BYTES[kind];
-    if (length === undefined) throw new ProtocolError('resume', `unknown record kind ${kind}`);
+    if (length === undefined) throw unknownToThisVersion('resume', `unknown record kind ${kind}`);
     if (at + length > payload.length) {
       throw new ProtocolError(
         'resume',
@@ -172,7 +172,7 @@ function readRecord(kind: number, view: DataView, at: number, sink: ResumeSink):
 function readStream(view: DataView, at: number): ResumeStream {
   const flags = view.getUint8(at);
   if ((flags & ~STREAM_FLAGS) !== 0) {
-    throw new ProtocolError('resume', `stream record with unknown flags ${flags}`);
+    throw unknownToThisVersion('resume', `stream record with unknown flags ${flags}`);
   }
   return {
     id: numberAt(view, at + 1),

@@ -40,7 +40,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     why: 'the one place that ties sessions to lanes, services and forwards',
   },
   admin: {
-    may: ['base', 'config', 'node', 'observe'],
+    may: ['base', 'transport', 'config', 'node', 'observe'],
     pure: false,
     why: 'it shows and steers a node; a node does not know who is asking',
   },

@@ -1,18 +1,19 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
-import { createServer } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { AdminClient } from '../../src/admin/client.ts';
+import { type AdminHandlers, openAdminSocket } from '../../src/admin/server.ts';
 import type { NodeControl } from '../../src/admin/control.ts';
 import { startMetricsListener } from '../../src/admin/metrics-listener.ts';
-import { openAdminSocket } from '../../src/admin/server.ts';
 import { RoutyError } from '../../src/base/errors.ts';
 import type { LogLevel } from '../../src/config/types.ts';
 import type { NodeStatus } from '../../src/node/status.ts';
 import { exampleStatus } from '../support/example-status.ts';
+import { until } from './node-support.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'routy-admin-'));
 after(() => rmSync(directory, { recursive: true, force: true }));
@@ -38,12 +39,19 @@ function fakeControl(over: Partial<NodeControl> = {}): NodeControl {
   };
 }
 
+/** For a socket that is made at once. */
+const SOUND: AdminHandlers = {
+  onTrouble: (error) => assert.fail(error),
+  onMade: () => assert.fail('it was made at once'),
+  retryDelayMs: () => 1,
+};
+
 async function withAdmin(
   control: NodeControl | undefined,
   use: (client: AdminClient, path: string) => Promise<void>,
 ): Promise<void> {
   const path = freshPath();
-  const server = await openAdminSocket(path);
+  const server = await openAdminSocket(path, SOUND);
   try {
     if (control !== undefined) server.serve(control);
     await use(new AdminClient(path), path);
@@ -113,7 +121,7 @@ test('before the node is there requests are answered with starting', async () =>
 
 test('a second node in the same state directory is refused, a stale socket is replaced', async () => {
   await withAdmin(fakeControl(), async (_client, path) => {
-    await assert.rejects(openAdminSocket(path), { code: 'already-running' });
+    await assert.rejects(openAdminSocket(path, SOUND), { code: 'already-running' });
   });
   const path = freshPath();
   const stale = createServer();
@@ -122,7 +130,7 @@ test('a second node in the same state directory is refused, a stale socket is re
   renameSync(path, `${path}.kept`);
   await new Promise<void>((resolve) => stale.close(() => resolve()));
   renameSync(`${path}.kept`, path);
-  const server = await openAdminSocket(path);
+  const server = await openAdminSocket(path, SOUND);
   server.serve(fakeControl());
   assert.equal((await new AdminClient(path).status()).node, 'red1');
   await server.close();
@@ -131,12 +139,12 @@ test('a second node in the same state directory is refused, a stale socket is re
 test('a file that is no socket is not removed', async () => {
   const path = freshPath();
   writeFileSync(path, 'precious');
-  await assert.rejects(openAdminSocket(path), { code: 'admin-socket' });
+  await assert.rejects(openAdminSocket(path, SOUND), { code: 'admin-path' });
   assert.equal(statSync(path).size, 8);
 });
 
 test('a path too long for a socket is refused in words', async () => {
-  await assert.rejects(openAdminSocket(`/tmp/${'x'.repeat(120)}/admin.sock`), /too long/);
+  await assert.rejects(openAdminSocket(`/tmp/${'x'.repeat(120)}/admin.sock`, SOUND), /too long/);
 });
 
 test('no node: the client says how to start one', async () => {
@@ -168,11 +176,27 @@ test('requests that make no sense are refused with JSON', async () => {
 
 test('the metrics listener serves figures and health, nothing else', async () => {
   let state: NodeStatus['state'] = 'running';
-  const control = fakeControl({ status: () => ({ ...exampleStatus(), state }) });
-  const listener = await startMetricsListener({ kind: 'tcp', host: '127.0.0.1', port: 0 }, control);
+  let notReady: string[] = [];
+  const control = fakeControl({
+    status: () => ({ ...exampleStatus(), state, ready: notReady.length === 0, notReady }),
+  });
+  const listener = await startMetricsListener(
+    { kind: 'tcp', host: '127.0.0.1', port: 0 },
+    control,
+    {
+      onListening: () => undefined,
+      onError: (error) => assert.fail(error),
+    },
+  );
   const base = `http://127.0.0.1:${listener.address.port}`;
   try {
     assert.equal(await (await fetch(`${base}/metrics`)).text(), 'routy_lanes 1\n');
+    assert.equal((await fetch(`${base}/healthz`)).status, 200);
+    assert.equal((await fetch(`${base}/readyz`)).status, 200);
+    notReady = ['none of its peers is up'];
+    const readyz = await fetch(`${base}/readyz`);
+    assert.equal(readyz.status, 503);
+    assert.equal(await readyz.text(), 'not ready: none of its peers is up\n');
     assert.equal((await fetch(`${base}/healthz`)).status, 200);
     state = 'draining';
     assert.equal((await fetch(`${base}/healthz`)).status, 503);
@@ -180,5 +204,59 @@ test('the metrics listener serves figures and health, nothing else', async () =>
     assert.equal((await fetch(`${base}/drain`, { method: 'POST' })).status, 404);
   } finally {
     await listener.close();
+  }
+});
+
+test('a metrics port that is taken is reported and tried again, and served when it is free', async () => {
+  const thief = createServer();
+  await new Promise<void>((resolve) => thief.listen(0, '127.0.0.1', resolve));
+  const { port } = thief.address() as AddressInfo;
+  const codes: string[] = [];
+  let listening = false;
+  const listener = await startMetricsListener(
+    { kind: 'tcp', host: '127.0.0.1', port },
+    fakeControl(),
+    {
+      onListening: () => {
+        listening = true;
+      },
+      onError: ({ code }) => codes.push(code),
+      delays: { baseMs: 5, capMs: 10 },
+    },
+  );
+  try {
+    await until('it was tried again', () => codes.length >= 2);
+    assert.deepEqual(new Set(codes), new Set(['listen-in-use']));
+    assert.equal(listening, false);
+    thief.close();
+    await until('it listens', () => listening);
+    assert.equal((await fetch(`http://127.0.0.1:${port}/metrics`)).status, 200);
+  } finally {
+    await listener.close();
+  }
+});
+
+test('an admin socket that cannot be made is reported, and made when it can be', async () => {
+  const missing = join(directory, 'not-yet');
+  const path = join(missing, 'admin.sock');
+  const errors: RoutyError[] = [];
+  let made = false;
+  const server = await openAdminSocket(path, {
+    onTrouble: (error) => errors.push(error),
+    onMade: () => {
+      made = true;
+    },
+    retryDelayMs: () => 5,
+  });
+  try {
+    server.serve(fakeControl());
+    await until('it was tried again', () => errors.length >= 2);
+    assert.equal(errors[0]!.code, 'admin-socket');
+    mkdirSync(missing);
+    await until('it is made', () => made);
+    assert.equal((await new AdminClient(path).status()).node, 'red1');
+    assert.equal(statSync(path).mode & 0o777, 0o600);
+  } finally {
+    await server.close();
   }
 });

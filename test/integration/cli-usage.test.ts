@@ -21,6 +21,7 @@ const COMMANDS = [
     'version',
     'demo',
     'cert',
+    'cert renew',
     'cert request',
     'cert issue',
     'cert install',

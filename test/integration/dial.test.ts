@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { after, before, describe, test } from 'node:test';
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import { RoutyError } from '../../src/base/errors.ts';
-import { connectAny, resolveHost } from '../../src/transport/connect.ts';
+import { connectAny } from '../../src/transport/connect.ts';
 import { type DialOptions, dialLane } from '../../src/transport/dial.ts';
 import type { TlsCredentials } from '../../src/transport/lane.ts';
 import { ALPN_LANE, TLS_PROFILE } from '../../src/transport/tls-context.ts';
@@ -85,7 +85,10 @@ describe('dialling', { timeout: 60_000 }, () => {
   test('a name that does not exist', async () => {
     const error = await failure({ address: { kind: 'tcp', host: 'nobody.invalid', port: 1 } });
     assert.equal(error.code, 'dial-resolve');
-    assert.match(error.message, /^cannot resolve nobody\.invalid: /);
+    assert.match(
+      error.message,
+      /^(cannot resolve|the name server did not answer for) nobody\.invalid/,
+    );
   });
 
   test('a listener that accepts and says nothing', async () => {
@@ -209,7 +212,12 @@ describe('dialling', { timeout: 60_000 }, () => {
   test('the second address is tried when the first refuses', async () => {
     const server = await tcpServer(() => undefined);
     const { port } = server.address;
-    const options = { port, label: 'test', signal: new AbortController().signal };
+    const options = {
+      port,
+      label: 'test',
+      use: 'lane' as const,
+      signal: new AbortController().signal,
+    };
     const socket = await connectAny({ ...options, addresses: ['127.0.0.2', '127.0.0.1'] });
     assert.equal(socket.remoteAddress, '127.0.0.1');
     socket.destroy();
@@ -220,16 +228,24 @@ describe('dialling', { timeout: 60_000 }, () => {
     const port = await closedPort();
     const signal = new AbortController().signal;
     const addresses = ['127.0.0.1', '127.0.0.2'];
-    await assert.rejects(connectAny({ addresses, port, label: 'gray.example:1', signal }), {
-      code: 'dial-refused',
-      message: `cannot connect to gray.example:1: connect ECONNREFUSED 127.0.0.1:${port}; connect ECONNREFUSED 127.0.0.2:${port}`,
-    });
+    await assert.rejects(
+      connectAny({ addresses, port, label: 'gray.example:1', use: 'lane', signal }),
+      {
+        code: 'dial-refused',
+        message: `cannot connect to gray.example:1: connect ECONNREFUSED 127.0.0.1:${port}; connect ECONNREFUSED 127.0.0.2:${port}`,
+      },
+    );
   });
 
   test('an address that drops packets does not keep the other one waiting', async () => {
     const hole = await blackHole();
     const open = await tcpServer(() => undefined, { host: '127.0.0.2', port: hole.port });
-    const options = { port: hole.port, label: 'test', signal: AbortSignal.timeout(20_000) };
+    const options = {
+      port: hole.port,
+      label: 'test',
+      use: 'lane' as const,
+      signal: AbortSignal.timeout(20_000),
+    };
     const socket = await connectAny({ ...options, addresses: ['127.0.0.1', '127.0.0.2'] });
     assert.equal(socket.remoteAddress, '127.0.0.2');
     socket.destroy();
@@ -245,6 +261,7 @@ describe('dialling', { timeout: 60_000 }, () => {
       addresses: ['127.0.0.1'],
       port: hole.port,
       label: 'test',
+      use: 'lane',
       signal: AbortSignal.timeout(20_000),
     });
     void connecting.then(() => {
@@ -267,12 +284,6 @@ describe('dialling', { timeout: 60_000 }, () => {
     assert.equal(error.code, 'dial-timeout');
     assert.match(error.message, /within 100 ms: connecting to 127\.0\.0\.1:\d+$/);
     await hole.close();
-  });
-
-  test('a literal address is not looked up, a name is', async () => {
-    const { signal } = new AbortController();
-    assert.deepEqual(await resolveHost('2001:db8::1', signal), ['2001:db8::1']);
-    assert.ok((await resolveHost('localhost', signal)).includes('127.0.0.1'));
   });
 
   async function failure(options: Omit<DialOptions, 'credentials'>): Promise<RoutyError> {

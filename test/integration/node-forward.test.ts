@@ -57,7 +57,16 @@ function start(listen: Address, unavailable: ForwardConfig['unavailable'], live:
     onRefused: (_forward, code) => refusals.push(code),
     onOpened: () => undefined,
   };
-  const forward = new Forward({ listen, to: { site: 'gray', service: 'db' }, unavailable }, host);
+  const forward = new Forward(
+    {
+      listen,
+      to: { site: 'gray', service: 'db' },
+      unavailable,
+      clients: undefined,
+      socket: { owner: undefined, group: undefined, mode: undefined },
+    },
+    host,
+  );
   forward.start();
   return { forward, refusals, address: () => parseAddress(forward.status().listen)! };
 }

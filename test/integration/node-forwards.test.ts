@@ -14,6 +14,8 @@ function forwardTo(service: string): ForwardConfig {
     listen: { kind: 'tcp', host: '127.0.0.1', port: 0 },
     to: { site: 'gray', service },
     unavailable: { kind: 'refuse' },
+    clients: undefined,
+    socket: { owner: undefined, group: undefined, mode: undefined },
   };
 }
 

@@ -77,6 +77,11 @@ export class LabNode {
     return this.running.status().listening!.address;
   }
 
+  /** Its configuration without [node]. */
+  get toml(): string {
+    return this.#toml.text;
+  }
+
   forward(to: string): ForwardStatus {
     return this.running.status().forwards.find((forward) => forward.to === to)!;
   }

@@ -7,6 +7,9 @@ import type { Address } from '../../src/base/address.ts';
 import type { ServiceConfig } from '../../src/config/types.ts';
 import type { IncomingStream, OpenRequest, StreamEndHandler } from '../../src/node/driver-types.ts';
 import { type ServiceRefusal, Services } from '../../src/node/service.ts';
+import type { NameLookup } from '../../src/node/target.ts';
+import { resolveFailure } from '../../src/transport/failures.ts';
+import { names as systemNames } from '../../src/transport/names.ts';
 import { dial, serve, until } from './node-support.ts';
 
 const peer = { fabric: 'f', site: 'gray', node: 'gray1' };
@@ -44,16 +47,17 @@ class FakeStream implements IncomingStream {
 }
 
 function service(target: Address, more: Partial<ServiceConfig> = {}): ServiceConfig {
-  const defaults = { name: 'db', allow: ['gray'], proxyProtocol: undefined };
+  const defaults = { name: 'db', allow: ['gray'], proxyProtocol: undefined, source: undefined };
   return { ...defaults, target, connectTimeoutMs: 5000, ...more };
 }
 
-function start(config: ServiceConfig) {
+function start(config: ServiceConfig, names?: NameLookup) {
   const refusals: ServiceRefusal[] = [];
   const services = new Services([config], {
     nowMs: () => Date.now(),
     onRefused: (refusal) => refusals.push(refusal),
     onOpened: () => undefined,
+    names,
   });
   const open = async (stream: FakeStream): Promise<FakeStream> => {
     services.onStream(stream, peer);
@@ -155,6 +159,96 @@ test('a target that does not answer is given up in time', async () => {
   assert.match(stream.answers[0]!, /^target-timeout: no answer from target 127.* in 50 ms$/);
   assert.equal(services.get('db')!.streams.size, 0);
   target.close();
+});
+
+/** Names that resolve to these addresses; others are never answered for. */
+function namesOf(known: Record<string, string[]>): NameLookup {
+  return {
+    resolve: (host, signal) => {
+      if (host === 'localhost') return systemNames.resolve(host, signal);
+      const addresses = known[host];
+      if (addresses !== undefined) return Promise.resolve(addresses);
+      return new Promise((_, reject) => {
+        signal.addEventListener('abort', () => reject(signal.reason));
+      });
+    },
+  };
+}
+
+function named(host: string, { port }: { port: number }): Address {
+  return { kind: 'tcp', host, port };
+}
+
+test('a target whose first address is silent is reached by the next, then at once', async () => {
+  const silent = await deafListener();
+  const { port } = silent.address as { port: number };
+  const received: string[] = [];
+  const well = await serve(
+    (socket) => {
+      socket.on('data', (data) => received.push(String(data)));
+    },
+    { host: '127.0.0.2', port },
+  );
+  const names = namesOf({ 'db.example': ['127.0.0.1', '127.0.0.2'] });
+  const { open } = start(service(named('db.example', { port })), names);
+  const stream = await open(new FakeStream('db'));
+  assert.deepEqual(stream.answers, ['accepted']);
+  assert.equal(stream.socket!.remoteAddress, '127.0.0.2');
+  const again = await open(new FakeStream('db'));
+  assert.equal(again.socket!.remoteAddress, '127.0.0.2');
+  again.socket!.write('hello');
+  await until('the target has it', () => received.join('') === 'hello');
+  for (const { socket } of [stream, again]) socket!.destroy();
+  silent.close();
+  await well.close();
+});
+
+test('a name nobody answers for is another reason than a silent target', async () => {
+  const target = await serve(() => undefined);
+  const slow = service(named('dead.example', target), { connectTimeoutMs: 300 });
+  const { services, refusals, open } = start(slow, namesOf({}));
+  services.put(service(named('localhost', target), { name: 'local' }));
+  const waiting = Array.from({ length: 8 }, () => open(new FakeStream('db')));
+  const local = await open(new FakeStream('local'));
+  assert.deepEqual(local.answers, ['accepted']);
+  for (const { answers } of await Promise.all(waiting)) {
+    assert.deepEqual(answers, [
+      'name-timeout: the name server did not answer for dead.example within 300 ms',
+    ]);
+  }
+  assert.equal(refusals.length, 8);
+  assert.equal(services.get('db')!.streams.size, 0);
+  local.socket!.destroy();
+  await target.close();
+});
+
+test('a name that does not exist is said to be that', async () => {
+  const names: NameLookup = {
+    resolve: (host) => {
+      const cause = Object.assign(new Error(`getaddrinfo ENOTFOUND ${host}`), {
+        code: 'ENOTFOUND',
+      });
+      return Promise.reject(resolveFailure(host, cause));
+    },
+  };
+  const { open } = start(service({ kind: 'tcp', host: 'nobody.example', port: 1 }), names);
+  const { answers } = await open(new FakeStream('db'));
+  assert.deepEqual(answers, [
+    'name-unknown: cannot resolve nobody.example: getaddrinfo ENOTFOUND nobody.example',
+  ]);
+});
+
+test('a peer that gives up, or a removed service, ends the lookup', async () => {
+  const { services } = start(service({ kind: 'tcp', host: 'dead.example', port: 1 }), namesOf({}));
+  const stream = new FakeStream('db');
+  services.onStream(stream, peer);
+  stream.onCancel!();
+  assert.equal(services.get('db')!.streams.size, 0);
+  const other = new FakeStream('db');
+  services.onStream(other, peer);
+  assert.equal(services.remove('db'), 1);
+  assert.deepEqual(stream.answers, []);
+  assert.deepEqual(other.answers, ['cancelled: closed here while connecting']);
 });
 
 test('a peer that gives up ends the connect', async () => {

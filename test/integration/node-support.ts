@@ -21,7 +21,7 @@ export interface TestServer {
 /** A TCP or unix server that keeps half-open connections, with its sockets for the test to look at. */
 export async function serve(
   onSocket: (socket: Socket) => void,
-  listen: { port?: number; path?: string } = {},
+  listen: { port?: number; path?: string; host?: string } = {},
 ): Promise<TestServer> {
   const sockets = new Set<Socket>();
   const server: Server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
@@ -30,14 +30,18 @@ export async function serve(
     socket.on('error', () => undefined);
     onSocket(socket);
   });
-  server.listen(listen.path === undefined ? { host: '127.0.0.1', port: listen.port ?? 0 } : listen);
+  server.listen(
+    listen.path === undefined
+      ? { host: listen.host ?? '127.0.0.1', port: listen.port ?? 0 }
+      : listen,
+  );
   await once(server, 'listening');
   const bound = server.address();
   const port = typeof bound === 'object' && bound !== null ? bound.port : 0;
   return {
     address:
       listen.path === undefined
-        ? { kind: 'tcp', host: '127.0.0.1', port }
+        ? { kind: 'tcp', host: listen.host ?? '127.0.0.1', port }
         : { kind: 'unix', path: listen.path },
     port,
     sockets,

@@ -214,7 +214,7 @@ test('credentials out of date are refused, and the hint says how to renew', asyn
   await initFabric({ stateDir, site: 'gray', node: 'gray1', now: () => NOW_MS });
   await loadCredentials(stateDir, { now: () => NOW_MS + 364 * DAY_MS });
   const expired = loadCredentials(stateDir, { now: () => NOW_MS + 366 * DAY_MS });
-  assert.match((await rejection(expired, 'certificate-expired')).hint ?? '', /routy invite/);
+  assert.match((await rejection(expired, 'certificate-expired')).hint ?? '', /routy cert renew/);
   const early = loadCredentials(stateDir, { now: () => NOW_MS - DAY_MS });
   assert.match((await rejection(early, 'certificate-not-yet-valid')).hint ?? '', /clock/);
 });

@@ -10,6 +10,11 @@ export function exampleStatus(): NodeStatus {
     pid: 4711,
     startedAt: '2026-01-01T00:00:00.000Z',
     state: 'running',
+    certificateWarning: null,
+    ready: true,
+    notReady: [],
+    troubles: [],
+    restartRequired: [],
     certificateExpiresAt: '2027-01-01T00:00:00.000Z',
     listening: null,
     peers: [
@@ -30,6 +35,8 @@ export function exampleStatus(): NodeStatus {
           remoteAddress: '192.0.2.1:7443',
           security: 'TLSv1.3 TLS_AES_128_GCM_SHA256',
           rttMs: 1.5,
+          lastHeardMsAgo: 420,
+          silent: false,
           clockOffsetMs: -250,
           lanes: [lane(2, 51_000), lane(3, 51_001)],
           streams: 2,
@@ -56,6 +63,9 @@ export function exampleStatus(): NodeStatus {
         nextAttemptInMs: 4_000,
         session: null,
       },
+    ],
+    traffic: [
+      { peer: 'gray/gray1', bytesSent: 1000, bytesReceived: 2_500_000, bytesReplayed: 300 },
     ],
     services: [
       {
@@ -100,6 +110,7 @@ export function exampleStatus(): NodeStatus {
         last: null,
       },
     ],
+    log: { lostLines: 0, losingSince: null },
     buffers: {
       usedBytes: 4096,
       budgetBytes: 268_435_456,
@@ -117,6 +128,8 @@ function lane(epoch: number, port: number): LaneStatus {
     remoteAddress: '192.0.2.1:7443',
     localAddress: `192.0.2.7:${port}`,
     rttMs: 1.5,
+    lastHeardMsAgo: 420,
+    silent: false,
     streams: 1,
     bytesSent: 500,
   };

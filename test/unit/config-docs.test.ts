@@ -29,7 +29,10 @@ const EXAMPLE = readFileSync(
 
 test('the example file is valid, and its commented keys say the defaults', () => {
   const config = parseConfig(EXAMPLE, 'routy.example.toml');
-  const commented = EXAMPLE.replace(/^# ([a-z_]+ = )/gm, '$1').replace(/^proxy_protocol.*$/m, '');
+  const commented = EXAMPLE.replace(/^# ([a-z_]+ = )/gm, '$1').replace(
+    /^(proxy_protocol|source|clients|socket_[a-z]+) .*$/gm,
+    '',
+  );
   assert.notEqual(commented, EXAMPLE);
   const all = parseConfig(commented.replace(/^metrics_listen.*$/m, ''), 'routy.example.toml');
   assert.deepEqual(all, config);

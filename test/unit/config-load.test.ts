@@ -43,6 +43,7 @@ test('every key is read', () => {
     target = "127.0.0.1:5432"
     allow = ["gray", "blue/blue1"]
     proxy_protocol = "v2"
+    source = "127.0.0.9"
     connect_timeout = "500ms"
     [service.app]
     target = "unix:/run/app.sock"
@@ -50,9 +51,13 @@ test('every key is read', () => {
     listen = "127.0.0.1:6432"
     to = "gray/postgres"
     unavailable = "hold 10s"
+    clients = ["127.0.0.1", "10.0.0.0/8"]
     [[forward]]
     listen = "unix:/run/routy/redis.sock"
     to = "gray/redis"
+    socket_owner = "redis"
+    socket_group = "33"
+    socket_mode = "0600"
     [fabric]
     heartbeat_interval = "1s"
     heartbeat_misses = 5
@@ -100,6 +105,7 @@ test('every key is read', () => {
           target: { kind: 'tcp', host: '127.0.0.1', port: 5432 },
           allow: ['gray', 'blue/blue1'],
           proxyProtocol: 'v2',
+          source: '127.0.0.9',
           connectTimeoutMs: 500,
         },
       ],
@@ -110,6 +116,7 @@ test('every key is read', () => {
           target: { kind: 'unix', path: '/run/app.sock' },
           allow: [],
           proxyProtocol: undefined,
+          source: undefined,
           connectTimeoutMs: 5000,
         },
       ],
@@ -120,11 +127,15 @@ test('every key is read', () => {
       listen: { kind: 'tcp', host: '127.0.0.1', port: 6432 },
       to: { site: 'gray', service: 'postgres' },
       unavailable: { kind: 'hold', ms: 10_000 },
+      clients: ['127.0.0.1', '10.0.0.0/8'],
+      socket: { owner: undefined, group: undefined, mode: undefined },
     },
     {
       listen: { kind: 'unix', path: '/run/routy/redis.sock' },
       to: { site: 'gray', service: 'redis' },
       unavailable: { kind: 'refuse' },
+      clients: undefined,
+      socket: { owner: 'redis', group: '33', mode: 0o600 },
     },
   ]);
   assert.deepEqual(config.fabric, {
@@ -213,6 +224,10 @@ test('addresses say what is wrong with them', () => {
   assert.equal(of('localhost'), `"localhost" has no port; ${expected}`);
   assert.equal(of('tcp://a:1'), `"tcp://a:1" is a URL; ${expected}`);
   assert.equal(of('::1:5432'), '"::1:5432": an IPv6 address needs brackets, such as "[::1]:7443"');
+  assert.equal(
+    of('[fe80::1]:5432'),
+    '"[fe80::1]:5432": a link-local address needs its interface, such as "[fe80::1%eth0]:5432"',
+  );
   assert.equal(of('a:70000'), '"a:70000": port 70000 is out of range: 1 to 65535');
   assert.equal(of('a:0'), '"a:0": nothing can be dialled at port 0');
   assert.equal(of('a b:1'), `"a b:1" is not an address; ${expected}`);
@@ -423,4 +438,37 @@ test('a missing file is told with what to do', () => {
     message: 'cannot read /nonexistent/routy.toml: there is no such file',
     hint: 'make one with `routy init` or `routy join`, or name another with --config PATH',
   });
+});
+
+test('settings of a TCP address or a unix socket count for nothing on the other', () => {
+  const text = `[service.db]
+target = "unix:/run/db.sock"
+allow = ["gray"]
+source = "127.0.0.9"
+[service.six]
+target = "[::1]:1"
+allow = ["gray"]
+source = "127.0.0.9"
+[[forward]]
+listen = "127.0.0.1:6432"
+to = "gray/db"
+clients = ["10.0.0.0/33", "fd00::/8"]
+[[forward]]
+listen = "127.0.0.1:6433"
+to = "gray/db"
+socket_mode = "0666"
+socket_owner = "app"
+[[forward]]
+listen = "unix:/run/other.sock"
+to = "gray/db"
+clients = ["::1"]
+`;
+  assert.deepEqual(messages(text), [
+    '4:10 error: "source" counts for TCP, and this target is a unix socket',
+    '8:10 error: source 127.0.0.9 cannot reach [::1]:1',
+    '12:12 error: "clients" in [[forward]]: "10.0.0.0/33" is neither an address such as "10.0.0.7" nor a network such as "10.0.0.0/8"',
+    '16:1 error: "socket_mode" counts for unix sockets, and this forward listens on a TCP address',
+    '17:1 error: "socket_owner" counts for unix sockets, and this forward listens on a TCP address',
+    '21:1 error: "clients" counts for TCP, and this forward listens on a unix socket',
+  ]);
 });

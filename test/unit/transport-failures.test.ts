@@ -35,6 +35,10 @@ test('why a name was not resolved', () => {
   assert.match(resolveFailure('gray', system('ENOTFOUND')).hint ?? '', /spelling/);
   assert.match(resolveFailure('gray', system('EAI_AGAIN')).hint ?? '', /name servers/);
   assert.equal(resolveFailure('gray', system('EAI_AGAIN')).code, 'dial-resolve');
+  assert.equal(
+    resolveFailure('gray', system('EAI_AGAIN')).message,
+    'the name server did not answer for gray',
+  );
   assert.equal(resolveFailure('gray', system('EMFILE')).code, 'dial-exhausted');
 });
 

@@ -16,13 +16,16 @@ interface Target {
 /** Makes the key here and a request for the CA's node. */
 export async function request(
   out: Output,
-  options: Place & Target & { readonly site: string; readonly node: string },
+  options: Place &
+    Target & { readonly site?: string; readonly node?: string; readonly newKey?: boolean },
 ): Promise<void> {
-  const { site, node } = options;
-  const { csrPem, keyPin } = await requestCertificate({ stateDir: stateOf(options), site, node });
-  await deliver(out, options.out, csrPem, { csrPem, keyPin });
+  const { newKey } = options;
+  const asked = { stateDir: stateOf(options), site: options.site, node: options.node, newKey };
+  const { csrPem, keyPin, site, node, keyChanges } = await requestCertificate(asked);
+  await deliver(out, options.out, csrPem, { csrPem, keyPin, site, node });
+  const replace = keyChanges ? ' --replace' : '';
   out.progress(`request for ${site}/${node} made, key pin ${keyPin}
-next, on the CA's node:  routy cert issue --csr FILE --out ${node}.crt
+next, on the CA's node:  routy cert issue --csr FILE --out ${node}.crt${replace}
 then, here:              routy cert install ${node}.crt`);
 }
 
@@ -49,7 +52,7 @@ export async function install(out: Output, options: Place, file: string): Promis
   out.facts(
     { identity: enrolled.identity, caPin: enrolled.caPin, notAfter },
     `this node is ${identityUri(enrolled.identity)} until ${notAfter}; CA pin ${enrolled.caPin}
-next:  routy check, then routy up`,
+next:  routy check, then routy up; where the node runs already, routy reload`,
   );
 }
 

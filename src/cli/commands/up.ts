@@ -24,7 +24,7 @@ export async function up(out: Output, options: UpOptions): Promise<void> {
 export async function runConfigured({ config: configPath }: Place): Promise<void> {
   const config = loadConfig(configPath);
   const { state, name, site } = config.node;
-  const credentials = await ownCredentials(state, name, site);
+  const credentials = await ownCredentials(state, name, site, { expired: true });
   await runNode({ config, configPath, credentials, log: createLog(config.log) });
 }
 
