@@ -73,7 +73,7 @@ export async function listenLanes(options: ListenOptions): Promise<LaneListener>
         return;
       }
       guest.detain();
-      handlers.onEnrol(socket, guest.from, guest.admit);
+      handlers.onEnrol(socket, guest.from, () => guest.admit());
     },
     onRefused: (refusal) => handlers.onRefused(refusal),
     handshakeMs: timeouts?.handshakeMs,

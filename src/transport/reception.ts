@@ -182,10 +182,14 @@ export class Reception {
     const { raw } = arrival;
     const onReadable = () => {
       // At its end there is nothing to read, and reading that is what ends it here, too.
-      if (raw.readableLength === 0) return void raw.read();
+      if (raw.readableLength === 0) {
+        raw.read();
+        return;
+      }
       raw.off('readable', onReadable);
       if (raw.readableLength > FIRST_BYTES_MAX) {
-        return this.#refuse(arrival, 'not-tls', faultText('not-tls', 'too much at once'));
+        this.#refuse(arrival, 'not-tls', faultText('not-tls', 'too much at once'));
+        return;
       }
       this.#halfOpen.heard(performance.now(), arrival);
       this.#begin();
@@ -198,7 +202,10 @@ export class Reception {
     if (this.#closed) return;
     for (let count = 0; count < BEGUN_AT_ONCE; count++) {
       const arrival = this.#halfOpen.begin(performance.now());
-      if (arrival === undefined) return this.#lookLater();
+      if (arrival === undefined) {
+        this.#lookLater();
+        return;
+      }
       arrival.begun = true;
       if (this.#renew(arrival)) this.#tls.emit('connection', arrival.raw);
     }
