@@ -47,6 +47,10 @@ export class NodeEvents {
     this.#log.info('node-up', `node ${node.site}/${node.node} is up, ${where}`, fields);
   }
 
+  undrained(sessionsWaiting: number): void {
+    this.#log.info('undrain', 'takes new streams again', { sessionsWaiting });
+  }
+
   draining(streams: number, drainMs: number): void {
     this.#log.info('drain', `draining: ${streams} streams may go on for ${drainMs} ms`, {
       streams,
