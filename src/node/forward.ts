@@ -165,7 +165,11 @@ export class Forward {
   #newQueue(): HoldQueue | undefined {
     const { unavailable } = this.config;
     if (unavailable.kind !== 'hold') return undefined;
-    return new HoldQueue(unavailable.ms, (socket) => this.#giveUp(socket));
+    return new HoldQueue(
+      unavailable.ms,
+      (socket) => this.#giveUp(socket),
+      () => this.turnedAway('cancelled', 'the client hung up while it was held', null),
+    );
   }
 
   #onSocket(socket: Socket): void {
@@ -236,6 +240,13 @@ class ForwardStream implements OpenHandlers {
       source: endpoint(socket.remoteAddress, socket.remotePort),
       destination: endpoint(socket.localAddress, socket.localPort),
     };
+  }
+
+  /** Nobody has answered, and the session there has no lane: another node may be asked. */
+  onWithdrawn(): void {
+    const { site } = this.#session!.peer;
+    this.#candidates = this.#forward.host.candidates(site, this.#request.service);
+    this.openAtNext();
   }
 
   openAtNext(): void {

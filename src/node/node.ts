@@ -23,6 +23,7 @@ import { type LiveSession, LiveSessions } from './sessions.ts';
 import type { DrainReport, NodeStatus, PingReply, ReloadReport, UndrainReport } from './status.ts';
 import { nodeStatus } from './status-report.ts';
 import { Troubles } from './troubles.ts';
+import { type PeerClock, Vitals } from './vitals.ts';
 
 export interface NodeOptions {
   readonly config: Config;
@@ -103,6 +104,7 @@ class RoutyNode implements RunningNode {
   #stopping = false;
   #reloading: Promise<unknown> = Promise.resolve();
   #resolveDone!: () => void;
+  #stopVitals: () => void = () => undefined;
 
   constructor(options: NodeOptions) {
     const { config, credentials, log, metrics } = options;
@@ -154,6 +156,7 @@ class RoutyNode implements RunningNode {
     this.#certificate.start();
     this.#forwards.start();
     this.#peers.start();
+    this.#stopVitals = new Vitals(this.#options.log, this.#troubles, () => this.#clocks()).start();
     this.#events.started({
       site: config.node.site,
       node: config.node.name,
@@ -229,6 +232,7 @@ class RoutyNode implements RunningNode {
     await this.drain();
     // Not before: a session that lost its lanes could not come back, and what drains would be lost.
     await this.#lanes.close();
+    this.#stopVitals();
     const streamsReset = this.#host.streams;
     const lanes = this.#host.lanes();
     this.#peers.close('the node stops');
@@ -267,6 +271,12 @@ class RoutyNode implements RunningNode {
       : new RoutyError('no-session', `no session to ${target}`, {
           hint: 'routy status shows which peers are up, and why the others are not',
         });
+  }
+
+  #clocks(): PeerClock[] {
+    return this.#live.all().map(({ name, driver }) => {
+      return { peer: name, offsetMs: driver.stats().clockOffsetMs };
+    });
   }
 
   async #drain(): Promise<void> {

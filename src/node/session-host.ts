@@ -218,6 +218,7 @@ class HostedSession implements DriverHandlers {
     const reason = `the last lane was lost: ${endText(loss)}`;
     session.trouble = { reason, hint: laneHint(loss) };
     this.#host.events.sessionSuspended(session);
+    this.#host.live.suspended(session);
     this.#owner.onSuspended();
   }
 
@@ -225,6 +226,7 @@ class HostedSession implements DriverHandlers {
     const session = this.#session!;
     session.sinceMs = this.#host.nowMs();
     session.trouble = undefined;
+    this.#host.live.resumed(session);
     const streamsReset = this.#host.services.recheck(this.#peer);
     this.#host.events.sessionResumed(session, suspendedMs, streamsReset);
   }
@@ -239,6 +241,10 @@ class HostedSession implements DriverHandlers {
 
   onMismatch(stream: number, reason: string): void {
     this.#host.events.streamMismatch(nodeName(this.#peer), stream, reason);
+  }
+
+  onOverload(streams: number, reason: string): void {
+    this.#host.events.streamsRefused(nodeName(this.#peer), streams, reason);
   }
 
   onDraining(): void {

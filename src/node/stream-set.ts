@@ -26,6 +26,7 @@ export interface StreamSetHost {
 
 interface Opening {
   readonly handlers: OpenHandlers;
+  readonly service: string;
   readonly socket: Socket;
 }
 
@@ -52,10 +53,39 @@ export class StreamSet implements EndpointHost {
     }
     const endpoint = new StreamEndpoint(result.stream, this);
     this.#endpoints.set(result.stream, endpoint);
-    this.#openings.set(result.stream, { handlers, socket });
+    this.#openings.set(result.stream, { handlers, socket, service: request.service });
     // Reading starts before the answer: the first bytes travel with OPEN.
-    endpoint.attach(socket, handlers.onEnd);
+    endpoint.attach(socket, 'client', handlers.onEnd);
     this.#read(result.stream);
+  }
+
+  /**
+   * No lane carries the session. What its clients have not said yet is not taken, so that they may
+   * still be served elsewhere, with no byte sent to two nodes.
+   */
+  suspend(): void {
+    for (const stream of this.#openings.keys()) {
+      const endpoint = this.#endpoints.get(stream);
+      if (endpoint?.untouched === true) endpoint.pause();
+    }
+  }
+
+  /** A lane carries the session again: bytes follow their OPEN. */
+  resume(): void {
+    for (const stream of this.#openings.keys()) this.#read(stream);
+  }
+
+  /** Takes back opens that nobody has answered, see {@link SessionDriverApi.withdraw}. */
+  withdraw(elsewhere: (service: string) => boolean): void {
+    for (const [stream, { handlers, service }] of [...this.#openings]) {
+      const endpoint = this.#endpoints.get(stream);
+      if (endpoint?.untouched !== true || handlers.onWithdrawn === undefined) continue;
+      if (!elsewhere(service)) continue;
+      // The peer may have the OPEN. It is told with the next RESUME, and drops what it began.
+      this.reset(stream, 'cancelled', 'opened at another node');
+      endpoint.detach();
+      handlers.onWithdrawn();
+    }
   }
 
   /** Passes on an event of a stream; false for an event of the session. */
@@ -82,6 +112,9 @@ export class StreamSet implements EndpointHost {
       case 'reset':
         this.#reset(event.stream, event.code, event.reason);
         return true;
+      case 'closed':
+        this.#cutAll(event.reason);
+        return false;
       default:
         return false;
     }
@@ -106,7 +139,7 @@ export class StreamSet implements EndpointHost {
   accept(stream: number, socket: Socket, onEnd: StreamEndHandler): void {
     this.#incoming.delete(stream);
     this.#session.accept(stream);
-    this.#endpoints.get(stream)!.attach(socket, onEnd);
+    this.#endpoints.get(stream)!.attach(socket, 'target', onEnd);
     this.#read(stream);
     this.#host.schedule();
   }
@@ -154,7 +187,10 @@ export class StreamSet implements EndpointHost {
 
   /** The budget may have been used up again since the session said so. */
   #read(stream: number): void {
-    if (this.#session.mayWrite(performance.now(), stream)) this.#endpoints.get(stream)?.writable();
+    const endpoint = this.#endpoints.get(stream);
+    const isWaiting = this.#session.suspended && this.#openings.has(stream);
+    if (isWaiting && endpoint?.untouched === true) return;
+    if (this.#session.mayWrite(performance.now(), stream)) endpoint?.writable();
   }
 
   #opened(stream: number, payload: OpenPayload): void {
@@ -174,21 +210,33 @@ export class StreamSet implements EndpointHost {
     if (code === 'resume-mismatch') this.#host.onMismatch(stream, reason);
     const opening = this.#openings.get(stream);
     const pending = this.#incoming.get(stream);
-    const endpoint = this.#take(stream);
+    const endpoint = this.#endpoints.get(stream);
+    this.#openings.delete(stream);
+    this.#incoming.delete(stream);
     pending?.cancel();
     if (opening !== undefined && endpoint?.untouched && opening.handlers.onRefused !== undefined) {
+      this.#forget(stream);
       endpoint.detach();
       this.#refused(opening.socket, opening.handlers, code, reason);
       return;
     }
-    endpoint?.reset(code, reason);
+    if (endpoint?.reset(code, reason) === false) return;
+    this.#forget(stream);
+    // Where the socket is gone nobody takes what came before.
+    this.#session.reset(stream, 'cancelled', 'the connection is gone');
+  }
+
+  /** Sockets that still take what came before their reset. */
+  #cutAll(reason: string): void {
+    for (const endpoint of this.#endpoints.values()) endpoint.reset('session-lost', reason);
+    this.#endpoints.clear();
   }
 
   /** Nothing of the socket was read: its owner may take it elsewhere, else it is reset. */
   #refused(socket: Socket, handlers: OpenHandlers, code: StreamCode, reason: string): void {
     if (handlers.onRefused?.(code, reason)) return;
     const endpoint = new StreamEndpoint(0, this);
-    endpoint.attach(socket, handlers.onEnd);
+    endpoint.attach(socket, 'client', handlers.onEnd);
     endpoint.reset(code, reason);
   }
 

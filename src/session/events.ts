@@ -36,7 +36,11 @@ export type SessionEvent =
   | { readonly kind: 'writable'; readonly stream: number }
   /** Both directions ended cleanly; the stream is gone. */
   | { readonly kind: 'finished'; readonly stream: number }
-  /** The peer reset the stream, or the session ended; the stream is gone. */
+  /**
+   * The peer reset the stream, or the session ended; nothing more is told of it. With code
+   * `connection-reset` all bytes before it have come: what is not delivered yet still may be, until
+   * `reset` gives it up.
+   */
   | {
       readonly kind: 'reset';
       readonly stream: number;

@@ -109,7 +109,7 @@ function resumeStream(stream: Stream): ResumeStream {
   return {
     ...{ id, received, delivered, limit },
     open: stream.phase === 'open',
-    finReceived: stream.finalSize !== undefined,
+    finReceived: stream.finReceived,
     finDelivered: stream.finDelivered,
   };
 }
@@ -189,13 +189,13 @@ export class ResumeSet implements ResumeSink {
     const stream = this.#store.get(id);
     if (stream === undefined) return;
     if (code !== undefined) {
-      this.#end(stream, code, 'the peer reset the stream');
+      this.#store.end(stream, code, 'the peer reset the stream');
     } else if (stream.finSent && stream.finDelivered) {
       this.#store.acknowledge(stream, stream.send.written);
       stream.finAcked = true;
       this.#sender.settle(stream);
     } else {
-      this.#end(stream, 'resume-mismatch', 'the peer ended a stream that has not ended here');
+      this.#store.end(stream, 'resume-mismatch', 'the peer ended a stream that has not ended here');
     }
   }
 
@@ -211,9 +211,9 @@ export class ResumeSet implements ResumeSink {
     const { id } = stream;
     if (!this.#store.isLocal(id)) {
       // Its OPEN may have come after this set was made.
-      if (id <= this.#opened) this.#end(stream, 'session-lost', 'the peer lost the stream');
+      if (id <= this.#opened) this.#store.end(stream, 'session-lost', 'the peer lost the stream');
     } else if (id <= this.#seen! || stream.seenMark === this.#number) {
-      this.#end(stream, 'session-lost', 'the peer lost the stream');
+      this.#store.end(stream, 'session-lost', 'the peer lost the stream');
     } else if (stream.phase === 'opening' && stream.send.acked === 0) {
       this.#openAgain(stream);
     }
@@ -226,6 +226,7 @@ export class ResumeSet implements ResumeSink {
     stream.finSaid = false;
     this.#store.lanes.settle(stream, this.#lane);
     this.#sender.open(stream);
+    this.#sender.sayReset(stream);
     this.#sender.schedule(stream);
   }
 
@@ -234,12 +235,10 @@ export class ResumeSet implements ResumeSink {
     if (problem !== undefined) {
       const reason = `${problem} in a RESUME`;
       this.#sender.reset(stream, 'resume-mismatch', reason);
-      this.#store.events.push({
-        kind: 'reset',
-        stream: stream.id,
-        code: 'resume-mismatch',
-        reason,
-      });
+      if (!stream.ownerless) {
+        const { id } = stream;
+        this.#store.events.push({ kind: 'reset', stream: id, code: 'resume-mismatch', reason });
+      }
       return;
     }
     if (peer.delivered > stream.send.acked) this.#store.acknowledge(stream, peer.delivered);
@@ -252,6 +251,7 @@ export class ResumeSet implements ResumeSink {
       if (!peer.open && !this.#store.isLocal(stream.id)) this.#sender.accept(stream);
       this.#sender.credit(stream);
     }
+    this.#sender.sayReset(stream);
     this.#receiver.raiseCredit(this.nowMs, stream, peer.limit);
     this.#sender.settle(stream);
   }
@@ -261,11 +261,6 @@ export class ResumeSet implements ResumeSink {
     // Beyond what was sent when a replay was cut off that had not come so far.
     this.#store.totals.bytesReplayed += Math.max(0, send.sent - offset);
     send.rewind(offset);
-  }
-
-  #end(stream: Stream, code: StreamCode, reason: string): void {
-    this.#store.remove(stream);
-    this.#store.events.push({ kind: 'reset', stream: stream.id, code, reason });
   }
 
   /** An id of this side's was opened, and one of the peer's is at most what it says to have opened. */

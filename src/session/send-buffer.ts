@@ -115,15 +115,14 @@ export class SendBuffer {
   }
 
   /**
-   * Forgets everything; nothing is to be sent any more. Returns bytes freed. A stream that is gone
-   * may wait in a queue until its turn, its bytes must not.
+   * Forgets everything; nothing is to be sent any more, and `everSent` stays. Returns bytes freed.
+   * A stream that is gone may wait in a queue until its turn, its bytes must not.
    */
   drop(): number {
     const freed = this.heldBytes;
     this.#chunks = [];
     this.#acked = this.#written;
     this.#sent = this.#written;
-    this.#everSent = this.#written;
     return freed;
   }
 

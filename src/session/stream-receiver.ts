@@ -4,7 +4,7 @@ import { parseAccept, parseNumber, parseOpen, parseReset } from '../wire/payload
 import { ProtocolError } from '../wire/protocol-error.ts';
 import type { LaneState } from './lane-state.ts';
 import { Reassembly } from './reassembly.ts';
-import type { Stream } from './stream.ts';
+import type { Stream, StreamReset } from './stream.ts';
 import { STREAM_VERSIONS, type StreamSender } from './stream-sender.ts';
 import type { StreamStore } from './stream-store.ts';
 
@@ -28,8 +28,10 @@ export class StreamReceiver {
     const end = offset + bytes.length;
     receive.expect(end);
     if (stream.finalSize !== undefined && end > stream.finalSize) {
-      throw new ProtocolError('final-size', `DATA up to ${end} on stream ${id}, beyond its FIN`);
+      throw new ProtocolError('final-size', `DATA up to ${end} on stream ${id}, beyond its end`);
     }
+    // There is nothing left to write it to.
+    if (stream.resetting !== undefined) return;
     if (offset > receive.received) {
       this.#hold(stream, offset, bytes);
     } else if (offset === receive.received) {
@@ -52,7 +54,7 @@ export class StreamReceiver {
         this.#fin(header);
         break;
       case FrameType.RESET:
-        this.#reset(header, payload);
+        this.#reset(lane, header, payload);
         break;
       default:
         this.#credit(nowMs, header, payload);
@@ -63,7 +65,9 @@ export class StreamReceiver {
   raiseCredit(nowMs: number, stream: Stream, limit: number): void {
     if (limit > stream.creditLimit) stream.creditLimit = limit;
     this.#sender.schedule(stream);
-    this.#store.paused.credited(nowMs, stream);
+    if (stream.resetting === undefined && stream.resetByPeer === undefined) {
+      this.#store.paused.credited(nowMs, stream);
+    }
   }
 
   #hold(stream: Stream, offset: number, bytes: Uint8Array): void {
@@ -80,7 +84,7 @@ export class StreamReceiver {
     this.#store.totals.bytesReceived += bytes.length;
     this.#pass(stream, bytes);
     if (stream.reassembly !== undefined) this.#passHeld(stream, stream.reassembly);
-    this.#tellFin(stream);
+    this.#tellEnd(stream);
   }
 
   #passHeld(stream: Stream, reassembly: Reassembly): void {
@@ -99,7 +103,7 @@ export class StreamReceiver {
     this.#store.totals.bytesReceived -= overlapped;
     if (reassembly.empty) stream.reassembly = undefined;
     if (stream.receive.received > (stream.finalSize ?? Infinity)) {
-      throw new ProtocolError('final-size', `DATA on stream ${stream.id} beyond its FIN`);
+      throw new ProtocolError('final-size', `DATA on stream ${stream.id} beyond its end`);
     }
   }
 
@@ -119,7 +123,7 @@ export class StreamReceiver {
     }
     const stream = this.#store.openRemote(nowMs, id, header.offset);
     if (stream === undefined) {
-      this.#sender.refuse(lane, id, 'overload', this.#store.overloadReason());
+      this.#sender.refuse(lane, id, 'overload', this.#store.refused());
       return;
     }
     this.#store.lanes.settle(stream, lane);
@@ -145,7 +149,7 @@ export class StreamReceiver {
     if (stream.phase === 'opening') {
       stream.phase = 'open';
       stream.request = undefined;
-      this.#store.events.push({ kind: 'accepted', stream: stream.id });
+      if (!stream.ownerless) this.#store.events.push({ kind: 'accepted', stream: stream.id });
     }
     this.raiseCredit(nowMs, stream, header.offset);
   }
@@ -162,30 +166,55 @@ export class StreamReceiver {
       );
     }
     stream.finalSize = size;
-    this.#tellFin(stream);
+    stream.finReceived = true;
+    this.#tellEnd(stream);
   }
 
-  #tellFin(stream: Stream): void {
-    if (stream.finTold || stream.finalSize !== stream.receive.received) return;
-    stream.finTold = true;
-    this.#store.events.push({ kind: 'fin', stream: stream.id });
+  /** Tells of the peer's FIN or reset once all bytes before it have come. */
+  #tellEnd(stream: Stream): void {
+    if (stream.finalSize !== stream.receive.received || stream.ownerless) return;
+    if (stream.finReceived && !stream.finTold) {
+      stream.finTold = true;
+      this.#store.events.push({ kind: 'fin', stream: stream.id });
+    }
+    if (stream.resetByPeer === undefined) return;
+    stream.resetTold = true;
+    this.#store.events.push({ kind: 'reset', stream: stream.id, ...stream.resetByPeer });
+    this.#sender.answerReset(stream);
   }
 
-  #reset(header: FrameHeader, payload: Uint8Array): void {
+  #reset(lane: LaneState, header: FrameHeader, payload: Uint8Array): void {
+    const { code, reason } = parseReset(payload);
+    const waits = code === 'connection-reset';
     // Alone of all frames it may overtake OPEN, whose lane was lost.
-    if (!this.#store.isLocal(header.stream) && this.#store.seen.add(header.stream)) return;
+    if (!this.#store.isLocal(header.stream) && this.#store.seen.add(header.stream)) {
+      if (waits)
+        this.#sender.refuse(lane, header.stream, 'cancelled', 'reset before it was opened');
+      return;
+    }
     const stream = this.#expect(header.stream, FrameType.RESET);
     if (stream === undefined) return;
-    const { received, limit } = stream.receive;
-    const size = header.offset;
-    if (size < received || size > limit || size !== (stream.finalSize ?? size)) {
-      throw new ProtocolError(
-        'final-size',
-        `RESET at ${size} on stream ${stream.id}, received ${received}, credit ends at ${limit}`,
-      );
+    expectResetSize(stream, header.offset, waits);
+    if (!waits) this.#store.end(stream, code, reason);
+    else if (stream.resetting !== undefined) {
+      this.#sender.reset(stream, 'cancelled', 'reset at both ends');
+    } else if (stream.resetByPeer === undefined) {
+      this.#resetAfterData(stream, header.offset, { code, reason });
     }
-    this.#store.remove(stream);
-    this.#store.events.push({ kind: 'reset', stream: stream.id, ...parseReset(payload) });
+  }
+
+  /** The peer keeps the stream until it is reset from here: when all bytes before the end are delivered. */
+  #resetAfterData(stream: Stream, size: number, reset: StreamReset): void {
+    stream.finalSize = size;
+    stream.resetByPeer = reset;
+    this.#store.stopSending(stream);
+    if (stream.phase === 'incoming') {
+      // Whoever has gone before it was served is not served.
+      this.#store.events.push({ kind: 'reset', stream: stream.id, ...reset });
+      this.#sender.reset(stream, 'cancelled', 'reset before it was accepted');
+    } else {
+      this.#tellEnd(stream);
+    }
   }
 
   #credit(nowMs: number, header: FrameHeader, payload: Uint8Array): void {
@@ -229,4 +258,20 @@ export class StreamReceiver {
     }
     return undefined;
   }
+}
+
+/** Throws unless the peer's direction may have that size: all of it, or, when it gives up, what it has sent. */
+function expectResetSize(
+  { id, receive, finalSize, resetByPeer }: Stream,
+  size: number,
+  whole: boolean,
+): void {
+  const { received, limit } = receive;
+  const exact = whole || resetByPeer === undefined;
+  const fits = exact ? size === (finalSize ?? size) : size <= finalSize!;
+  if (fits && size >= received && (whole || size <= limit)) return;
+  throw new ProtocolError(
+    'final-size',
+    `RESET at ${size} on stream ${id}, received ${received}, credit ends at ${limit}`,
+  );
 }

@@ -57,6 +57,28 @@ export class StreamSender {
     this.#store.remove(stream);
   }
 
+  /**
+   * The connection behind the stream was reset: the peer learns it at once, and what the connection
+   * had brought before still goes to it. The stream stays until the peer resets it, too.
+   */
+  resetAfterData(stream: Stream, code: StreamCode, reason: string): void {
+    stream.resetting = { code, reason };
+    this.#store.silenceWriter(stream);
+    this.sayReset(stream);
+  }
+
+  /** Says it, or says it again. Where a half-close came before it waits for that, or for a home. */
+  sayReset({ lane, id, send, sendEnded, finSaid, resetting }: Stream): void {
+    if (resetting === undefined || (sendEnded && !finSaid)) return;
+    lane?.writer.reset(id, send.written, resetting.code, resetting.reason);
+  }
+
+  /** The peer's reset is answered when everything that came before it was delivered. */
+  answerReset(stream: Stream): void {
+    if (!stream.resetTold || stream.receive.delivered !== stream.finalSize) return;
+    this.reset(stream, 'cancelled', 'reset at the other end');
+  }
+
   /** Refuses a stream that never came to be. */
   refuse(lane: LaneState, id: number, code: StreamCode, reason: string): void {
     lane.writer.reset(id, 0, code, reason);
@@ -73,7 +95,7 @@ export class StreamSender {
     if (!saidHere && lane !== undefined) this.#sayCredit(lane, stream);
     this.#store.bury(stream.id, undefined, lane?.epoch);
     this.#store.remove(stream);
-    this.#store.events.push({ kind: 'finished', stream: stream.id });
+    if (!stream.ownerless) this.#store.events.push({ kind: 'finished', stream: stream.id });
   }
 
   schedule(stream: Stream): void {
@@ -107,6 +129,7 @@ export class StreamSender {
       stream.finSent = true;
       stream.finSaid = true;
       lane.writer.fin(stream.id, stream.send.written);
+      this.sayReset(stream);
     }
     this.schedule(stream);
     return true;

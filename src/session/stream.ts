@@ -1,3 +1,4 @@
+import type { StreamCode } from '../wire/codes.ts';
 import type { FrameType } from '../wire/layout.ts';
 import { frameName, FrameType as Type } from '../wire/layout.ts';
 import type { OpenPayload } from '../wire/payload.ts';
@@ -23,6 +24,12 @@ const TRANSITIONS: Readonly<Record<StreamPhase, ReadonlySet<FrameType>>> = {
   open: new Set([Type.ACCEPT, Type.DATA, Type.FIN, Type.RESET, Type.CREDIT]),
 };
 
+/** Why a stream is reset. */
+export interface StreamReset {
+  readonly code: StreamCode;
+  readonly reason: string;
+}
+
 export const NOWHERE: readonly LaneState[] = [];
 
 /** One stream of a session: both directions' offsets and what is still to be told to the peer. */
@@ -44,8 +51,18 @@ export class Stream {
   /** FIN need not be sent: it was, and no lane that carried it was lost. */
   finSaid = false;
   finAcked = false;
-  /** Size of the peer's direction, known from its FIN, which may overtake bytes. */
+  /**
+   * Its connection was reset here: nobody is left to tell anything, and what it had brought before
+   * is kept until the peer has it.
+   */
+  resetting: StreamReset | undefined;
+  /** The peer's connection was reset, and so is this one once all that came before is here. */
+  resetByPeer: StreamReset | undefined;
+  /** That was told; what is not delivered yet still may be. */
+  resetTold = false;
+  /** Size of the peer's direction, known from its FIN or RESET, which may overtake bytes. */
   finalSize: number | undefined;
+  finReceived = false;
   /** All bytes up to the peer's FIN have come, and that was told. */
   finTold = false;
   finDelivered = false;
@@ -84,7 +101,8 @@ export class Stream {
 
   /** True when FIN is the next thing to send. */
   get finDue(): boolean {
-    return this.sendEnded && !this.finSaid && this.send.unsentBytes === 0;
+    if (!this.sendEnded || this.finSaid || this.send.unsentBytes > 0) return false;
+    return this.resetByPeer === undefined;
   }
 
   get hasToSend(): boolean {
@@ -94,6 +112,16 @@ export class Stream {
   /** Both directions ended, and both sides know. */
   get settled(): boolean {
     return this.finAcked && this.finDelivered;
+  }
+
+  /** The peer has all there was to say of this side's direction. */
+  get drained(): boolean {
+    return this.send.heldBytes === 0 && (!this.sendEnded || this.finAcked);
+  }
+
+  /** The owner has done with it, or was told that it is over: it hears no more of it. */
+  get ownerless(): boolean {
+    return this.resetting !== undefined || this.resetTold;
   }
 
   /** Bytes that arrived and are not delivered yet. */

@@ -51,6 +51,7 @@ export class Streams {
   write(nowMs: number, id: number, chunk: Uint8Array): boolean {
     const stream = this.#store.get(id);
     if (stream === undefined || stream.sendEnded) return true;
+    if (stream.resetByPeer !== undefined) return false;
     stream.send.push(chunk);
     this.#store.sendPool.take(chunk.length);
     this.#sender.schedule(stream);
@@ -60,6 +61,7 @@ export class Streams {
   /** Whether the stream's writer may begin; if not it gets a `writable` event. */
   mayWrite(nowMs: number, id: number): boolean {
     const stream = this.#store.get(id);
+    if (stream?.resetByPeer !== undefined) return false;
     return stream === undefined || this.#store.paused.mayGoOn(nowMs, stream);
   }
 
@@ -71,10 +73,17 @@ export class Streams {
     this.#sender.schedule(stream);
   }
 
-  /** The local end gave up the stream, or refuses it. Unsent bytes are dropped. */
+  /**
+   * The local end gave up the stream, or refuses it: unsent bytes are dropped. Or its connection was
+   * reset, and what that had brought before still goes to the peer.
+   */
   reset(id: number, code: StreamCode, reason: string): void {
     const stream = this.#store.get(id);
-    if (stream !== undefined) this.#sender.reset(stream, code, reason);
+    if (stream === undefined) return;
+    if (code !== 'connection-reset') this.#sender.reset(stream, code, reason);
+    else if (stream.resetByPeer !== undefined) this.#sender.reset(stream, 'cancelled', reason);
+    else if (stream.drained) this.#sender.reset(stream, code, reason);
+    else if (stream.resetting === undefined) this.#sender.resetAfterData(stream, code, reason);
   }
 
   /** `bytes` more were written to the stream's destination. */
@@ -87,6 +96,7 @@ export class Streams {
     } else {
       this.#store.acks.add(nowMs, stream);
     }
+    this.#sender.answerReset(stream);
   }
 
   /** The peer's half-close was passed on to the destination. */

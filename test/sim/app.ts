@@ -16,10 +16,13 @@ export class App {
   readonly #there: End;
   readonly #tasks = new Set<Task>();
   #accepted: boolean;
+  #answeredIn: number | undefined;
   #paused = false;
   #writing = false;
   #reading = false;
   #finReceived = false;
+  /** The other end's connection was reset, and this one's is when what came before is delivered. */
+  #resetBy: StreamCode | undefined;
 
   constructor(session: SimSession, stream: number, conversation: Conversation) {
     this.#session = session;
@@ -45,6 +48,11 @@ export class App {
   /** Most bytes of one write: how far a budget may be overdrawn by this end. */
   get chunkBytes(): number {
     return this.#plan.chunkBytes;
+  }
+
+  /** It was told that the peer has reset the stream. */
+  get wasReset(): boolean {
+    return this.#resetBy !== undefined;
   }
 
   data(bytes: Uint8Array): void {
@@ -87,6 +95,20 @@ export class App {
       this.conversation.plan.opener === this.#session.node,
       () => `${this.#name}: accepted what it did not open`,
     );
+  }
+
+  /** The peer's reset. True: the stream is over for this end; else it is later. */
+  reset(code: StreamCode): boolean {
+    // Whoever has gone before it was accepted is not served: the reset had come before the answer
+    // where both are of one round.
+    const served = this.#accepted && this.#answeredIn !== this.#session.rounds;
+    if (code !== 'connection-reset' || !served) return true;
+    const whole = this.#here.received === this.#there.written;
+    must(whole, () => `${this.#name}: reset after ${this.#here.received} bytes`);
+    if (this.#undelivered === 0) return true;
+    this.#resetBy = code;
+    this.#read();
+    return false;
   }
 
   /** The stream is over for this end. */
@@ -134,6 +156,7 @@ export class App {
       return;
     }
     this.#accepted = true;
+    this.#answeredIn = this.#session.rounds;
     this.#session.core.accept(this.stream);
     this.#write();
     this.#read();
@@ -150,7 +173,7 @@ export class App {
 
   #write(): void {
     if (!this.#accepted || this.#paused || this.#writing || this.#here.ended) return;
-    if (this.#here.outcome !== undefined) return;
+    if (this.#here.outcome !== undefined || this.#resetBy !== undefined) return;
     const stuckAt = this.#healed ? Infinity : this.#plan.writeStuckAt;
     while (this.#here.written < Math.min(this.#plan.bytes, stuckAt)) {
       if (!this.#writeChunk(stuckAt)) return;
@@ -165,8 +188,15 @@ export class App {
     }
     if (this.#here.written < this.#plan.bytes) return;
     if (this.#plan.endsAfterPeer && !this.#finReceived) return;
-    this.#here.ended = true;
-    this.#session.core.end(this.stream);
+    this.#end(this.#plan.resetsAtEnd);
+  }
+
+  #end(resets: AppPlan['resetsAtEnd']): void {
+    if (resets !== 'instead') {
+      this.#here.ended = true;
+      this.#session.core.end(this.stream);
+    }
+    if (resets !== 'no') this.#giveUp('connection-reset', 'planned');
   }
 
   /** False when the session asks to wait. */
@@ -210,6 +240,10 @@ export class App {
     if (bytes > 0) {
       this.#here.delivered += bytes;
       this.#session.delivered(this.stream, bytes);
+    }
+    if (this.#resetBy !== undefined && this.#undelivered === 0) {
+      this.#session.over(this.stream, { kind: 'reset', code: this.#resetBy });
+      return;
     }
     if (!this.#finDue) return;
     this.#here.finDelivered = true;

@@ -1,6 +1,6 @@
 import { FrameDecoder, type FrameHeader } from '../../src/wire/decode.ts';
 import { FLAG_RESUME_LAST, FrameType, frameName } from '../../src/wire/layout.ts';
-import { type Hello, parseHello, parseNumber } from '../../src/wire/payload.ts';
+import { type Hello, parseHello, parseNumber, parseReset } from '../../src/wire/payload.ts';
 import { readResume } from '../../src/wire/resume.ts';
 import { must } from './failure.ts';
 import { SeenStream } from './seen-stream.ts';
@@ -35,7 +35,11 @@ export class Monitor {
   readonly #streams = new Map<number, SeenStream>();
   /** Streams that are over for this end; frames of theirs may still be under way. */
   readonly #over = new Set<number>();
+  /** Streams that this end gave up; and those that are over for the peer, as it says. */
   readonly #resetSent = new Set<number>();
+  readonly #ended = new Set<number>();
+  /** Size of streams that this end has reset after data, until the peer has reset them too. */
+  readonly #resetting = new Map<number, number>();
   /** Lanes that the peer says it has lost. */
   readonly #dead = new Set<number>();
   /** Largest initial window each way: what a stream may carry before its first CREDIT. */
@@ -139,10 +143,22 @@ export class Monitor {
 
   /** The stream is over for this end. */
   over(id: number): void {
-    this.#over.add(id);
     const stream = this.#streams.get(id);
     if (stream?.counted) this.#exposure -= stream.granted - stream.delivered;
-    this.#streams.delete(id);
+    if (stream !== undefined) stream.counted = false;
+    if (!this.#resetting.has(id)) this.#forget(id);
+  }
+
+  /** This end has reset the stream, and all `size` bytes are to go before. False: it is over already. */
+  resetting(id: number, size: number): boolean {
+    if (size === (this.#streams.get(id)?.acked ?? 0) || this.#ended.has(id)) return false;
+    this.#resetting.set(id, size);
+    return true;
+  }
+
+  /** It was reset after data, and the peer is not known to have all of that. */
+  isResetting(id: number): boolean {
+    return this.#resetting.has(id);
   }
 
   #sent(lane: number, seen: SeenLane, header: FrameHeader, payload: Uint8Array): void {
@@ -167,7 +183,7 @@ export class Monitor {
     const { stream: id, type } = header;
     const name = () => `${this.#name}: stream ${id}: ${frameName(type)}`;
     must(type !== FrameType.FIN || !this.#resetSent.has(id), () => `${name()} after RESET`);
-    if (type === FrameType.RESET) this.#resetSent.add(id);
+    if (type === FrameType.RESET) this.#resetFrameSent(header, payload);
     if (type === FrameType.OPEN) this.#add(id, this.#windowFromPeer, header.offset, true);
     const stream = this.#streams.get(id);
     if (stream === undefined) return;
@@ -184,6 +200,30 @@ export class Monitor {
         this.#grant(stream, header.offset);
         stream.acknowledges(parseNumber(payload, 0));
     }
+  }
+
+  #resetFrameSent({ stream: id, offset }: FrameHeader, payload: Uint8Array): void {
+    const waits = parseReset(payload).code === 'connection-reset';
+    const size = this.#resetting.get(id);
+    if (waits && size !== undefined) {
+      must(offset === size, () => `${this.#name}: stream ${id}: RESET at ${offset}, not ${size}`);
+    } else if (!waits) {
+      this.#resetSent.add(id);
+      if (size !== undefined) this.#forget(id);
+    }
+  }
+
+  /** Nothing more of it is due. */
+  #forget(id: number): void {
+    this.#over.add(id);
+    this.#streams.delete(id);
+    this.#resetting.delete(id);
+  }
+
+  /** The peer has ended the stream. */
+  #endedThere(id: number): void {
+    this.#ended.add(id);
+    if (this.#resetting.has(id)) this.#forget(id);
   }
 
   #dataSent(lane: number, seen: SeenLane, id: number, offset: number, length: number): void {
@@ -228,6 +268,7 @@ export class Monitor {
       this.#windowFromPeer = parseHello(payload).initialWindow;
     }
     if (type === FrameType.RESUME) this.#resumeGot(header, payload);
+    if (type === FrameType.RESET) this.#endedThere(header.stream);
     if (type === FrameType.OPEN) this.#add(header.stream, 0, this.#windowToPeer, false);
     const stream = this.#streams.get(header.stream);
     if (stream === undefined) return;
@@ -244,6 +285,7 @@ export class Monitor {
         if (!this.#dead.has(lane) && this.#lanes.has(lane)) this.#disturb(lane);
         this.#dead.add(lane);
       },
+      ended: (id) => this.#endedThere(id),
       stream: (entry) => this.#streams.get(entry.id)?.synchronised(entry),
     });
     if ((header.flags & FLAG_RESUME_LAST) === 0) return;
@@ -254,8 +296,9 @@ export class Monitor {
     for (const stream of this.#streams.values()) stream.laneLost(lane);
   }
 
-  #add(id: number, credit: number, granted: number, counted: boolean): void {
+  #add(id: number, credit: number, granted: number, live: boolean): void {
     if (this.#over.has(id) || this.#streams.has(id)) return;
+    const counted = live && !this.#resetting.has(id);
     this.#streams.set(id, new SeenStream(`${this.#name}: stream ${id}`, credit, granted, counted));
     if (counted) this.#exposure += granted;
   }

@@ -51,6 +51,24 @@ export const MUTATIONS: readonly Mutation[] = [
     find: 'if (proof !== undefined && sameText(',
     replace: 'if (proof !== undefined || sameText(proof ?? epoch.toString(), ',
   },
+  {
+    name: 'a reset goes before the bytes that came before it',
+    file: 'src/session/stream-receiver.ts',
+    find: 'stream.finalSize = size;\n    stream.resetByPeer = reset;',
+    replace: 'stream.finalSize = stream.receive.received;\n    stream.resetByPeer = reset;',
+  },
+  {
+    name: 'what was not sent before a reset is dropped',
+    file: 'src/session/streams.ts',
+    find: 'else if (stream.drained) this',
+    replace: 'else if (stream.send.heldBytes >= 0) this',
+  },
+  {
+    name: 'a reset is not said again after its lane was lost',
+    file: 'src/session/resync.ts',
+    find: 'this.#sender.sayReset(stream);\n    this.#receiver',
+    replace: 'this.#receiver',
+  },
 ];
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));

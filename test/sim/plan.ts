@@ -30,6 +30,8 @@ export interface AppPlan {
   readonly reads: 'at-once' | 'later' | 'dribble' | 'stuck';
   readonly readEveryMs: number;
   readonly readBytes: number;
+  /** Its connection is reset in place of the half-close, or behind it. */
+  readonly resetsAtEnd: 'no' | 'instead' | 'behind';
   /** Gives the stream up so long after it got it. */
   readonly resetAfterMs: number | undefined;
 }
@@ -206,6 +208,7 @@ function drawApp(
     reads: reads === 'stuck' && !stuck ? 'later' : reads,
     readEveryMs: random.skewed(1, 200),
     readBytes,
+    resetsAtEnd: patient ? 'no' : random.pick(['no', 'no', 'no', 'instead', 'behind'] as const),
     resetAfterMs: !patient && random.chance(0.15) ? random.skewed(0, 5_000) : undefined,
   };
 }

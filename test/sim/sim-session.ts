@@ -56,6 +56,8 @@ export class SimSession {
   readonly apps = new Map<number, App>();
   /** By epoch. */
   readonly ports = new Map<number, Port>();
+  /** Streams that this end has reset after data, which goes on to the other end. */
+  readonly #resetting = new Map<number, Conversation>();
   readonly pings = new Set<number>();
   peerHello: Hello | undefined;
   /** What this end offered last. */
@@ -70,6 +72,8 @@ export class SimSession {
   /** It had as many lanes as an acceptor holds, and may have closed one for the next. */
   crowded = false;
   resumes = 0;
+  /** Of events that were taken. */
+  rounds = 0;
   closed: Ending | undefined;
   /** Monotonic time of the last byte on a lane that carries the session; and on any. */
   heardMs: number;
@@ -139,7 +143,13 @@ export class SimSession {
   giveUp(app: App, code: StreamCode, reason: string): void {
     this.note(`reset ${app.stream} ${code}`);
     this.core.reset(app.stream, code, reason);
-    this.#over(app.stream, { kind: 'gave-up', code });
+    if (code === 'connection-reset') {
+      const { written } = app.conversation.ends[this.node]!;
+      if (this.monitor.resetting(app.stream, written)) {
+        this.#resetting.set(app.stream, app.conversation);
+      }
+    }
+    this.over(app.stream, { kind: 'gave-up', code });
   }
 
   delivered(stream: number, bytes: number): void {
@@ -189,6 +199,7 @@ export class SimSession {
   pump(): void {
     if (this.#pumping) return;
     this.#pumping = true;
+    this.rounds++;
     for (let event = this.core.pollEvent(); event; event = this.core.pollEvent()) {
       must(this.closed === undefined, () => `${this.name}: ${event?.kind} after its end`);
       this.#dispatch(event);
@@ -206,7 +217,10 @@ export class SimSession {
   replayBounds(): { least: number; most: number } {
     let least = 0;
     let most = 0;
-    for (const [stream, { conversation }] of this.apps) {
+    for (const stream of [...this.#resetting.keys()]) {
+      if (!this.monitor.isResetting(stream)) this.#resetting.delete(stream);
+    }
+    for (const [stream, conversation] of this.#conversations()) {
       const here = conversation.ends[this.node]!;
       const there = conversation.ends[1 - this.node]!;
       // What the other end has not delivered must be here, or it is lost.
@@ -214,6 +228,11 @@ export class SimSession {
       most += this.monitor.unacknowledged(stream, here.written);
     }
     return { least, most };
+  }
+
+  *#conversations(): Iterable<[number, Conversation]> {
+    for (const [stream, { conversation }] of this.apps) yield [stream, conversation];
+    yield* this.#resetting;
   }
 
   #attach(epoch: number, lane: SimLane, hello: Hello | undefined): void {
@@ -303,11 +322,13 @@ export class SimSession {
         break;
       case 'finished':
         this.note(`finished ${event.stream}`);
-        this.#over(event.stream, { kind: 'finished' });
+        this.over(event.stream, { kind: 'finished' });
         break;
       case 'reset':
         this.note(`reset ${event.stream} by peer: ${event.code}`);
-        this.#over(event.stream, { kind: 'reset', code: event.code });
+        if (this.apps.get(event.stream)?.reset(event.code) !== false) {
+          this.over(event.stream, { kind: 'reset', code: event.code });
+        }
         break;
       default:
         this.#dispatchSession(event);
@@ -390,7 +411,8 @@ export class SimSession {
     app.start();
   }
 
-  #over(stream: number, outcome: Parameters<App['over']>[0]): void {
+  /** The stream is over for the node. */
+  over(stream: number, outcome: Parameters<App['over']>[0]): void {
     const app = this.apps.get(stream);
     // After this node gave a stream up, what the session had already said of it still comes.
     if (app === undefined) return;
@@ -401,7 +423,12 @@ export class SimSession {
 
   #closed(event: Ending): void {
     this.note(`closed ${event.code} ${event.remote ? 'by peer' : 'here'}: ${event.reason}`);
-    must(this.apps.size === 0, () => `${this.name}: closed with ${this.apps.size} streams`);
+    // Whoever was told of a reset is told nothing more.
+    for (const [stream, { wasReset }] of this.apps) {
+      must(wasReset, () => `${this.name}: closed with stream ${stream}`);
+      this.over(stream, { kind: 'reset', code: 'session-lost' });
+    }
+    this.#resetting.clear();
     must(this.ports.size === 0, () => `${this.name}: closed with ${this.ports.size} lanes`);
     this.closed = event;
     this.process.sessions.delete(this);

@@ -276,7 +276,11 @@ export class World {
     for (const opener of [0, 1] as const) {
       const session = this.nodes[opener].process.established!;
       session.pings.add(session.core.ping(session.nowMs));
-      const app = { ...this.plan.conversations[0]!.apps[0], resetAfterMs: undefined };
+      const app = {
+        ...this.plan.conversations[0]!.apps[0],
+        resetsAtEnd: 'no',
+        resetAfterMs: undefined,
+      } as const;
       const conversation = new Conversation(this.#conversations.length, {
         opener,
         openAtMs: 0,

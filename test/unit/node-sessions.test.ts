@@ -6,7 +6,12 @@ import { type LiveSession, LiveSessions } from '../../src/node/sessions.ts';
 function live(node: string, suspended = false): LiveSession & { driver: { suspended: boolean } } {
   const peer = { fabric: 'f', site: 'gray', node };
   return {
-    driver: { peer, sessionId: node, suspended } as SessionDriverApi,
+    driver: {
+      peer,
+      sessionId: node,
+      suspended,
+      stats: () => ({ bytesSent: 5, bytesReceived: 7, bytesReplayed: 1 }),
+    } as unknown as SessionDriverApi,
     peer,
     name: `gray/${node}`,
     establishedAtMs: 0,
@@ -61,4 +66,20 @@ test('a session with the id of another one takes nothing from it', () => {
   sessions.offered(second, []);
   sessions.remove(second);
   assert.deepEqual(sessions.candidates('gray', 'db'), [first]);
+});
+
+test('what was exchanged with a peer only grows when one of its sessions ends', () => {
+  const sessions = new LiveSessions(() => undefined);
+  const first = live('gray1');
+  const second = live('gray1');
+  Object.assign(second.driver, { sessionId: 'another' });
+  sessions.add(first);
+  sessions.add(second);
+  const both = [{ peer: 'gray/gray1', bytesSent: 10, bytesReceived: 14, bytesReplayed: 2 }];
+  assert.deepEqual(sessions.traffic(), both);
+  sessions.remove(first);
+  sessions.remove(first);
+  assert.deepEqual(sessions.traffic(), both);
+  sessions.remove(second);
+  assert.deepEqual(sessions.traffic(), both);
 });

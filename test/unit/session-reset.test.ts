@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { StreamCode } from '../../src/wire/codes.ts';
 import { FrameType } from '../../src/wire/layout.ts';
 import { parseReset } from '../../src/wire/payload.ts';
 import { dataFrame, frame, openFrame, readFrames } from '../support/frames.ts';
 import { established, open } from './session-rig.ts';
 
-function resetFrame(stream: number, offset: number): Uint8Array {
-  return frame((writer) => writer.reset(stream, offset, 'connection-reset', 'the client left'));
+function resetFrame(stream: number, offset: number, code: StreamCode): Uint8Array {
+  return frame((writer) => writer.reset(stream, offset, code, 'the client left'));
 }
 
 test('a reset drops what was not sent, says how much was, and gives all memory back', () => {
@@ -27,16 +28,16 @@ test('a reset drops what was not sent, says how much was, and gives all memory b
   assert.deepEqual(rig.sentNames(), []);
 });
 
-test('a reset of the peer ends the stream with its code and reason', () => {
+test('a reset by which the peer gives up ends the stream at once, with its code and reason', () => {
   const rig = established('dialler');
   rig.feed(openFrame(2, 100), dataFrame(2, 0, new Uint8Array(9)));
   rig.session.accept(2);
   rig.session.write(rig.nowMs, 2, new Uint8Array(500));
   assert.ok(rig.session.bufferedBytes > 0);
   rig.events();
-  rig.feed(resetFrame(2, 9));
+  rig.feed(resetFrame(2, 9, 'cancelled'));
   assert.deepEqual(rig.events(), [
-    { kind: 'reset', stream: 2, code: 'connection-reset', reason: 'the client left' },
+    { kind: 'reset', stream: 2, code: 'cancelled', reason: 'the client left' },
   ]);
   assert.equal(rig.session.streamCount, 0);
   assert.equal(rig.session.bufferedBytes, 0);
@@ -50,22 +51,31 @@ test('a reset of the peer ends the stream with its code and reason', () => {
   assert.deepEqual(rig.sentNames(), [], 'a stream that is gone takes no commands');
 });
 
-const SIZES: readonly { name: string; offset: number; fin?: boolean; taken: boolean }[] = [
+const SIZES: readonly {
+  name: string;
+  offset: number;
+  fin?: boolean;
+  whole?: boolean;
+  taken: boolean;
+}[] = [
   { name: 'what arrived', offset: 9, taken: true },
   { name: 'more than arrived, within the credit', offset: 8_192, taken: true },
   { name: 'less than arrived', offset: 8, taken: false },
   { name: 'more than the credit', offset: 8_193, taken: false },
   { name: 'the size FIN named', offset: 9, fin: true, taken: true },
   { name: 'another size than FIN named', offset: 10, fin: true, taken: false },
+  { name: 'less than arrived, of a connection', offset: 8, whole: true, taken: false },
+  { name: 'the size FIN named, of a connection', offset: 9, fin: true, whole: true, taken: true },
+  { name: 'another than FIN, of a connection', offset: 10, fin: true, whole: true, taken: false },
 ];
 
-for (const { name, offset, fin, taken } of SIZES) {
+for (const { name, offset, fin, whole, taken } of SIZES) {
   test(`a RESET that names ${name} is ${taken ? 'taken' : 'refused'}`, () => {
     const rig = established('dialler');
     rig.feed(openFrame(2, 100), dataFrame(2, 0, new Uint8Array(9)));
     if (fin) rig.feed(frame((writer) => writer.fin(2, 9)));
     rig.events();
-    rig.feed(resetFrame(2, offset));
+    rig.feed(resetFrame(2, offset, whole ? 'connection-reset' : 'cancelled'));
     if (taken) assert.deepEqual(rig.kinds(), ['reset']);
     else assert.match(rig.closed().reason, /^final-size: RESET at \d+ on stream 2/);
   });
@@ -75,7 +85,7 @@ test('resets that cross need no answer', () => {
   const rig = established('dialler');
   const stream = open(rig);
   rig.session.reset(stream, 'cancelled', 'enough');
-  rig.feed(resetFrame(stream, 0));
+  rig.feed(resetFrame(stream, 0, 'cancelled'));
   assert.deepEqual(rig.kinds(), []);
   assert.deepEqual(rig.sentNames(), ['OPEN 1', 'RESET 1']);
 });

@@ -62,13 +62,13 @@ test('a stream opened and reset while suspended leaves no gap in the ids', () =>
 test('a reset while suspended is said by RESUME; a stale stream’s on any lane at once', () => {
   const rig = sending();
   rig.lose();
-  rig.session.reset(1, 'connection-reset', 'gone');
+  rig.session.reset(1, 'cancelled', 'gone');
   rig.join();
   const resume = frames(rig)[0]!;
-  assert.deepEqual(resumeRecords(resume).at(-1), ['ended', 1, 'connection-reset']);
+  assert.deepEqual(resumeRecords(resume).at(-1), ['ended', 1, 'cancelled']);
   const other = sending();
   replaceLane(other);
-  other.session.reset(1, 'connection-reset', 'gone');
+  other.session.reset(1, 'cancelled', 'gone');
   assert.deepEqual(offsets(frames(other)), ['RESET 1 @ 1000']);
 });
 
