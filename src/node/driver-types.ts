@@ -102,6 +102,8 @@ export interface DriverHandlers {
   onStream(stream: IncomingStream): void;
   /** A stream was reset since what the two ends say of it excludes each other. */
   onMismatch(stream: number, reason: string): void;
+  /** So many more streams of the peer were refused because it is at its limits here. */
+  onOverload(streams: number, reason: string): void;
   /** The peer drains: it takes no new streams. */
   onDraining(): void;
   /** Once, last. Every stream has had its `onEnd` and every lane its `onLaneClosed` before. */
@@ -119,6 +121,11 @@ export interface DriverStats {
   readonly clockOffsetMs: number | undefined;
   readonly streams: number;
   readonly streamsOpened: number;
+  /** Streams of the peer that were refused because it is at its limits here. */
+  readonly streamsRefused: number;
+  /** What the session has of the budgets, and may have at the moment. */
+  readonly usedBytes: number;
+  readonly shareBytes: number;
   /** Stream payload bytes. */
   readonly bytesSent: number;
   readonly bytesReceived: number;

@@ -28,6 +28,9 @@ export interface ForwardHost {
   onRefused(forward: Forward, code: RefusalCode, reason: string): void;
 }
 
+/** The reason of a forward whose listener has no answer of the system yet. */
+export const ABOUT_TO_LISTEN = 'about to listen';
+
 const NOBODY: readonly LiveSession[] = [];
 
 /**
@@ -149,7 +152,7 @@ export class Forward {
     }
     return listening
       ? { state: 'listening', reason: null }
-      : { state: 'unavailable', reason: 'about to listen' };
+      : { state: 'unavailable', reason: ABOUT_TO_LISTEN };
   }
 
   #tellState(when: 'changed' | 'every-error' = 'changed'): void {
@@ -162,7 +165,11 @@ export class Forward {
   #newQueue(): HoldQueue | undefined {
     const { unavailable } = this.config;
     if (unavailable.kind !== 'hold') return undefined;
-    return new HoldQueue(unavailable.ms, (socket) => this.#giveUp(socket));
+    return new HoldQueue(
+      unavailable.ms,
+      (socket) => this.#giveUp(socket),
+      () => this.turnedAway('cancelled', 'the client hung up while it was held', null),
+    );
   }
 
   #onSocket(socket: Socket): void {

@@ -79,6 +79,7 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
   #inRound = false;
   #undispatched = 0;
   #promptAtMs = 0;
+  #refusedTold = 0;
   /** Says which lane begins. */
   #turn = 0;
   /** What the transport said of the lane that went last. */
@@ -172,6 +173,8 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
       clockOffsetMs: session.clockOffsetMs,
       streams: session.streamCount,
       streamsOpened: session.totals.opened,
+      streamsRefused: session.totals.refused,
+      ...session.share,
       bytesSent: session.totals.bytesSent,
       bytesReceived: session.totals.bytesReceived,
       bytesReplayed: session.totals.bytesReplayed,
@@ -257,9 +260,19 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     this.#inRound = true;
     this.#undispatched = 0;
     this.#dispatchAll();
+    this.#tellRefused();
     this.#transmit();
     if (!this.#ended) this.#timer.set(this.#session.pollTimeout());
     this.#inRound = false;
+  }
+
+  /** Streams are refused inside the session: their number of this round is told in one go. */
+  #tellRefused(): void {
+    const { refused, refusedReason } = this.#session.totals;
+    if (refused === this.#refusedTold) return;
+    const streams = refused - this.#refusedTold;
+    this.#refusedTold = refused;
+    this.#handlers.onOverload(streams, refusedReason);
   }
 
   #dispatchAll(): void {
@@ -374,6 +387,7 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
 function newSession(options: DriverOptions, pauseWriters: () => void): Session {
   const { commons, role, peer, sessionId, replaces } = options;
   const { fabric, limits, pools } = commons;
+  const name = `${peer.site}/${peer.node}`;
   return new Session(
     {
       ...greetingOptions(commons, peer),
@@ -387,7 +401,7 @@ function newSession(options: DriverOptions, pauseWriters: () => void): Session {
       streamWindow: limits.streamWindow,
       sessionBuffer: limits.sessionBuffer,
       streams: limits.streams,
-      pools,
+      pools: { send: pools.send.of(name), receive: pools.receive.of(name) },
       pauseWriters,
     },
     performance.now(),

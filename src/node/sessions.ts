@@ -160,6 +160,9 @@ export class LiveSessions {
       bytesReceived: stats.bytesReceived,
       bytesReplayed: stats.bytesReplayed,
       bufferedBytes: stats.bufferedBytes,
+      usedBytes: stats.usedBytes,
+      shareBytes: stats.shareBytes,
+      streamsRefused: stats.streamsRefused,
       ...driver.memory(),
       offers: this.#directory.offersOf(driver.sessionId),
     };

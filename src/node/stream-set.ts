@@ -55,7 +55,7 @@ export class StreamSet implements EndpointHost {
     this.#endpoints.set(result.stream, endpoint);
     this.#openings.set(result.stream, { handlers, socket, service: request.service });
     // Reading starts before the answer: the first bytes travel with OPEN.
-    endpoint.attach(socket, handlers.onEnd);
+    endpoint.attach(socket, 'client', handlers.onEnd);
     this.#read(result.stream);
   }
 
@@ -139,7 +139,7 @@ export class StreamSet implements EndpointHost {
   accept(stream: number, socket: Socket, onEnd: StreamEndHandler): void {
     this.#incoming.delete(stream);
     this.#session.accept(stream);
-    this.#endpoints.get(stream)!.attach(socket, onEnd);
+    this.#endpoints.get(stream)!.attach(socket, 'target', onEnd);
     this.#read(stream);
     this.#host.schedule();
   }
@@ -236,7 +236,7 @@ export class StreamSet implements EndpointHost {
   #refused(socket: Socket, handlers: OpenHandlers, code: StreamCode, reason: string): void {
     if (handlers.onRefused?.(code, reason)) return;
     const endpoint = new StreamEndpoint(0, this);
-    endpoint.attach(socket, handlers.onEnd);
+    endpoint.attach(socket, 'client', handlers.onEnd);
     endpoint.reset(code, reason);
   }
 

@@ -133,7 +133,7 @@ test('lanes that keep dying young are counted after the first ones', () => {
 });
 
 test('lanes that live for a while have a line each', () => {
-  const lines = livesOfLanes(20, YOUNG_MS);
-  assert.equal(lines.filter(({ event }) => event === 'lane-lost').length, 20);
+  const lines = livesOfLanes(9, YOUNG_MS);
+  assert.equal(lines.filter(({ event }) => event === 'lane-lost').length, 9);
   assert.ok(lines.every(({ repeated }) => repeated === undefined));
 });
