@@ -28,6 +28,9 @@ export interface ForwardHost {
   onRefused(forward: Forward, code: RefusalCode, reason: string): void;
 }
 
+/** The reason of a forward whose listener has no answer of the system yet. */
+export const ABOUT_TO_LISTEN = 'about to listen';
+
 const NOBODY: readonly LiveSession[] = [];
 
 /**
@@ -149,7 +152,7 @@ export class Forward {
     }
     return listening
       ? { state: 'listening', reason: null }
-      : { state: 'unavailable', reason: 'about to listen' };
+      : { state: 'unavailable', reason: ABOUT_TO_LISTEN };
   }
 
   #tellState(when: 'changed' | 'every-error' = 'changed'): void {
