@@ -140,6 +140,10 @@ export class Services {
     this.#draining = true;
   }
 
+  undrain(): void {
+    this.#draining = false;
+  }
+
   /** A peer wants a stream. The list of who may is looked at every time: it changes by reload. */
   onStream(stream: IncomingStream, peer: Identity): void {
     const { protocol, service: name } = stream.request;
