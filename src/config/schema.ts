@@ -60,6 +60,18 @@ export const listenSchema = z.strictObject({
     example: '0.0.0.0:7443',
     dialled: false,
   }),
+  advertise: z
+    .array(
+      tcpAddress({
+        class: 'local',
+        description:
+          'Where newcomers dial this node, for `routy invite`; by default where it listens.',
+        example: 'gray.example:7443',
+        dialled: true,
+      }),
+    )
+    .min(1)
+    .optional(),
 });
 
 const peerAddress = {

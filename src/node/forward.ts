@@ -28,6 +28,9 @@ export interface ForwardHost {
   onRefused(forward: Forward, code: RefusalCode, reason: string): void;
 }
 
+/** The reason of a forward whose listener has no answer of the system yet. */
+export const ABOUT_TO_LISTEN = 'about to listen';
+
 const NOBODY: readonly LiveSession[] = [];
 
 /**
@@ -149,7 +152,7 @@ export class Forward {
     }
     return listening
       ? { state: 'listening', reason: null }
-      : { state: 'unavailable', reason: 'about to listen' };
+      : { state: 'unavailable', reason: ABOUT_TO_LISTEN };
   }
 
   #tellState(when: 'changed' | 'every-error' = 'changed'): void {
@@ -237,6 +240,10 @@ class ForwardStream implements OpenHandlers {
       source: endpoint(socket.remoteAddress, socket.remotePort),
       destination: endpoint(socket.localAddress, socket.localPort),
     };
+  }
+
+  get mayMove(): boolean {
+    return this.#candidates.length > 0;
   }
 
   /** Nobody has answered, and the session there has no lane: another node may be asked. */

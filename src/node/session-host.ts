@@ -15,6 +15,9 @@ import type { DriverOptions } from './session-driver.ts';
 import type { SessionCommons } from './session-options.ts';
 import { type LiveSession, type LiveSessions, nodeName } from './sessions.ts';
 
+/** How often a session that is to be begun anew is looked at, in ms. */
+const RENEW_LOOK_MS = 200;
+
 /** Makes a session; `startSession` of the driver, or a fake in tests. */
 export type SessionFactory = (options: DriverOptions, handlers: DriverHandlers) => SessionDriverApi;
 
@@ -120,6 +123,32 @@ export class SessionHost {
   drain(): void {
     this.#draining = true;
     for (const { driver } of this.live.all()) driver.drain();
+  }
+
+  /**
+   * Takes new streams again. A peer that was told to open nothing in a session opens nothing in it
+   * any more, so such sessions are ended to be begun anew: at once when they carry nothing, else when
+   * they carry nothing any more. Says how many wait for that.
+   */
+  undrain(): number {
+    this.#draining = false;
+    const told = new Set(this.live.all());
+    const renew = (): void => {
+      for (const session of told) {
+        if (session.driver.stats().streams > 0) continue;
+        told.delete(session);
+        session.driver.close('normal', 'the node takes streams again');
+      }
+      if (told.size === 0 || this.#draining) clearInterval(timer);
+    };
+    const timer = setInterval(renew, RENEW_LOOK_MS);
+    timer.unref();
+    renew();
+    return told.size;
+  }
+
+  get draining(): boolean {
+    return this.#draining;
   }
 
   /** All lanes that are not closed yet, whether they carry a session or not. */

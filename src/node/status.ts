@@ -183,6 +183,22 @@ export interface PingReply {
   readonly clockOffsetMs: number;
 }
 
+/** How a drain stands. */
+export interface DrainReport {
+  /** True when no stream is open any more. */
+  readonly drained: boolean;
+  /** Open streams. */
+  readonly streams: number;
+}
+
+/** What came of ending a drain. */
+export interface UndrainReport {
+  /** False when the node did not drain. */
+  readonly undrained: boolean;
+  /** Sessions that carry streams opened before: their peers open new ones when those have ended. */
+  readonly sessionsWaiting: number;
+}
+
 /** What a reload did. `applied` is false when the file was refused; then nothing changed. */
 export interface ReloadReport {
   readonly applied: boolean;
