@@ -123,7 +123,11 @@ function onSignals(node: RunningNode, log: Log): () => void {
 /** A defect ends the node with a line that says so; what is left running would not be trusted. */
 function dieLoudly(log: Log): void {
   process.on('uncaughtException', (error) => {
-    log.error('internal-error', `internal error: ${error.stack ?? error.message}`, {
+    log.error('internal-error', `internal error: ${error.message}`, {
+      stack: error.stack
+        ?.split('\n')
+        .slice(1)
+        .map((line) => line.trim()),
       hint: 'this is a defect of routy; report it with this line',
     });
     log.close();

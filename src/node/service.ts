@@ -17,7 +17,7 @@ export interface ServiceHost {
   nowMs(): number;
   /** A stream reached its target. */
   onOpened(service: string, peer: string): void;
-  /** A stream was turned away; `service` is undefined when there is none of that name. */
+  /** A stream was turned away; its service need not exist. */
   onRefused(refusal: ServiceRefusal): void;
   /** Looks up the host names of targets; the system's when left out. */
   readonly names?: NameLookup | undefined;
@@ -25,6 +25,8 @@ export interface ServiceHost {
 
 export interface ServiceRefusal {
   readonly service: string;
+  /** There is a service of that name, which otherwise the peer may have invented. */
+  readonly isOurs: boolean;
   /** `site/node`. */
   readonly peer: string;
   readonly code: StreamCode;
@@ -143,6 +145,10 @@ export class Services {
     this.#draining = true;
   }
 
+  undrain(): void {
+    this.#draining = false;
+  }
+
   /** A peer wants a stream. The list of who may is looked at every time: it changes by reload. */
   onStream(stream: IncomingStream, peer: Identity): void {
     const { protocol, service: name } = stream.request;
@@ -238,8 +244,9 @@ export class Services {
   #noteRefusal(stream: IncomingStream, peer: Identity, code: StreamCode, reason: string): void {
     const { service } = stream.request;
     const name = nodeName(peer);
-    this.#byName.get(service)?.tally.turnedAway(this.#host.nowMs(), code, reason, name);
-    this.#host.onRefused({ service, peer: name, code, reason });
+    const ours = this.#byName.get(service);
+    ours?.tally.turnedAway(this.#host.nowMs(), code, reason, name);
+    this.#host.onRefused({ service, isOurs: ours !== undefined, peer: name, code, reason });
   }
 }
 
