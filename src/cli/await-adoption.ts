@@ -8,7 +8,8 @@ import { fileExists, statePaths } from '../pki/state.ts';
 import { defaultNodeName, type NewNodeOptions, newConfigText, newStateDir } from './new-node.ts';
 import { type Output, usageError } from './output.ts';
 
-interface AwaitOptions extends NewNodeOptions {
+interface AwaitOptions extends Omit<NewNodeOptions, 'advertise'> {
+  /** The address that the adopter is given; nobody is invited here later. */
   readonly advertise?: TcpAddress;
 }
 
@@ -31,11 +32,12 @@ export async function becomeAdopted(out: Output, options: AwaitOptions): Promise
     );
   }
   const node = options.node ?? defaultNodeName('node');
-  newConfigText(options, { site: SITE_UNKNOWN, node }, []);
+  const { advertise, ...made } = options;
+  newConfigText(made, { site: SITE_UNKNOWN, node }, []);
   const adoption = await awaitAdoption({
     stateDir,
     listen,
-    advertise: options.advertise,
+    advertise,
     node,
     log: (event) => out.progress(eventText(event)),
   });
@@ -48,7 +50,7 @@ export async function becomeAdopted(out: Output, options: AwaitOptions): Promise
   );
   const { identity } = await adoption.adopted;
   // The port that was given, when 0 was asked for: the adopter dials it from now on.
-  const listening = { ...options, listen: adoption.listen };
+  const listening = { ...made, listen: adoption.listen };
   writeConfigFile(options.config, newConfigText(listening, identity, []));
   out.progress(`adopted: this node is ${identityUri(identity)}, configured in ${options.config}`);
 }

@@ -121,7 +121,11 @@ function onSignals(node: RunningNode, log: Log): () => void {
 /** A defect ends the node with a line that says so; what is left running would not be trusted. */
 function dieLoudly(log: Log): void {
   process.on('uncaughtException', (error) => {
-    log.error('internal-error', `internal error: ${error.stack ?? error.message}`, {
+    log.error('internal-error', `internal error: ${error.message}`, {
+      stack: error.stack
+        ?.split('\n')
+        .slice(1)
+        .map((line) => line.trim()),
       hint: 'this is a defect of routy; report it with this line',
     });
     log.close();
@@ -129,13 +133,11 @@ function dieLoudly(log: Log): void {
   });
 }
 
-function workDone({ services, forwards, peers }: NodeStatus): WorkDone {
+function workDone({ services, forwards, traffic }: NodeStatus): WorkDone {
   let streams = 0;
   let bytes = 0;
   // Opened, and closed again: both leave garbage.
   for (const each of [...services, ...forwards]) streams += 2 * each.opened - each.streams;
-  for (const { session } of peers) {
-    if (session !== null) bytes += session.bytesSent + session.bytesReceived;
-  }
+  for (const { bytesSent, bytesReceived } of traffic) bytes += bytesSent + bytesReceived;
   return { streams, bytes };
 }

@@ -1,9 +1,11 @@
 import type {
   ForwardStatus,
+  LaneStatus,
   LastResult,
   NodeStatus,
   PeerStatus,
   ServiceStatus,
+  SessionStatus,
 } from '../node/status.ts';
 import { bytesText, columns, countText, msText, spanText } from './table.ts';
 
@@ -90,7 +92,7 @@ function peerLines(peers: readonly PeerStatus[], nowMs: number): string[] {
   const heads = columns(
     peers.map((peer) => [
       peer.name ?? peer.addresses.join(', '),
-      peer.state,
+      peer.session?.silent === true && peer.state === 'up' ? 'up (SILENT)' : peer.state,
       `for ${ago(peer.since, nowMs)}`,
       peerFigures(peer),
     ]),
@@ -106,11 +108,19 @@ function peerFigures({ session, attempts, nextAttemptInMs }: PeerStatus): string
   }
   return [
     session.rttMs === null ? 'rtt unknown' : `rtt ${msText(session.rttMs)}`,
+    ...(session.lastHeardMsAgo === null
+      ? []
+      : [`last heard ${msText(session.lastHeardMsAgo)} ago`]),
     session.clockOffsetMs === null ? 'clock unknown' : clockText(session.clockOffsetMs),
-    countText(session.lanes.length, 'lane'),
+    lanesText(session.lanes),
     countText(session.streams, 'stream'),
     `sent ${bytesText(session.bytesSent)}, received ${bytesText(session.bytesReceived)}`,
   ].join(', ');
+}
+
+function lanesText(lanes: readonly LaneStatus[]): string {
+  const silent = lanes.filter((lane) => lane.silent).length;
+  return `${countText(lanes.length, 'lane')}${silent === 0 ? '' : ` (${silent} SILENT)`}`;
 }
 
 function clockText(offsetMs: number): string {
@@ -125,10 +135,19 @@ function peerDetails(peer: PeerStatus): string[] {
   if (session !== null) {
     const offers = session.offers.length === 0 ? 'nothing to this node' : session.offers.join(', ');
     lines.push(`${peer.direction} ${session.remoteAddress}, ${session.security}; offers ${offers}`);
+    lines.push(holds(session));
   } else if (peer.name !== null) {
     lines.push(`${peer.direction} ${peer.addresses.join(', ')}`);
   }
   return [...lines, ...why(peer.reason, peer.hint)].map((line) => `      ${line}`);
+}
+
+/** What the session has of the buffers, and how often that was not enough for its peer. */
+function holds({ usedBytes, shareBytes, streamsRefused }: SessionStatus): string {
+  const held = `holds ${bytesText(usedBytes)} of its share of ${bytesText(shareBytes)}`;
+  return streamsRefused === 0
+    ? held
+    : `${held}; REFUSED ${countText(streamsRefused, 'stream')} of the peer (overload)`;
 }
 
 function serviceLines(services: readonly ServiceStatus[], nowMs: number): string[] {

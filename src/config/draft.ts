@@ -50,7 +50,7 @@ export function draftOf(root: unknown): Draft {
       state: node.state,
       drainMs: node.drain_timeout,
     },
-    listen: listen && { address: listen.address },
+    listen: listen && { address: listen.address, advertise: listen.advertise },
     peers: parts(valueAt(root, ['peer']), 'peer', peerOf),
     services: parts(valueAt(root, ['service']), 'service', serviceOf),
     forwards: parts(valueAt(root, ['forward']), 'forward', forwardOf),

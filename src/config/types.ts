@@ -10,7 +10,13 @@ export interface Config {
     /** How long a stopping node lets its streams finish, in ms. */
     readonly drainMs: number;
   };
-  readonly listen: { readonly address: TcpAddress } | undefined;
+  readonly listen:
+    | {
+        readonly address: TcpAddress;
+        /** Where newcomers dial this node, when that is not where it listens. */
+        readonly advertise?: readonly TcpAddress[] | undefined;
+      }
+    | undefined;
   readonly peers: readonly PeerConfig[];
   /** By service name. */
   readonly services: ReadonlyMap<string, ServiceConfig>;

@@ -20,9 +20,10 @@ import { startSession } from './session-driver.ts';
 import { type SessionFactory, SessionHost } from './session-host.ts';
 import { createPools, type SessionCommons } from './session-options.ts';
 import { type LiveSession, LiveSessions } from './sessions.ts';
-import type { NodeStatus, PingReply, ReloadReport } from './status.ts';
+import type { DrainReport, NodeStatus, PingReply, ReloadReport, UndrainReport } from './status.ts';
 import { nodeStatus } from './status-report.ts';
 import { Troubles } from './troubles.ts';
+import { type PeerClock, Vitals } from './vitals.ts';
 
 export interface NodeOptions {
   readonly config: Config;
@@ -51,7 +52,9 @@ export interface RunningNode {
   /** `count` heartbeats, in order, to each node of `SITE` that is up or to `SITE/NODE`. */
   ping(target: string, count: number): Promise<PingReply[]>;
   /** Takes no new streams; resolves when the open ones are done or the drain time is over. */
-  drain(): Promise<void>;
+  drain(): Promise<DrainReport>;
+  /** Takes new streams again. */
+  undrain(): UndrainReport;
   /** Drains, then ends every session with `shutdown`. */
   stop(): Promise<void>;
   /** Resolves when the node has stopped. */
@@ -101,6 +104,7 @@ class RoutyNode implements RunningNode {
   #stopping = false;
   #reloading: Promise<unknown> = Promise.resolve();
   #resolveDone!: () => void;
+  #stopVitals: () => void = () => undefined;
 
   constructor(options: NodeOptions) {
     const { config, credentials, log, metrics } = options;
@@ -152,6 +156,7 @@ class RoutyNode implements RunningNode {
     this.#certificate.start();
     this.#forwards.start();
     this.#peers.start();
+    this.#stopVitals = new Vitals(this.#options.log, this.#troubles, () => this.#clocks()).start();
     this.#events.started({
       site: config.node.site,
       node: config.node.name,
@@ -196,9 +201,26 @@ class RoutyNode implements RunningNode {
     return replies;
   }
 
-  drain(): Promise<void> {
+  async drain(): Promise<DrainReport> {
     this.#drained ??= this.#drain();
-    return this.#drained;
+    await this.#drained;
+    const { streams } = this.#host;
+    return { drained: this.#drained !== undefined && streams === 0, streams };
+  }
+
+  undrain(): UndrainReport {
+    if (this.#stopping) {
+      throw new RoutyError('stopping', 'this node is stopping', {
+        hint: 'start it again when it has stopped',
+      });
+    }
+    if (this.#drained === undefined) return { undrained: false, sessionsWaiting: 0 };
+    this.#drained = undefined;
+    this.#services.undrain();
+    this.#forwards.start();
+    const sessionsWaiting = this.#host.undrain();
+    this.#events.undrained(sessionsWaiting);
+    return { undrained: true, sessionsWaiting };
   }
 
   async stop(): Promise<void> {
@@ -210,6 +232,7 @@ class RoutyNode implements RunningNode {
     await this.drain();
     // Not before: a session that lost its lanes could not come back, and what drains would be lost.
     await this.#lanes.close();
+    this.#stopVitals();
     const streamsReset = this.#host.streams;
     const lanes = this.#host.lanes();
     this.#peers.close('the node stops');
@@ -250,6 +273,12 @@ class RoutyNode implements RunningNode {
         });
   }
 
+  #clocks(): PeerClock[] {
+    return this.#live.all().map(({ name, driver }) => {
+      return { peer: name, offsetMs: driver.stats().clockOffsetMs };
+    });
+  }
+
   async #drain(): Promise<void> {
     const { drainMs } = this.#config.node;
     const streams = this.#host.streams;
@@ -257,7 +286,8 @@ class RoutyNode implements RunningNode {
     this.#forwards.stop();
     this.#services.drain();
     this.#host.drain();
-    await within(drainMs, () => this.#host.streams === 0);
+    const done = (): boolean => this.#host.streams === 0 || !this.#host.draining;
+    await within(drainMs, done);
   }
 
   async #reload(): Promise<ReloadReport> {

@@ -1,10 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { formatAddress } from '../base/address.ts';
+import { performance } from 'node:perf_hooks';
+import { formatAddress, type TcpAddress } from '../base/address.ts';
 import { RoutyError } from '../base/errors.ts';
 import type { PeerConfig } from '../config/types.ts';
 import { backoffCapMs, classifyFailure, nextDelayMs } from '../fabric/backoff.ts';
+import { type DialAnswer, GoneEvidence } from '../fabric/gone.ts';
 import { type DialTimeouts, HURRIED_TIMEOUTS } from '../transport/dial.ts';
 import { DialScheduler, type DialState, type DialStatus } from '../transport/dial-scheduler.ts';
+import { systemCode } from '../transport/failures.ts';
 import type { Lane } from '../transport/lane.ts';
 import { isoTime, nodeClockMs } from './clock.ts';
 import type { LaneEnd, SessionDriverApi, SessionEnd } from './driver-types.ts';
@@ -20,6 +23,17 @@ export type DialPeer = (dial: {
   readonly timeouts: Partial<DialTimeouts> | undefined;
   readonly signal: AbortSignal;
 }) => Promise<Lane>;
+
+/** What a supervisor asks of those who know the peer's other sessions. */
+export interface SupervisorOwner {
+  /**
+   * The session has no lane, and the address leads to another node than the session's. True when
+   * the lane was taken.
+   */
+  onOtherNode(supervisor: PeerSupervisor, lane: Lane): boolean;
+  /** A supervisor that was told to retire has no session any more. */
+  onRetired(supervisor: PeerSupervisor): void;
+}
 
 /** One of a session's lanes: dialled, and dialled again whenever it is lost. */
 interface Slot {
@@ -37,9 +51,13 @@ export class PeerSupervisor implements SessionOwner {
   readonly #addresses: readonly string[];
   readonly #host: SessionHost;
   readonly #dial: DialPeer;
+  readonly #owner: SupervisorOwner;
+  /** What its addresses say while the session has no lane. */
+  readonly #evidence: GoneEvidence;
   /** At least one. */
   readonly #slots: Slot[] = [];
   #running = false;
+  #isRetired = false;
   #driver: SessionDriverApi | undefined;
   #session: LiveSession | undefined;
   /** Id of a session that this node gave up and the peer may still hold. */
@@ -50,9 +68,11 @@ export class PeerSupervisor implements SessionOwner {
   #shown: DialState = 'down';
   #shownSinceMs = nodeClockMs();
 
-  constructor(config: PeerConfig, host: SessionHost, dial: DialPeer) {
+  constructor(config: PeerConfig, host: SessionHost, dial: DialPeer, owner: SupervisorOwner) {
     this.#config = config;
     this.#addresses = config.addresses.map(formatAddress);
+    this.#evidence = new GoneEvidence(this.#addresses);
+    this.#owner = owner;
     this.#host = host;
     this.#dial = dial;
     this.setLanes(config.lanes);
@@ -61,6 +81,32 @@ export class PeerSupervisor implements SessionOwner {
   start(): void {
     this.#running = true;
     this.#first.scheduler.start();
+  }
+
+  /** As {@link start}, with a lane that was dialled already. */
+  startWith(lane: Lane): void {
+    this.#running = true;
+    this.#first.scheduler.adopt(lane);
+  }
+
+  /** Another one begins sessions from now on; the one there is goes on, or waits for its lanes. */
+  retire(): void {
+    this.#isRetired = true;
+    this.stopDialling();
+  }
+
+  /** Takes a lane that was dialled for another session; false when it has use for none. */
+  adopt(lane: Lane): boolean {
+    const slot = this.#slots.find(({ epoch }) => epoch === undefined);
+    if (slot === undefined) return false;
+    slot.scheduler.adopt(lane);
+    return true;
+  }
+
+  /** Its session is with this node, and waits for a lane. */
+  awaits(name: string): boolean {
+    const { driver } = this.#session ?? {};
+    return driver?.suspended === true && nodeName(driver.peer) === name;
   }
 
   /** Begins no session any more; the one there is goes on, and its lost lanes are dialled. */
@@ -77,6 +123,16 @@ export class PeerSupervisor implements SessionOwner {
       this.#slots.push(slot);
       if (this.#session !== undefined) slot.scheduler.start();
     }
+  }
+
+  /** It is configured no more: its session ends, and nothing is said of it after that. */
+  remove(): number {
+    this.stopDialling();
+    const streams = this.close('normal', 'the peer was removed from the configuration');
+    const name = this.#name;
+    const isGone = name !== null && this.#host.live.to(name).length === 0;
+    this.#host.events.peerRemoved(this.#addresses.join(', '), isGone ? name : undefined);
+    return streams;
   }
 
   close(code: 'normal' | 'shutdown', reason: string): number {
@@ -106,6 +162,7 @@ export class PeerSupervisor implements SessionOwner {
   }
 
   onSuspended(): void {
+    this.#evidence.clear();
     for (const { scheduler } of this.#slots) scheduler.restart();
   }
 
@@ -117,6 +174,7 @@ export class PeerSupervisor implements SessionOwner {
     const { scheduler } = this.#first;
     if (this.#running && session !== undefined) scheduler.restart();
     this.#show(scheduler.status);
+    if (this.#isRetired) this.#owner.onRetired(this);
   }
 
   status(): PeerStatus {
@@ -174,8 +232,10 @@ export class PeerSupervisor implements SessionOwner {
     const { addresses, via } = this.#config;
     const scheduler = new DialScheduler({
       addresses,
-      dial: (address, signal, hurried) =>
-        this.#dial({ address, via, signal, timeouts: hurried ? HURRIED_TIMEOUTS : undefined }),
+      dial: (address, signal, hurried) => {
+        const timeouts = hurried ? HURRIED_TIMEOUTS : undefined;
+        return this.#noting(address, this.#dial({ address, via, signal, timeouts }));
+      },
       nextDelayMs: (attempt, error) =>
         nextDelayMs({ attempt, random01: Math.random(), capMs: backoffCapMs(error?.code) }),
       isRefusal: (error) => classifyFailure(error.code) === 'refusal',
@@ -206,10 +266,41 @@ export class PeerSupervisor implements SessionOwner {
       slot.epoch = this.#driver.dial(this.#host.link(lane));
       return;
     }
-    lane.destroy();
+    const isTaken = this.#driver.suspended && this.#owner.onOtherNode(this, lane);
+    if (!isTaken) lane.destroy();
     const text = `${lane.remoteAddress} leads to ${nodeName(lane.peer)}, the session is with ${nodeName(peer)}`;
     const hint = 'Give each node a [[peer]] of its own.';
     slot.scheduler.laneClosed(new RoutyError('lane-closed', text, { hint }));
+  }
+
+  /** Keeps what an address says of a node whose session has no lane. */
+  async #noting(address: TcpAddress, dialling: Promise<Lane>): Promise<Lane> {
+    try {
+      const lane = await dialling;
+      const isOther = nodeName(lane.peer) !== this.#session?.name;
+      this.#note(address, isOther ? 'other' : 'unclear');
+      return lane;
+    } catch (error) {
+      // A proxy that refuses says nothing of the node behind it.
+      const isRefusal = this.#config.via === undefined && systemCode(error) === 'dial-refused';
+      this.#note(address, isRefusal ? 'refused' : 'unclear');
+      throw error;
+    }
+  }
+
+  #note(address: TcpAddress, answer: DialAnswer): void {
+    const session = this.#session;
+    if (session?.driver.suspended !== true) return;
+    this.#evidence.note(performance.now(), formatAddress(address), answer);
+    const other = this.#host.live.otherNode(session);
+    if (!this.#evidence.isGone(performance.now(), other !== undefined)) return;
+    // Not from within the scheduler that has just been told the same.
+    setImmediate(() => {
+      if (this.#session !== session || !session.driver.suspended) return;
+      const instead = other === undefined ? 'another node' : other.name;
+      const reason = `it is gone: ${this.#addresses.join(', ')} no longer leads to it, ${instead} serves`;
+      session.driver.close('resume-timeout', reason);
+    });
   }
 
   #begin(lane: Lane): SessionDriverApi {

@@ -38,6 +38,9 @@ const PROMPT_BYTES_MAX = 8 * 1024;
 /** Messages closer together than this are gathered. */
 const PROMPT_INTERVAL_MS = 0.03;
 
+/** A heartbeat comes every interval: after one and a half one is missing. */
+const SILENT_INTERVALS = 1.5;
+
 const SECRET_BYTES = 32;
 
 export interface DriverOptions {
@@ -63,6 +66,7 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
   readonly peer: Identity;
   readonly sessionId: string;
   readonly #handlers: DriverHandlers;
+  readonly #silentMs: number;
   readonly #session: Session;
   readonly #streams: StreamSet;
   readonly #pings: Pings;
@@ -75,6 +79,7 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
   #inRound = false;
   #undispatched = 0;
   #promptAtMs = 0;
+  #refusedTold = 0;
   /** Says which lane begins. */
   #turn = 0;
   /** What the transport said of the lane that went last. */
@@ -85,12 +90,14 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     this.peer = options.peer;
     this.sessionId = options.sessionId;
     this.#handlers = handlers;
+    this.#silentMs = SILENT_INTERVALS * options.commons.fabric.heartbeatIntervalMs;
     this.#session = newSession(options, () => this.#streams.pauseAll());
     this.#streams = new StreamSet(this.#session, {
       onStream: (stream) => handlers.onStream(stream),
       onMismatch: (stream, reason) => handlers.onMismatch(stream, reason),
       schedule: () => this.#schedule(),
       promptly: (nowMs) => this.#promptly(nowMs),
+      unheardMs: () => Math.min(...this.lanes().map(({ unheardMs }) => unheardMs)),
     });
     this.#pings = new Pings(() => this.#session.ping(performance.now()));
     this.#timer = new SessionTimer(() => this.#timeout());
@@ -114,6 +121,10 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     return epoch;
   }
 
+  get silent(): boolean {
+    return this.lanes().every(({ silent }) => silent);
+  }
+
   judge(link: LaneLink, hello: Hello): Refusal | undefined {
     return this.#session.judge(hello, proveOn(link.lane, this.sessionId));
   }
@@ -130,6 +141,10 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
 
   open(request: OpenRequest, socket: Socket, handlers: OpenHandlers): void {
     this.#streams.open(request, socket, handlers);
+  }
+
+  withdraw(elsewhere: (service: string) => boolean): void {
+    if (this.suspended) this.#streams.withdraw(elsewhere);
   }
 
   offer(services: readonly string[]): void {
@@ -163,6 +178,8 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
       clockOffsetMs: session.clockOffsetMs,
       streams: session.streamCount,
       streamsOpened: session.totals.opened,
+      streamsRefused: session.totals.refused,
+      ...session.share,
       bytesSent: session.totals.bytesSent,
       bytesReceived: session.totals.bytesReceived,
       bytesReplayed: session.totals.bytesReplayed,
@@ -175,11 +192,15 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
   }
 
   lanes(): LaneFacts[] {
+    const nowMs = performance.now();
     return this.#session
       .lanes()
       .filter(({ established }) => established)
-      .map(({ lane: epoch, rttMs, streams, bytesSent }) => {
-        return { epoch, lane: this.#link(epoch).lane, rttMs, streams, bytesSent };
+      .map(({ lane: epoch, rttMs, heardAtMs, streams, bytesSent }) => {
+        const unheardMs = Math.max(0, nowMs - heardAtMs);
+        const silent = unheardMs > this.#silentMs;
+        const { lane } = this.#link(epoch);
+        return { epoch, lane, rttMs, unheardMs, silent, streams, bytesSent };
       });
   }
 
@@ -244,9 +265,19 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     this.#inRound = true;
     this.#undispatched = 0;
     this.#dispatchAll();
+    this.#tellRefused();
     this.#transmit();
     if (!this.#ended) this.#timer.set(this.#session.pollTimeout());
     this.#inRound = false;
+  }
+
+  /** Streams are refused inside the session: their number of this round is told in one go. */
+  #tellRefused(): void {
+    const { refused, refusedReason } = this.#session.totals;
+    if (refused === this.#refusedTold) return;
+    const streams = refused - this.#refusedTold;
+    this.#refusedTold = refused;
+    this.#handlers.onOverload(streams, refusedReason);
   }
 
   #dispatchAll(): void {
@@ -292,10 +323,12 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
         this.#laneGone(event);
         break;
       case 'suspended':
+        this.#streams.suspend();
         this.#handlers.onSuspended();
         break;
       case 'resumed':
         this.#pings.repeat();
+        this.#streams.resume();
         this.#handlers.onResumed(event.suspendedMs);
         break;
       case 'offers':
@@ -359,6 +392,7 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
 function newSession(options: DriverOptions, pauseWriters: () => void): Session {
   const { commons, role, peer, sessionId, replaces } = options;
   const { fabric, limits, pools } = commons;
+  const name = `${peer.site}/${peer.node}`;
   return new Session(
     {
       ...greetingOptions(commons, peer),
@@ -372,7 +406,7 @@ function newSession(options: DriverOptions, pauseWriters: () => void): Session {
       streamWindow: limits.streamWindow,
       sessionBuffer: limits.sessionBuffer,
       streams: limits.streams,
-      pools,
+      pools: { send: pools.send.of(name), receive: pools.receive.of(name) },
       pauseWriters,
     },
     performance.now(),

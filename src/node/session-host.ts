@@ -14,6 +14,9 @@ import type { DriverOptions } from './session-driver.ts';
 import type { SessionCommons } from './session-options.ts';
 import { type LiveSession, type LiveSessions, nodeName } from './sessions.ts';
 
+/** How often a session that is to be begun anew is looked at, in ms. */
+const RENEW_LOOK_MS = 200;
+
 /** Makes a session; `startSession` of the driver, or a fake in tests. */
 export type SessionFactory = (options: DriverOptions, handlers: DriverHandlers) => SessionDriverApi;
 
@@ -118,6 +121,32 @@ export class SessionHost {
     for (const { driver } of this.live.all()) driver.drain();
   }
 
+  /**
+   * Takes new streams again. A peer that was told to open nothing in a session opens nothing in it
+   * any more, so such sessions are ended to be begun anew: at once when they carry nothing, else when
+   * they carry nothing any more. Says how many wait for that.
+   */
+  undrain(): number {
+    this.#draining = false;
+    const told = new Set(this.live.all());
+    const renew = (): void => {
+      for (const session of told) {
+        if (session.driver.stats().streams > 0) continue;
+        told.delete(session);
+        session.driver.close('normal', 'the node takes streams again');
+      }
+      if (told.size === 0 || this.#draining) clearInterval(timer);
+    };
+    const timer = setInterval(renew, RENEW_LOOK_MS);
+    timer.unref();
+    renew();
+    return told.size;
+  }
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
   /** All lanes that are not closed yet, whether they carry a session or not. */
   lanes(): Lane[] {
     return [...this.#links].map(({ lane }) => lane);
@@ -189,6 +218,7 @@ class HostedSession implements DriverHandlers {
     const reason = `the last lane was lost: ${endText(loss)}`;
     session.trouble = { reason, hint: laneHint(loss) };
     this.#host.events.sessionSuspended(session);
+    this.#host.live.suspended(session);
     this.#owner.onSuspended();
   }
 
@@ -196,6 +226,7 @@ class HostedSession implements DriverHandlers {
     const session = this.#session!;
     session.sinceMs = this.#host.nowMs();
     session.trouble = undefined;
+    this.#host.live.resumed(session);
     const streamsReset = this.#host.services.recheck(this.#peer);
     this.#host.events.sessionResumed(session, suspendedMs, streamsReset);
   }
@@ -210,6 +241,10 @@ class HostedSession implements DriverHandlers {
 
   onMismatch(stream: number, reason: string): void {
     this.#host.events.streamMismatch(nodeName(this.#peer), stream, reason);
+  }
+
+  onOverload(streams: number, reason: string): void {
+    this.#host.events.streamsRefused(nodeName(this.#peer), streams, reason);
   }
 
   onDraining(): void {

@@ -1,7 +1,9 @@
 import type { Identity } from '../base/identity.ts';
 import { Directory, type ReachabilityChange } from '../fabric/directory.ts';
 import type { LaneFacts, SessionDriverApi } from './driver-types.ts';
-import type { LaneStatus, SessionStatus } from './status.ts';
+import type { LaneStatus, SessionStatus, TrafficStatus } from './status.ts';
+
+type Traffic = Omit<TrafficStatus, 'peer'>;
 
 /** A session with an agreed HELLO, dialled or accepted. */
 export interface LiveSession {
@@ -27,7 +29,11 @@ export function nodeName(identity: Pick<Identity, 'site' | 'node'>): string {
 /** The live sessions and what their peers offer to this node. */
 export class LiveSessions {
   readonly #byId = new Map<string, LiveSession>();
+  /** By `site/node`, what its ended sessions carried: as many as the fabric has nodes. */
+  readonly #ended = new Map<string, Traffic>();
   readonly #directory = new Directory();
+  /** Those that wait for a lane. */
+  readonly #suspended = new Set<LiveSession>();
   readonly #onChange: (changes: readonly ReachabilityChange[]) => void;
 
   /** `onChange` is called when services became reachable or ceased to be, with those alone. */
@@ -47,7 +53,10 @@ export class LiveSessions {
   /** Nothing happens when it has gone already. */
   remove(session: LiveSession): void {
     if (!this.#isCurrent(session)) return;
+    const { name, driver } = session;
+    this.#ended.set(name, sumOf(this.#ended.get(name), driver.stats()));
     this.#byId.delete(session.driver.sessionId);
+    this.#suspended.delete(session);
     this.#tell(this.#directory.removeSession(session.driver.sessionId));
   }
 
@@ -55,6 +64,20 @@ export class LiveSessions {
   offered(session: LiveSession, services: readonly string[]): void {
     if (!this.#isCurrent(session)) return;
     this.#tell(this.#directory.offer(session.driver.sessionId, services));
+    this.#moveOpens(session.peer.site);
+  }
+
+  /** It has lost its last lane: what nobody has answered goes to other nodes of the site, if any. */
+  suspended(session: LiveSession): void {
+    if (!this.#isCurrent(session)) return;
+    this.#suspended.add(session);
+    this.#moveOpens(session.peer.site);
+  }
+
+  /** It has a lane again, and may serve what waits for others. */
+  resumed(session: LiveSession): void {
+    if (!this.#suspended.delete(session)) return;
+    this.#moveOpens(session.peer.site);
   }
 
   /** The peer takes no new streams; the open ones go on. */
@@ -64,17 +87,28 @@ export class LiveSessions {
   }
 
   /**
-   * Sessions that can carry a stream to the service, the longest established first; those that wait
-   * for a lane themselves come last.
+   * Sessions that can carry a stream to the service, the longest established first; behind them
+   * those whose peer is silent, and last those that wait for a lane themselves.
    */
   candidates(site: string, service: string): LiveSession[] {
     const sessions = this.#directory
       .sessionsFor(site, service)
       .map((candidate) => this.#byId.get(candidate.sessionId))
       .filter((session) => session !== undefined);
-    const suspended = sessions.filter(({ driver }) => driver.suspended);
-    if (suspended.length === 0) return sessions;
-    return [...sessions.filter(({ driver }) => !driver.suspended), ...suspended];
+    if (sessions.length < 2) return sessions;
+    const rank = new Map(sessions.map((session) => [session, reluctance(session)]));
+    return sessions.sort((a, b) => rank.get(a)! - rank.get(b)!);
+  }
+
+  /** Opens that wait at suspended sessions, to services that a session with a lane offers too. */
+  #moveOpens(site: string): void {
+    for (const { driver, peer } of [...this.#suspended]) {
+      if (peer.site !== site) continue;
+      driver.withdraw((service) => {
+        const [best] = this.candidates(site, service);
+        return best !== undefined && !best.driver.suspended;
+      });
+    }
   }
 
   /** True when {@link candidates} would find one. */
@@ -93,6 +127,13 @@ export class LiveSessions {
     return [...this.#byId.values()];
   }
 
+  /** A session with a lane to another node of the same site. */
+  otherNode({ name, peer }: LiveSession): LiveSession | undefined {
+    return this.all().find(
+      (each) => each.peer.site === peer.site && each.name !== name && !each.driver.suspended,
+    );
+  }
+
   /** Sessions to `site` or `site/node`. */
   to(target: string): LiveSession[] {
     return this.all().filter(({ peer, name }) => peer.site === target || name === target);
@@ -101,6 +142,7 @@ export class LiveSessions {
   status(session: LiveSession): SessionStatus {
     const { driver } = session;
     const stats = driver.stats();
+    const lanes = driver.lanes().map(laneStatus);
     return {
       id: driver.sessionId,
       state: driver.suspended ? 'suspended' : 'up',
@@ -109,12 +151,18 @@ export class LiveSessions {
       security: session.security,
       rttMs: stats.rttMs ?? null,
       clockOffsetMs: stats.clockOffsetMs ?? null,
-      lanes: driver.lanes().map(laneStatus),
+      lastHeardMsAgo:
+        lanes.length === 0 ? null : Math.min(...lanes.map((lane) => lane.lastHeardMsAgo)),
+      silent: lanes.length > 0 && lanes.every((lane) => lane.silent),
+      lanes,
       streams: stats.streams,
       bytesSent: stats.bytesSent,
       bytesReceived: stats.bytesReceived,
       bytesReplayed: stats.bytesReplayed,
       bufferedBytes: stats.bufferedBytes,
+      usedBytes: stats.usedBytes,
+      shareBytes: stats.shareBytes,
+      streamsRefused: stats.streamsRefused,
       ...driver.memory(),
       offers: this.#directory.offersOf(driver.sessionId),
     };
@@ -124,12 +172,35 @@ export class LiveSessions {
     if (changes.length > 0) this.#onChange(changes);
   }
 
+  /** What was exchanged with each peer since this node started: it only grows. */
+  traffic(): TrafficStatus[] {
+    const totals = new Map(this.#ended);
+    for (const { name, driver } of this.all()) {
+      totals.set(name, sumOf(totals.get(name), driver.stats()));
+    }
+    return [...totals].map(([peer, traffic]) => ({ peer, ...traffic }));
+  }
+
   #isCurrent(session: LiveSession): boolean {
     return this.#byId.get(session.driver.sessionId) === session;
   }
 }
 
-function laneStatus({ epoch, lane, rttMs, streams, bytesSent }: LaneFacts): LaneStatus {
+function sumOf(before: Traffic | undefined, more: Traffic): Traffic {
+  return {
+    bytesSent: (before?.bytesSent ?? 0) + more.bytesSent,
+    bytesReceived: (before?.bytesReceived ?? 0) + more.bytesReceived,
+    bytesReplayed: (before?.bytesReplayed ?? 0) + more.bytesReplayed,
+  };
+}
+
+function reluctance({ driver }: LiveSession): number {
+  if (driver.suspended) return 2;
+  return driver.silent ? 1 : 0;
+}
+
+function laneStatus({ lane, rttMs, unheardMs, ...facts }: LaneFacts): LaneStatus {
   const { remoteAddress, localAddress } = lane;
-  return { epoch, remoteAddress, localAddress, rttMs: rttMs ?? null, streams, bytesSent };
+  const lastHeardMsAgo = Math.round(unheardMs);
+  return { ...facts, remoteAddress, localAddress, rttMs: rttMs ?? null, lastHeardMsAgo };
 }

@@ -46,6 +46,7 @@ export function nodeStatus(state: NodeStatus['state'], from: StatusSources): Nod
     restartRequired: from.restartRequired,
     listening: listeningStatus(from.listener),
     peers,
+    traffic: from.host.live.traffic(),
     services: from.services.all().map((service) => service.status()),
     forwards: from.forwards.all().map((forward) => forward.status()),
     buffers: bufferStatus(from.host, peers),

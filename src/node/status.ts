@@ -21,6 +21,8 @@ export interface NodeStatus {
   readonly certificateWarning: string | null;
   readonly listening: { readonly address: string; readonly error: string | null } | null;
   readonly peers: readonly PeerStatus[];
+  /** What was exchanged with each node since this one started, over all sessions. */
+  readonly traffic: readonly TrafficStatus[];
   readonly services: readonly ServiceStatus[];
   readonly forwards: readonly ForwardStatus[];
   readonly buffers: BufferStatus;
@@ -33,6 +35,16 @@ export interface LogStatus {
   readonly lostLines: number;
   /** Since when lines are being lost; null while none are. */
   readonly losingSince: string | null;
+}
+
+/** Stream payload; these figures only grow. */
+export interface TrafficStatus {
+  /** `site/node`. */
+  readonly peer: string;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  /** Sent once more because a lane was lost. */
+  readonly bytesReplayed: number;
 }
 
 export interface TroubleStatus {
@@ -87,6 +99,10 @@ export interface SessionStatus {
   readonly remoteAddress: string;
   readonly security: string;
   readonly rttMs: number | null;
+  /** Since bytes of the peer arrived last, on any lane; null without a lane. */
+  readonly lastHeardMsAgo: number | null;
+  /** Every lane has missed a heartbeat. */
+  readonly silent: boolean;
   /** Peer's clock minus this node's. */
   readonly clockOffsetMs: number | null;
   /** Those that carry it, oldest first. */
@@ -97,6 +113,12 @@ export interface SessionStatus {
   /** Stream payload that was sent once more because a lane was lost. */
   readonly bytesReplayed: number;
   readonly bufferedBytes: number;
+  /** What the session has of the buffer budgets, windows granted to the peer included. */
+  readonly usedBytes: number;
+  /** What it may have at the moment: its share, which depends on what other peers use. */
+  readonly shareBytes: number;
+  /** Streams of the peer that were refused (`overload`), since it is at its limits here. */
+  readonly streamsRefused: number;
   /** Kept until the peer has written them to their destination. */
   readonly replayBytes: number;
   /** Received ahead of bytes that are still missing. */
@@ -114,6 +136,9 @@ export interface LaneStatus {
   readonly remoteAddress: string;
   readonly localAddress: string;
   readonly rttMs: number | null;
+  readonly lastHeardMsAgo: number;
+  /** A heartbeat of the peer is missing on it. */
+  readonly silent: boolean;
   /** Streams that are at home on it. */
   readonly streams: number;
   readonly bytesSent: number;
@@ -156,6 +181,22 @@ export interface PingReply {
   readonly sequence: number;
   readonly rttMs: number;
   readonly clockOffsetMs: number;
+}
+
+/** How a drain stands. */
+export interface DrainReport {
+  /** True when no stream is open any more. */
+  readonly drained: boolean;
+  /** Open streams. */
+  readonly streams: number;
+}
+
+/** What came of ending a drain. */
+export interface UndrainReport {
+  /** False when the node did not drain. */
+  readonly undrained: boolean;
+  /** Sessions that carry streams opened before: their peers open new ones when those have ended. */
+  readonly sessionsWaiting: number;
 }
 
 /** What a reload did. `applied` is false when the file was refused; then nothing changed. */

@@ -11,7 +11,7 @@ export interface Metrics {
   /** An attempt to dial a peer ended; `outcome` is `established` or why not (a stable code). */
   dialAttempt(outcome: string): void;
   /** A lane, session or stream was refused; `reason` is a stable code. */
-  refusal(reason: string): void;
+  refusal(reason: string, count?: number): void;
   /** A session that had no lane is carried again. */
   sessionResumed(peer: string): void;
   /** A lane that carried a session was lost; `code` is a stable code. */
@@ -28,8 +28,9 @@ const LAG_SAMPLE_MS = 100;
 export function createMetrics(): Metrics {
   const registry = new Registry();
   let status: (() => NodeStatus) | undefined;
+  let scraped: NodeStatus | undefined;
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LAG_SAMPLE_MS });
-  const read = (): NodeStatus | undefined => status?.();
+  const read = (): NodeStatus | undefined => scraped;
   addSessionMetrics(registry, read);
   addStreamMetrics(registry, read);
   addBufferMetrics(registry, read);
@@ -39,11 +40,18 @@ export function createMetrics(): Metrics {
       status = provider;
     },
     dialAttempt: (outcome) => counters.dials.inc({ outcome }),
-    refusal: (reason) => counters.refusals.inc({ reason }),
+    refusal: (reason, count = 1) => counters.refusals.inc({ reason }, count),
     sessionResumed: (peer) => counters.resumes.inc({ peer }),
     laneLost: (code) => counters.lanesLost.inc({ code }),
     listenerRestart: (listener) => counters.restarts.inc({ listener }),
-    text: () => registry.metrics(),
+    text: () => {
+      // All figures of an answer are of one status, which is made once: all are read before the
+      // first of them is waited for.
+      scraped = status?.();
+      const text = registry.metrics();
+      scraped = undefined;
+      return text;
+    },
   };
 }
 
@@ -83,11 +91,22 @@ function addSessionMetrics(registry: Registry, read: Read): void {
   perPeer(
     registry,
     read,
+    'routy_last_heard_seconds',
+    'Since bytes of the peer arrived last.',
+    Math.min,
+    (peer) => seconds(peer.session?.lastHeardMsAgo),
+  );
+  perPeer(
+    registry,
+    read,
     'routy_clock_offset_seconds',
     "The peer's clock minus this node's.",
     newest,
     (peer) => seconds(peer.session?.clockOffsetMs),
   );
+  pulled(registry, read, 'routy_ready', 'The node can do its work.', [], (gauge, node) => {
+    gauge.set(node.ready ? 1 : 0);
+  });
   pulled(
     registry,
     read,
@@ -129,14 +148,12 @@ function addStreamMetrics(registry: Registry, read: Read): void {
     registry,
     read,
     'routy_stream_bytes_total',
-    'Stream payload of the current sessions.',
+    'Stream payload exchanged with a peer.',
     ['direction', 'peer'],
     (counter, node) => {
-      for (const { name, session } of node.peers) {
-        if (session === null) continue;
-        const peer = name ?? 'unknown';
-        counter.inc({ direction: 'sent', peer }, session.bytesSent);
-        counter.inc({ direction: 'received', peer }, session.bytesReceived);
+      for (const { peer, bytesSent, bytesReceived } of node.traffic) {
+        counter.inc({ direction: 'sent', peer }, bytesSent);
+        counter.inc({ direction: 'received', peer }, bytesReceived);
       }
     },
   );
@@ -147,12 +164,10 @@ function addBufferMetrics(registry: Registry, read: Read): void {
     registry,
     read,
     'routy_replayed_bytes_total',
-    'Stream payload of the current sessions that was sent once more.',
+    'Stream payload that was sent once more.',
     ['peer'],
     (counter, node) => {
-      for (const { name, session } of node.peers) {
-        if (session !== null) counter.inc({ peer: name ?? 'unknown' }, session.bytesReplayed);
-      }
+      for (const { peer, bytesReplayed } of node.traffic) counter.inc({ peer }, bytesReplayed);
     },
   );
   heldBytes(registry, read, 'replay', 'until the peer has written them', (session) => [

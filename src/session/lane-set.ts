@@ -18,6 +18,8 @@ export interface LaneFacts {
   readonly lane: number;
   readonly established: boolean;
   readonly rttMs: number | undefined;
+  /** When bytes of the peer arrived last. */
+  readonly heardAtMs: number;
   /** Streams whose home it is. */
   readonly streams: number;
   /** Stream payload bytes. */
@@ -54,6 +56,7 @@ export class LaneSet {
       lane: lane.epoch,
       established: lane.established,
       rttMs: lane.heartbeat.rttMs,
+      heardAtMs: lane.heartbeat.heardAtMs,
       streams: lane.streams,
       bytesSent: lane.bytesSent,
     }));

@@ -112,6 +112,16 @@ export class DialScheduler {
     this.#enter('down');
   }
 
+  /** Takes a lane that somebody else dialled, in place of the one it waits for or dials. */
+  adopt(lane: Lane): void {
+    this.#cancelWait();
+    this.#dialling?.abort(new RoutyError('dial-aborted', 'another lane was found'));
+    this.#dialling = undefined;
+    this.#hasLane = true;
+    this.#enter('dialling');
+    this.#options.onLane(lane, this.#address);
+  }
+
   /** Dials now instead of at the end of the delay; nothing else changes. */
   wake(): void {
     if (this.#state === 'backoff' || this.#state === 'refused') this.#dial();

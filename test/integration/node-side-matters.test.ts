@@ -4,6 +4,8 @@ import { networkInterfaces } from 'node:os';
 import { createServer } from 'node:net';
 import { test } from 'node:test';
 import { parseTcpAddress } from '../../src/base/address.ts';
+import { statusText } from '../../src/cli/status-text.ts';
+import { FaultProxy } from '../support/fault-proxy.ts';
 import { credentials, forward, LabNode, LISTEN, peerTo, service } from './node-lab.ts';
 import { echo, serve, talk, until } from './node-support.ts';
 
@@ -60,6 +62,28 @@ test('what needs a restart is in the status until the file says again what is in
   await gray.reload(LISTEN);
   assert.deepEqual(gray.running.status().restartRequired, []);
   await gray.stop();
+});
+
+test('a path that falls silent is told long before it is given up', {
+  timeout: 60_000,
+}, async () => {
+  const fabric = '[fabric]\nheartbeat_interval = "200ms"\nheartbeat_misses = 100\n';
+  const gray = await LabNode.start(await credentials('gray'), LISTEN + fabric);
+  const proxy = await FaultProxy.start({ target: parseTcpAddress(gray.lanes)! });
+  const peer = `[[peer]]\naddress = "${proxy.host}:${proxy.port}"\nlanes = 1\n`;
+  const red = await LabNode.start(await credentials('red'), peer + fabric);
+  await until('the session is up', () => red.peer()?.session?.silent === false);
+  proxy.setFaults('down', { stalled: true });
+  await until('red is told', () => red.peer()?.session?.silent === true);
+  const { state, session } = red.peer()!;
+  assert.equal(state, 'up');
+  assert.ok(session!.lastHeardMsAgo! > 200);
+  assert.ok(session!.lanes[0]!.silent);
+  assert.match(statusText(red.running.status(), Date.now()), /up \(SILENT\).*last heard .* ago/);
+  proxy.setFaults('down', { stalled: false });
+  await until('it is heard again', () => red.peer()?.session?.silent === false);
+  await Promise.all([red.stop(), gray.stop()]);
+  proxy.close();
 });
 
 test('localhost is every loopback address: [listen] and a forward', {

@@ -74,7 +74,7 @@ async function whenPeer(
   const { socket, peer } = await connected(path);
   const session = new Session();
   const endpoint = new StreamEndpoint(1, session);
-  endpoint.attach(socket, () => {});
+  endpoint.attach(socket, 'target', () => {});
   act(peer);
   endpoint.writable();
   const outcome = await session.outcome;
@@ -150,7 +150,7 @@ test('bytes for a destination that does not read keep no more memory than they n
   const { socket, peer } = await connected();
   const session = new Session();
   const endpoint = new StreamEndpoint(1, session);
-  endpoint.attach(socket, () => {});
+  endpoint.attach(socket, 'target', () => {});
   const whole = new Uint8Array(64 * 1024).fill(1);
   let filling = 0;
   // The kernel's buffers grow for a while.
@@ -182,7 +182,7 @@ test('bytes that come before the socket keep no more memory than they need', asy
   const tiny = await giveTinyPieces(endpoint);
   endpoint.fin();
   const seen = watchWrites(socket);
-  endpoint.attach(socket, () => {});
+  endpoint.attach(socket, 'target', () => {});
   assert.deepEqual(await readAll(peer), tiny);
   assert.equal(session.bytesDelivered, TINY_PIECES);
   assert.ok(seen.memory <= MEMORY_MAX, `${seen.memory} bytes of memory`);

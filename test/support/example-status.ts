@@ -35,6 +35,8 @@ export function exampleStatus(): NodeStatus {
           remoteAddress: '192.0.2.1:7443',
           security: 'TLSv1.3 TLS_AES_128_GCM_SHA256',
           rttMs: 1.5,
+          lastHeardMsAgo: 420,
+          silent: false,
           clockOffsetMs: -250,
           lanes: [lane(2, 51_000), lane(3, 51_001)],
           streams: 2,
@@ -42,6 +44,9 @@ export function exampleStatus(): NodeStatus {
           bytesReceived: 2_500_000,
           bytesReplayed: 300,
           bufferedBytes: 4096,
+          usedBytes: 135_168,
+          shareBytes: 98_000_000,
+          streamsRefused: 0,
           replayBytes: 4000,
           reassemblyBytes: 96,
           streamReplayBytesMax: 3000,
@@ -61,6 +66,9 @@ export function exampleStatus(): NodeStatus {
         nextAttemptInMs: 4_000,
         session: null,
       },
+    ],
+    traffic: [
+      { peer: 'gray/gray1', bytesSent: 1000, bytesReceived: 2_500_000, bytesReplayed: 300 },
     ],
     services: [
       {
@@ -123,6 +131,8 @@ function lane(epoch: number, port: number): LaneStatus {
     remoteAddress: '192.0.2.1:7443',
     localAddress: `192.0.2.7:${port}`,
     rttMs: 1.5,
+    lastHeardMsAgo: 420,
+    silent: false,
     streams: 1,
     bytesSent: 500,
   };

@@ -20,7 +20,7 @@ test('a peer that is up shows evidence', () => {
   const text = shown();
   assert.match(
     text,
-    /gray\/gray1 +up +for 59 min 59 s +rtt 1\.50 ms, clock -250\.0 ms, 2 lanes, 2 streams/,
+    /gray\/gray1 +up +for 59 min 59 s +rtt 1\.50 ms, last heard 420\.0 ms ago, clock -250\.0 ms, 2 lanes, 2 streams/,
   );
   assert.match(text, /dialled 192\.0\.2\.1:7443, TLSv1\.3 \S+; offers postgres/);
 });
@@ -69,4 +69,23 @@ test('a node with nothing says how to add something', () => {
   assert.match(text, /routy forward add/);
   const listening = { address: '0.0.0.0:7443', error: null };
   assert.match(shown({ peers: [], listening }), /no node has dialled this one yet/);
+});
+
+test('what keeps a node from being ready, troubles and needed restarts are at the top', () => {
+  const text = shown({
+    ready: false,
+    notReady: ['none of its peers is up'],
+    troubles: [
+      {
+        what: 'metrics',
+        since: '2026-01-01T00:59:00.000Z',
+        reason: 'it is taken',
+        hint: 'free it',
+      },
+    ],
+    restartRequired: ['fabric.heartbeat_interval'],
+  });
+  assert.match(text, /^state +running for 1 h, NOT READY: none of its peers is up$/m);
+  assert.match(text, /^TROUBLE +metrics for 1 min: it is taken; free it$/m);
+  assert.match(text, /^RESTART +changed in the file, not in force: fabric\.heartbeat_interval$/m);
 });

@@ -3,10 +3,20 @@ import { test } from 'node:test';
 import type { SessionDriverApi } from '../../src/node/driver-types.ts';
 import { type LiveSession, LiveSessions } from '../../src/node/sessions.ts';
 
-function live(node: string, suspended = false): LiveSession & { driver: { suspended: boolean } } {
+function live(
+  node: string,
+  suspended = false,
+  silent = suspended,
+): LiveSession & { driver: { suspended: boolean } } {
   const peer = { fabric: 'f', site: 'gray', node };
   return {
-    driver: { peer, sessionId: node, suspended } as SessionDriverApi,
+    driver: {
+      peer,
+      sessionId: node,
+      suspended,
+      silent,
+      stats: () => ({ bytesSent: 5, bytesReceived: 7, bytesReplayed: 1 }),
+    } as unknown as SessionDriverApi,
     peer,
     name: `gray/${node}`,
     establishedAtMs: 0,
@@ -29,6 +39,16 @@ test('sessions that wait for a lane are the last to be asked, but are asked', ()
   sessions.remove(all[1]!);
   sessions.draining(all[3]!);
   assert.deepEqual(names(), ['gray/gray1', 'gray/gray3']);
+});
+
+test('a node that is silent is asked after those that are heard, before those without a lane', () => {
+  const sessions = new LiveSessions(() => undefined);
+  for (const session of [live('gray1', true), live('gray2', false, true), live('gray3')]) {
+    sessions.add(session);
+    sessions.offered(session, ['db']);
+  }
+  const names = sessions.candidates('gray', 'db').map(({ name }) => name);
+  assert.deepEqual(names, ['gray/gray3', 'gray/gray2', 'gray/gray1']);
 });
 
 test('only a service that becomes reachable, or ceases to be, is told', () => {
@@ -61,4 +81,20 @@ test('a session with the id of another one takes nothing from it', () => {
   sessions.offered(second, []);
   sessions.remove(second);
   assert.deepEqual(sessions.candidates('gray', 'db'), [first]);
+});
+
+test('what was exchanged with a peer only grows when one of its sessions ends', () => {
+  const sessions = new LiveSessions(() => undefined);
+  const first = live('gray1');
+  const second = live('gray1');
+  Object.assign(second.driver, { sessionId: 'another' });
+  sessions.add(first);
+  sessions.add(second);
+  const both = [{ peer: 'gray/gray1', bytesSent: 10, bytesReceived: 14, bytesReplayed: 2 }];
+  assert.deepEqual(sessions.traffic(), both);
+  sessions.remove(first);
+  sessions.remove(first);
+  assert.deepEqual(sessions.traffic(), both);
+  sessions.remove(second);
+  assert.deepEqual(sessions.traffic(), both);
 });

@@ -29,7 +29,7 @@ test('figures are read from the status when asked for', async () => {
   assert.match(first, /^routy_held_limit_bytes\{of="session"\} 33554432$/m);
   assert.match(first, /^process_resident_memory_bytes \d/m);
 
-  status = { ...status, peers: [], services: [] };
+  status = { ...status, peers: [], traffic: [], services: [] };
   const second = await metrics.text();
   assert.match(second, /^routy_sessions\{state="up"\} 0$/m);
   assert.doesNotMatch(second, /gray1/);
@@ -63,6 +63,17 @@ test('two sessions with one node are both counted, and the newer one says how fa
   }
   const figures = await text(older, { ...newer, state: 'suspended', session });
   assert.match(figures, /^routy_session_rtt_seconds\{peer="gray\/gray1"\} 0\.0015$/m);
+});
+
+test('an answer takes one status, however many figures it has', async () => {
+  const metrics = createMetrics();
+  let made = 0;
+  metrics.bind(() => {
+    made += 1;
+    return { ...exampleStatus(), startedAt: String(made) };
+  });
+  await Promise.all([metrics.text(), metrics.text()]);
+  assert.equal(made, 2);
 });
 
 test('asking twice counts nothing twice', async () => {
