@@ -198,7 +198,7 @@ async function resetBehindBytes() {
   const session = new Session();
   const endpoint = new StreamEndpoint(1, session);
   let ended: string | undefined;
-  endpoint.attach(socket, ({ code }) => {
+  endpoint.attach(socket, 'client', ({ code }) => {
     ended = code;
   });
   const piece = new Uint8Array(64 * 1024).fill(7);
@@ -239,7 +239,7 @@ test('a reset by which the other end gives up does not wait', async () => {
   const { socket, peer } = await connected();
   peer.pause();
   const endpoint = new StreamEndpoint(1, new Session());
-  endpoint.attach(socket, () => {});
+  endpoint.attach(socket, 'client', () => {});
   endpoint.data(new Uint8Array(LAST_BYTES));
   assert.equal(endpoint.reset('cancelled', 'given up'), true);
   assert.ok(socket.destroyed);
