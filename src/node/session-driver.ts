@@ -256,7 +256,9 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
 
   #scheduledRound(): void {
     this.#roundDue = false;
+    const sinceMs = performance.now();
     this.#round();
+    this.#links[0]?.spent(sinceMs);
   }
 
   #round(): void {
