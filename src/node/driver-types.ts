@@ -46,6 +46,8 @@ export type StreamEndHandler = (end: StreamEnd) => void;
 /** Told to the opener of a stream. `onAccepted` comes at most once, `onEnd` exactly once, last. */
 export interface OpenHandlers {
   onAccepted(): void;
+  /** Another node may serve it, as long as nothing of its socket was taken. */
+  readonly mayMove?: boolean;
   /**
    * Refused before any byte of the socket was read. True: the opener takes the socket back, untouched
    * and paused, to try elsewhere, and this stream has no `onEnd`. False, or no such method: `onEnd`.
@@ -171,6 +173,8 @@ export interface SessionDriverApi {
   readonly established: boolean;
   /** No lane carries it at the moment. */
   readonly suspended: boolean;
+  /** No lane brought anything lately, though each should have. */
+  readonly silent: boolean;
   /** Dialler: joins a fresh lane to the session and returns its epoch. */
   dial(link: LaneLink): number;
   /** Acceptor: why the lane may not join, or undefined when it may. */

@@ -205,24 +205,28 @@ export class NodeEvents {
     this.#log.failure('dial-failed', message, named, { addresses, code });
   }
 
-  /** A lane that another node dialled was turned away, by either end. */
+  /**
+   * A lane that another node dialled was turned away, by either end. Of strangers neither where they
+   * come from nor what they say makes a failure a new one: it costs them nothing.
+   */
   laneRefused(refusal: {
     peer?: string;
     remoteAddress: string;
     code: string;
+    cause?: string | undefined;
     reason: string;
     hint?: string | undefined;
     bytes?: number | undefined;
   }): void {
     this.#metrics.refusal(refusal.code);
-    const { peer, remoteAddress, code, hint, bytes } = refusal;
+    const { peer, remoteAddress, code, cause, hint, bytes } = refusal;
     const host = withoutPort(remoteAddress);
     const reason = refusal.reason.replaceAll(remoteAddress, host);
     const came = bytes === undefined ? '' : ` (${bytes} bytes came)`;
     const message = `lane from ${peer ?? host} refused: ${reason}${came}`;
     const fields = { peer, host, code, reason, hint, bytes };
     // Not the address: a stranger may have as many as it likes.
-    this.#log.failure('lane-refused', message, fields, { peer, code });
+    this.#log.failure('lane-refused', message, fields, { peer, code, cause });
   }
 
   streamOpened(service: string, peer: string): void {
@@ -307,9 +311,16 @@ export class NodeEvents {
     }
     const { code, reason, by } = event;
     const host = withoutPort(event.remote);
-    this.#metrics.refusal(code);
+    // A code of the other side is its own words.
+    const known = by === 'us' ? code : 'enrol-refused';
+    this.#metrics.refusal(known);
     const message = `enrolment from ${host} refused: ${reason}`;
-    this.#log.failure('enrolment-refused', message, { host, code, reason, by }, { code, by });
+    this.#log.failure(
+      'enrolment-refused',
+      message,
+      { host, code, reason, by },
+      { code: known, by },
+    );
   }
 
   /** The address where other nodes dial this one. */

@@ -2,8 +2,8 @@ import type { Socket } from 'node:net';
 import { formatAddress } from '../base/address.ts';
 import type { RoutyError } from '../base/errors.ts';
 import type { ForwardConfig } from '../config/types.ts';
-import type { OpenHandlers, OpenRequest, StreamCode, StreamEnd } from './driver-types.ts';
 import { ClientList } from './client-list.ts';
+import type { OpenHandlers, OpenRequest, StreamCode, StreamEnd } from './driver-types.ts';
 import { HoldQueue } from './hold.ts';
 import { LocalListener } from './listener.ts';
 import { type RefusalCode, Tally } from './results.ts';
@@ -240,6 +240,10 @@ class ForwardStream implements OpenHandlers {
       source: endpoint(socket.remoteAddress, socket.remotePort),
       destination: endpoint(socket.localAddress, socket.localPort),
     };
+  }
+
+  get mayMove(): boolean {
+    return this.#candidates.length > 0;
   }
 
   /** Nobody has answered, and the session there has no lane: another node may be asked. */

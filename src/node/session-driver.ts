@@ -97,6 +97,7 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
       onMismatch: (stream, reason) => handlers.onMismatch(stream, reason),
       schedule: () => this.#schedule(),
       promptly: (nowMs) => this.#promptly(nowMs),
+      unheardMs: () => Math.min(...this.lanes().map(({ unheardMs }) => unheardMs)),
     });
     this.#pings = new Pings(() => this.#session.ping(performance.now()));
     this.#timer = new SessionTimer(() => this.#timeout());
@@ -118,6 +119,10 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     const epoch = this.#session.dial(performance.now(), proveOn(link.lane, this.sessionId));
     this.#join(link, epoch);
     return epoch;
+  }
+
+  get silent(): boolean {
+    return this.lanes().every(({ silent }) => silent);
   }
 
   judge(link: LaneLink, hello: Hello): Refusal | undefined {
@@ -251,7 +256,9 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
 
   #scheduledRound(): void {
     this.#roundDue = false;
+    const sinceMs = performance.now();
     this.#round();
+    this.#links[0]?.spent(sinceMs);
   }
 
   #round(): void {

@@ -9,6 +9,7 @@ import type {
 } from './driver-types.ts';
 import { endText, laneHint, type NodeEvents } from './events.ts';
 import { LaneLink } from './lane-link.ts';
+import { PeerTurns } from './peer-turns.ts';
 import type { Services } from './service.ts';
 import type { DriverOptions } from './session-driver.ts';
 import type { SessionCommons } from './session-options.ts';
@@ -41,6 +42,7 @@ export class SessionHost {
   readonly nowMs: () => number;
   readonly #factory: SessionFactory;
   readonly #links = new Set<LaneLink>();
+  readonly #turns = new PeerTurns();
   /** Ids of the sessions that this node dialled, until they are closed. */
   readonly #dialled = new Set<string>();
   #draining = false;
@@ -63,7 +65,9 @@ export class SessionHost {
 
   /** Starts reading a fresh lane. */
   link(lane: Lane): LaneLink {
-    const link = new LaneLink(lane, (gone) => this.#links.delete(gone));
+    const link = new LaneLink(lane, this.#turns.of(nodeName(lane.peer)), (gone) =>
+      this.#links.delete(gone),
+    );
     this.#links.add(link);
     return link;
   }

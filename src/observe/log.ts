@@ -77,7 +77,7 @@ export interface LogOptions {
 }
 
 const REPEAT_INTERVAL_MS = 60_000;
-/** Different failures remembered at once; a port scan must not fill the memory. */
+/** Different ones remembered at once; those beyond are bounded as lines are. */
 const REPEAT_KEYS_MAX = 1_000;
 
 /** Of the same news so many are written at once in a minute. */

@@ -23,7 +23,10 @@ export class RepeatLimiter<T> {
   readonly #keysMax: number;
   readonly #entries = new Map<string, Entry<T>>();
 
-  /** `keysMax` bounds memory: beyond it the one that began longest ago is forgotten. */
+  /**
+   * `keysMax` bounds memory: beyond it a further one is not remembered, so each time is a first. No
+   * other is forgotten for it, as its count would be lost.
+   */
   constructor(intervalMs: number, keysMax: number) {
     this.#intervalMs = intervalMs;
     this.#keysMax = keysMax;
@@ -36,8 +39,9 @@ export class RepeatLimiter<T> {
   note(nowMs: number, key: string, value: T, atOnceMax = 1): boolean {
     const entry = this.#entries.get(key);
     if (entry === undefined) {
-      if (this.#entries.size >= this.#keysMax) this.#forgetOldest();
-      this.#entries.set(key, { value, written: 1, count: 0, sinceMs: nowMs });
+      if (this.#entries.size < this.#keysMax) {
+        this.#entries.set(key, { value, written: 1, count: 0, sinceMs: nowMs });
+      }
       return true;
     }
     entry.value = value;
@@ -81,10 +85,5 @@ export class RepeatLimiter<T> {
 
   get size(): number {
     return this.#entries.size;
-  }
-
-  #forgetOldest(): void {
-    const oldest = this.#entries.keys().next();
-    if (oldest.done !== true) this.#entries.delete(oldest.value);
   }
 }

@@ -58,6 +58,28 @@ test('a node whose lanes break before HELLO is counted, from whatever port it di
   );
 });
 
+test('strangers are counted together, whatever they say and wherever they come from', () => {
+  const lines = logged((events) => {
+    for (let i = 0; i < 50; i++) {
+      const remoteAddress = i % 2 === 0 ? `192.0.2.${i}:4711` : `[2001:db8::${i}]:4711`;
+      const reason = `certificate of routy://f/red/red${i} is signed by itself`;
+      const code = 'peer-not-verified';
+      events.laneRefused({ remoteAddress, code, cause: 'self-signed', reason });
+      events.laneRefused({ remoteAddress, code, cause: 'expired', reason: `expired on ${i}` });
+      events.enrolment({
+        ...{ kind: 'refused', remote: remoteAddress, by: 'us' },
+        ...{ code: 'enrol-message-too-long', reason: `a message of ${i} bytes was announced` },
+      });
+      const words = { code: `their-${i}`, reason: `their words ${i}` };
+      events.enrolment({ kind: 'refused', remote: remoteAddress, by: 'peer', ...words });
+    }
+  });
+  assert.deepEqual(
+    lines.map(({ repeated }) => repeated),
+    [undefined, undefined, undefined, undefined, 49, 49, 49, 49],
+  );
+});
+
 test('streams that cannot go on are counted together', () => {
   const lines = logged((events) => {
     for (let stream = 1; stream <= 9; stream += 2)
