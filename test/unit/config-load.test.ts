@@ -33,6 +33,7 @@ test('every key is read', () => {
     drain_timeout = "1m"
     [listen]
     address = "[::]:7443"
+    advertise = ["gray.example:443"]
     [[peer]]
     address = "gray.example:7443"
     via = "http://user:secret@proxy.example:3128"
@@ -81,7 +82,10 @@ test('every key is read', () => {
     state: '/srv/routy',
     drainMs: 60_000,
   });
-  assert.deepEqual(config.listen, { address: { kind: 'tcp', host: '::', port: 7443 } });
+  assert.deepEqual(config.listen, {
+    address: { kind: 'tcp', host: '::', port: 7443 },
+    advertise: [{ kind: 'tcp', host: 'gray.example', port: 443 }],
+  });
   assert.deepEqual(config.peers, [
     {
       addresses: [{ kind: 'tcp', host: 'gray.example', port: 7443 }],
