@@ -1,7 +1,13 @@
 import { request } from 'node:http';
 import { errorText, RoutyError } from '../base/errors.ts';
 import type { LogLevel } from '../config/types.ts';
-import type { NodeStatus, PingReply, ReloadReport } from '../node/status.ts';
+import type {
+  DrainReport,
+  NodeStatus,
+  PingReply,
+  ReloadReport,
+  UndrainReport,
+} from '../node/status.ts';
 
 /** Most bytes of an answer; a status with thousands of peers is far below. */
 const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
@@ -48,8 +54,12 @@ export class AdminClient {
   }
 
   /** Resolves when the node's streams are done or its drain time is over. */
-  async drain(): Promise<void> {
-    await this.#json({ method: 'POST', path: '/drain', impatient: false });
+  async drain(): Promise<DrainReport> {
+    return (await this.#json({ method: 'POST', path: '/drain', impatient: false })) as DrainReport;
+  }
+
+  async undrain(): Promise<UndrainReport> {
+    return (await this.#json({ method: 'POST', path: '/undrain' })) as UndrainReport;
   }
 
   metricsText(): Promise<string> {

@@ -1,5 +1,11 @@
 import type { LogLevel } from '../config/types.ts';
-import type { NodeStatus, PingReply, ReloadReport } from '../node/status.ts';
+import type {
+  DrainReport,
+  NodeStatus,
+  PingReply,
+  ReloadReport,
+  UndrainReport,
+} from '../node/status.ts';
 
 /** What the admin socket can ask of a running node. Methods reject with a RoutyError. */
 export interface NodeControl {
@@ -9,7 +15,9 @@ export interface NodeControl {
   /** Heartbeats to `SITE` (each of its nodes) or `SITE/NODE`, `count` times each, in order. */
   ping(target: string, count: number): Promise<PingReply[]>;
   /** Takes no new streams; resolves when the open ones are done or the drain time is over. */
-  drain(): Promise<void>;
+  drain(): Promise<DrainReport>;
+  /** Takes new streams again. */
+  undrain(): UndrainReport;
   logLevel(): LogLevel;
   setLogLevel(level: LogLevel): void;
   /** Prometheus text format. */

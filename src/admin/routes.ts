@@ -28,13 +28,8 @@ export function adminRoutes(control: () => NodeControl): Routes {
         return json({ level: control().logLevel() });
       },
     ],
-    [
-      'POST /drain',
-      async () => {
-        await control().drain();
-        return json({ drained: true });
-      },
-    ],
+    ['POST /drain', async () => json(await control().drain())],
+    ['POST /undrain', () => json(control().undrain())],
   ]);
 }
 

@@ -35,7 +35,7 @@ function addInit(program: Command, act: Act): void {
     .option('--fabric <name>', 'name of the fabric (default: fabric-XXXXXX)', readName)
     .option(
       '--advertise <address>',
-      'where newcomers dial this node, if not where it listens; may be given several times',
+      'where newcomers dial this node, if not where it listens (kept in [listen] for invites); may be given several times',
       collect(readTcp),
     )
     .option('--peer <address>', 'dial this node; may be given several times', collect(readTcp))
@@ -55,7 +55,7 @@ function addInvite(program: Command, act: Act): void {
     .option('--node <name>', 'only for a node of this name', readName)
     .option(
       '--address <address>',
-      'where the newcomer dials (default: where this node listens); may be given several times',
+      'where the newcomer dials (default: advertise of [listen], else where this node listens); may be given several times',
       collect(readTcp),
     )
     .option('--replace', 'let it take over the name of a node that is gone')
@@ -71,9 +71,10 @@ function addJoin(program: Command, act: Act): void {
           '      --forward 127.0.0.1:6432=gray/postgres',
         'join, offer the local database to gray, and reach the one there',
       ],
+      ['routy join - < line.txt', 'the line holds a secret: so it is not in the list of processes'],
     ],
   })
-    .argument('<line>', 'routy-join-1:...')
+    .argument('<line>', 'routy-join-1:..., or - to read it from standard input')
     .option('--up', 'go on as "routy up"')
     .action(act(async () => (await import('./commands/join.ts')).join));
 }
@@ -85,7 +86,7 @@ function addAdopt(program: Command, act: Act): void {
       ["routy adopt '192.0.2.1:7443#PIN' --site gray", 'what "routy up --await-adoption" printed'],
     ],
   })
-    .argument('<address#pin>', 'what the newcomer printed')
+    .argument('<address#pin>', 'what the newcomer printed, or - to read it from standard input')
     .requiredOption('--site <name>', 'the site the newcomer will belong to', readName)
     .option('--node <name>', 'its name (default: what the newcomer calls itself)', readName)
     .option('--replace', 'let it take over the name of a node that is gone')

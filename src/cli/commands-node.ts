@@ -36,8 +36,17 @@ export function addNodeCommands(program: Command, act: Act): void {
   }).action(act(async () => (await import('./commands/running.ts')).reload));
   withHelp(running(program, 'drain'), {
     summary: 'Let the running node take no new streams, and wait for the open ones.',
-    examples: [['routy drain', 'before maintenance']],
-  }).action(act(async () => (await import('./commands/running.ts')).drain));
+    examples: [
+      ['routy drain', 'before maintenance; exit code 1 when streams are open after drain_timeout'],
+      ['routy drain --wait && systemctl stop routy', 'however long it takes'],
+    ],
+  })
+    .option('--wait', 'until no stream is open, however long that takes')
+    .action(act(async () => (await import('./commands/running.ts')).drain));
+  withHelp(running(program, 'undrain'), {
+    summary: 'Let a node that drains take new streams again.',
+    examples: [['routy undrain', 'the maintenance is put off']],
+  }).action(act(async () => (await import('./commands/running.ts')).undrain));
   withHelp(running(program, 'log-level'), {
     summary: "Show or change the running node's log level, until it ends.",
     examples: [['routy log-level debug', 'look closer for a while']],

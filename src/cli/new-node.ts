@@ -17,6 +17,8 @@ export interface NewNodeOptions {
   readonly state?: string;
   readonly node?: string;
   readonly listen?: TcpAddress;
+  /** Where others dial it, remembered for invites. */
+  readonly advertise?: readonly TcpAddress[];
   readonly service?: readonly ServiceOption[];
   readonly allow?: readonly string[];
   readonly forward?: readonly ForwardOption[];
@@ -28,7 +30,7 @@ export interface NewPeers {
   readonly via?: string | undefined;
 }
 
-export function newStateDir(options: NewNodeOptions): string {
+export function newStateDir(options: Pick<NewNodeOptions, 'state'>): string {
   return resolve(options.state ?? DEFAULT_STATE);
 }
 
@@ -56,6 +58,7 @@ export function newConfigText(
     site: identity.site,
     state: newStateDir(options),
     listen: options.listen && formatAddress(options.listen),
+    advertise: options.advertise?.map(formatAddress),
     peers: peers.map(({ addresses, via }) => ({ addresses: addresses.map(formatAddress), via })),
     services,
     forwards: options.forward ?? [],

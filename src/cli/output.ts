@@ -1,4 +1,5 @@
 import { errorText, RoutyError } from '../base/errors.ts';
+import { visibleLines } from '../base/text.ts';
 import { ConfigError } from '../config/problems.ts';
 
 /** Exit codes of every command. */
@@ -14,20 +15,20 @@ export class Output {
 
   /** The result of the command. */
   facts(value: unknown, text: string): void {
-    process.stdout.write(this.json ? `${JSON.stringify(value, null, 2)}\n` : withNewline(text));
+    process.stdout.write(this.json ? jsonText(value) : withNewline(visibleLines(text)));
   }
 
   /** Something that goes on for a while; not part of the result. */
   progress(text: string): void {
-    process.stderr.write(withNewline(text));
+    process.stderr.write(withNewline(visibleLines(text)));
   }
 
   /** Says why the command failed and gives its exit code. */
   failure(error: unknown): number {
     if (this.json) {
-      process.stdout.write(`${JSON.stringify({ error: errorFacts(error) }, null, 2)}\n`);
+      process.stdout.write(jsonText({ error: errorFacts(error) }));
     } else {
-      process.stderr.write(failureText(error));
+      process.stderr.write(visibleLines(failureText(error)));
     }
     return error instanceof RoutyError && error.code === 'usage' ? EXIT.usage : EXIT.failed;
   }
@@ -54,6 +55,18 @@ export function failureText(error: unknown): string {
   // The problems of a file each say their place, which is what editors and people look for.
   const message = error instanceof ConfigError ? error.message : `routy: ${error.message}`;
   return withNewline(error.hint === undefined ? message : `${message}\n  hint: ${error.hint}`);
+}
+
+/** JSON in which characters that are not seen as what they are stand as escapes. */
+function jsonText(value: unknown): string {
+  const json = JSON.stringify(value, null, 2).replace(/[^\n\x20-\x7e]/gu, (char) =>
+    visibleLines(char) === char ? char : jsonEscape(char),
+  );
+  return `${json}\n`;
+}
+
+function jsonEscape(char: string): string {
+  return `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
 function withNewline(text: string): string {

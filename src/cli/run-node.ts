@@ -48,6 +48,8 @@ export async function runNode(options: RunOptions): Promise<void> {
       // Of the node that runs, whatever the file says by now: another name needs a restart.
       loadCredentials: () => ownCredentials(state, name, site, { expired: true }),
     });
+    // However the process ends: a second signal, a defect, a failure while it starts.
+    process.once('exit', () => node.resetNow('the process ends'));
     await serveUntilDone(node, admin, options, troubles);
   } finally {
     await admin.close();
@@ -121,7 +123,11 @@ function onSignals(node: RunningNode, log: Log): () => void {
 /** A defect ends the node with a line that says so; what is left running would not be trusted. */
 function dieLoudly(log: Log): void {
   process.on('uncaughtException', (error) => {
-    log.error('internal-error', `internal error: ${error.stack ?? error.message}`, {
+    log.error('internal-error', `internal error: ${error.message}`, {
+      stack: error.stack
+        ?.split('\n')
+        .slice(1)
+        .map((line) => line.trim()),
       hint: 'this is a defect of routy; report it with this line',
     });
     log.close();

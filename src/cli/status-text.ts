@@ -5,6 +5,7 @@ import type {
   NodeStatus,
   PeerStatus,
   ServiceStatus,
+  SessionStatus,
 } from '../node/status.ts';
 import { bytesText, columns, countText, msText, spanText } from './table.ts';
 
@@ -134,10 +135,19 @@ function peerDetails(peer: PeerStatus): string[] {
   if (session !== null) {
     const offers = session.offers.length === 0 ? 'nothing to this node' : session.offers.join(', ');
     lines.push(`${peer.direction} ${session.remoteAddress}, ${session.security}; offers ${offers}`);
+    lines.push(holds(session));
   } else if (peer.name !== null) {
     lines.push(`${peer.direction} ${peer.addresses.join(', ')}`);
   }
   return [...lines, ...why(peer.reason, peer.hint)].map((line) => `      ${line}`);
+}
+
+/** What the session has of the buffers, and how often that was not enough for its peer. */
+function holds({ usedBytes, shareBytes, streamsRefused }: SessionStatus): string {
+  const held = `holds ${bytesText(usedBytes)} of its share of ${bytesText(shareBytes)}`;
+  return streamsRefused === 0
+    ? held
+    : `${held}; REFUSED ${countText(streamsRefused, 'stream')} of the peer (overload)`;
 }
 
 function serviceLines(services: readonly ServiceStatus[], nowMs: number): string[] {

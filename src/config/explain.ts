@@ -1,5 +1,6 @@
 import type * as z from 'zod';
 import type { KeyPath, ProblemText, TomlDocument } from './document.ts';
+import { maskPasswords } from './mask.ts';
 import { didYouMean, nearestName } from './nearest.ts';
 import type { ConfigProblem } from './problems.ts';
 import { type Shape, shapeAt, shapeOf, tableName, tablesWithKey } from './shape.ts';
@@ -90,7 +91,7 @@ function wrongValue(
   const bracketHint = bracketMistake(path, shape, value);
   if (bracketHint !== undefined) return document.atKey(path, bracketHint);
   return document.atValue(path, {
-    message: `${what}: expected ${expectation(shape)}, got ${describeValue(value)}`,
+    message: `${what}: expected ${expectation(shape)}, got ${path.at(-1) === 'via' ? 'something else' : describeValue(value)}`,
     hint: repairHint(path, shape, value),
   });
 }
@@ -147,7 +148,7 @@ export function describePlace(path: KeyPath): string {
 }
 
 function describeValue(value: unknown): string {
-  if (typeof value === 'string') return `the string "${value}"`;
+  if (typeof value === 'string') return `the string "${maskPasswords(value)}"`;
   if (typeof value === 'number' || typeof value === 'bigint') return `the number ${value}`;
   if (typeof value === 'boolean') return `the boolean ${value}`;
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';

@@ -1,4 +1,5 @@
 import { RoutyError } from '../base/errors.ts';
+import { maskPasswords } from './mask.ts';
 
 /** One thing wrong, or doubtful, in a `routy.toml`. */
 export interface ConfigProblem {
@@ -59,7 +60,10 @@ function renderProblem(
     const indent = source.slice(0, column - 1).replace(/[^\t]/g, ' ');
     const room = Math.max(1, source.length - column + 1);
     const carets = '^'.repeat(Math.max(1, Math.min(problem.length, room)));
-    lines.push(`${gutter} | ${source}`, `${' '.repeat(gutter.length)} | ${indent}${carets}`);
+    lines.push(
+      `${gutter} | ${maskPasswords(source)}`,
+      `${' '.repeat(gutter.length)} | ${indent}${carets}`,
+    );
   }
   if (hint !== undefined) lines.push(`  hint: ${hint}`);
   return lines.join('\n');

@@ -16,6 +16,8 @@ export interface InitialConfig {
   readonly state: string;
   /** `host:port`; undefined for a node that only dials. */
   readonly listen?: string | undefined;
+  /** Where newcomers dial it; only with `listen`. */
+  readonly advertise?: readonly string[] | undefined;
   readonly peers?: readonly NewPeer[];
   readonly services?: readonly NewService[];
   readonly forwards?: readonly NewForward[];
@@ -39,7 +41,7 @@ export function renderConfig(initial: InitialConfig): string {
       '# Where other nodes dial this one.',
       ...(listen === undefined
         ? ['# [listen]', '# address = "0.0.0.0:7443"']
-        : ['[listen]', `address = ${tomlString(listen)}`]),
+        : ['[listen]', `address = ${tomlString(listen)}`, ...advertiseLines(initial.advertise)]),
     ],
     ...section('# Whom this node dials: one [[peer]] for each.', peers.map(peerLines), [
       '# [[peer]]',
@@ -64,6 +66,11 @@ export function renderConfig(initial: InitialConfig): string {
     ],
   ];
   return `${sections.map((lines) => lines.join('\n')).join('\n\n')}\n`;
+}
+
+function advertiseLines(advertise: readonly string[] = []): string[] {
+  if (advertise.length === 0) return [];
+  return [`advertise = [${advertise.map(tomlString).join(', ')}]`];
 }
 
 /**

@@ -60,6 +60,18 @@ export const listenSchema = z.strictObject({
     example: '0.0.0.0:7443',
     dialled: false,
   }),
+  advertise: z
+    .array(
+      tcpAddress({
+        class: 'local',
+        description:
+          'Where newcomers dial this node, for `routy invite`; by default where it listens.',
+        example: 'gray.example:7443',
+        dialled: true,
+      }),
+    )
+    .min(1)
+    .optional(),
 });
 
 const peerAddress = {
@@ -98,6 +110,16 @@ export const peerSchema = z.strictObject({
     initial: 2,
   }),
 });
+
+function keepalive(whom: string, other: string) {
+  return duration({
+    class: 'local',
+    description: `Silence after which ${whom} is asked whether it is still there (TCP keepalive; "0s": never). One that does not answer for 10 s more is gone, and ${other} is reset. For new connections.`,
+    min: '0s',
+    max: '2h',
+    initial: '60s',
+  });
+}
 
 export const serviceSchema = z.strictObject({
   target: address({
@@ -144,6 +166,7 @@ export const serviceSchema = z.strictObject({
     max: '10m',
     initial: '5s',
   }),
+  keepalive: keepalive('the target', 'its client'),
 });
 
 export const forwardSchema = z.strictObject({
@@ -175,6 +198,7 @@ export const forwardSchema = z.strictObject({
     },
     readUnavailable,
   ).prefault('refuse'),
+  keepalive: keepalive('a client', 'its target'),
   clients: z
     .array(
       text(
@@ -269,14 +293,16 @@ export const limitsSchema = z.strictObject({
   }),
   process_buffer: size({
     class: 'local',
-    description: 'Most bytes buffered by the whole node.',
+    description:
+      'Most bytes buffered by the whole node, half for each direction. Peers share it fairly: a quarter is guaranteed in equal parts, of the rest each takes what the others leave.',
     min: '1MiB',
     max: '1024GiB',
     initial: '256MiB',
   }),
   streams: count({
     class: 'local',
-    description: 'Most streams open at once in one session.',
+    description:
+      'Most streams open at once in one session. Each has a window of at least 8 KiB in the buffers: with the default ones a peer that is alone has room for some 10,000 idle streams, and 512 of any peer find room whatever others hold.',
     min: 1,
     max: 1_000_000,
     initial: 16_384,

@@ -20,6 +20,13 @@ interface SessionOffer {
   services: ReadonlySet<string>;
 }
 
+/** A site's sessions. A peer may offer very many names, so what is kept for each is small. */
+interface Site {
+  sessions: number;
+  /** Service to the session that offers it, or to those that do when they are several. */
+  readonly offering: Map<string, SessionOffer | Set<SessionOffer>>;
+}
+
 /**
  * Who offers what to this node: for every session the services its peer said it may open. Every
  * change returns which services became reachable or ceased to be, so forwards know when to listen.
@@ -28,17 +35,17 @@ interface SessionOffer {
  */
 export class Directory {
   readonly #sessions = new Map<string, SessionOffer>();
-  /** `site/service` to the sessions that offer it. Holds no empty sets. */
-  readonly #offering = new Map<string, Set<SessionOffer>>();
-  /** Sessions established to each site, whatever they offer. Holds no zeros. */
-  readonly #sites = new Map<string, number>();
+  /** Sites to which any session is established. */
+  readonly #sites = new Map<string, Site>();
   #added = 0;
 
   /** Adds an established session; it offers nothing until {@link offer}. */
   addSession(session: { sessionId: string; site: string; node: string }): ReachabilityChange[] {
     const changes = this.removeSession(session.sessionId);
     this.#added += 1;
-    this.#sites.set(session.site, (this.#sites.get(session.site) ?? 0) + 1);
+    const site = this.#sites.get(session.site) ?? { sessions: 0, offering: new Map() };
+    site.sessions += 1;
+    this.#sites.set(session.site, site);
     this.#sessions.set(session.sessionId, {
       ordinal: this.#added,
       site: session.site,
@@ -55,11 +62,12 @@ export class Directory {
     const before = session.services;
     session.services = new Set(services);
     const changes: ReachabilityChange[] = [];
+    const { offering } = this.#sites.get(session.site)!;
     for (const service of session.services) {
-      if (!before.has(service)) this.#begins(session, service, changes);
+      if (!before.has(service)) begins(offering, session, service, changes);
     }
     for (const service of before) {
-      if (!session.services.has(service)) this.#ceases(session, service, changes);
+      if (!session.services.has(service)) ceases(offering, session, service, changes);
     }
     return changes;
   }
@@ -70,21 +78,23 @@ export class Directory {
     if (session === undefined) return [];
     const changes = this.offer(sessionId, []);
     this.#sessions.delete(sessionId);
-    const left = this.#sites.get(session.site)! - 1;
-    if (left === 0) this.#sites.delete(session.site);
-    else this.#sites.set(session.site, left);
+    const site = this.#sites.get(session.site)!;
+    site.sessions -= 1;
+    if (site.sessions === 0) this.#sites.delete(session.site);
     return changes;
   }
 
   /** Sessions that can carry a stream to the service, the longest established first. */
   sessionsFor(site: string, service: string): Candidate[] {
-    const found = [...(this.#offering.get(key(site, service)) ?? [])];
-    return found.sort((a, b) => a.ordinal - b.ordinal).map(({ candidate }) => candidate);
+    const found = this.#sites.get(site)?.offering.get(service);
+    if (found === undefined) return [];
+    if (!(found instanceof Set)) return [found.candidate];
+    return [...found].sort((a, b) => a.ordinal - b.ordinal).map(({ candidate }) => candidate);
   }
 
   /** True when {@link sessionsFor} would find one. */
   isReachable(site: string, service: string): boolean {
-    return this.#offering.has(key(site, service));
+    return this.#sites.get(site)?.offering.has(service) ?? false;
   }
 
   /** True when any session to the site is established, whatever it offers: to tell why not. */
@@ -96,28 +106,37 @@ export class Directory {
   offersOf(sessionId: string): string[] {
     return [...(this.#sessions.get(sessionId)?.services ?? [])].sort();
   }
+}
 
-  #begins(session: SessionOffer, service: string, changes: ReachabilityChange[]): void {
-    const { site } = session;
-    const offering = this.#offering.get(key(site, service));
-    if (offering !== undefined) {
-      offering.add(session);
-      return;
-    }
-    this.#offering.set(key(site, service), new Set([session]));
-    changes.push({ site, service, reachable: true });
-  }
-
-  #ceases(session: SessionOffer, service: string, changes: ReachabilityChange[]): void {
-    const { site } = session;
-    const offering = this.#offering.get(key(site, service))!;
-    offering.delete(session);
-    if (offering.size > 0) return;
-    this.#offering.delete(key(site, service));
-    changes.push({ site, service, reachable: false });
+function begins(
+  offering: Site['offering'],
+  session: SessionOffer,
+  service: string,
+  changes: ReachabilityChange[],
+): void {
+  const others = offering.get(service);
+  if (others === undefined) {
+    offering.set(service, session);
+    changes.push({ site: session.site, service, reachable: true });
+  } else if (others instanceof Set) {
+    others.add(session);
+  } else {
+    offering.set(service, new Set([others, session]));
   }
 }
 
-function key(site: string, service: string): string {
-  return `${site}/${service}`;
+function ceases(
+  offering: Site['offering'],
+  session: SessionOffer,
+  service: string,
+  changes: ReachabilityChange[],
+): void {
+  const all = offering.get(service)!;
+  if (all instanceof Set) {
+    all.delete(session);
+    if (all.size === 1) offering.set(service, [...all][0]!);
+    return;
+  }
+  offering.delete(service);
+  changes.push({ site: session.site, service, reachable: false });
 }

@@ -21,6 +21,12 @@ export type RegistryAdmission =
       readonly reason: string;
     };
 
+/** Live sessions of one peer. An honest one has one for each way it dials, and those it has lost. */
+export const PEER_SESSIONS_MAX = 16;
+
+/** Live sessions of all peers. */
+export const SESSIONS_MAX = 4096;
+
 interface PeerEntry {
   instance: string;
   /** Live sessions of that instance, oldest first. */
@@ -35,13 +41,21 @@ const DISPLACED_MAX = 16;
 /**
  * Decides which sessions of a peer live. A session belongs to the peer that began it; a restarted
  * peer (another instance) wins over everything its former process left behind; a peer may replace a
- * session of its own. Which lanes a session takes is the session's to judge. Holds entries only for
+ * session of its own. A peer never is refused for its many sessions, since answers that were lost
+ * make a dialler begin one after another: above the limit the oldest that no lane carries gives way,
+ * or the oldest if lanes carry all of them. Which lanes a session takes is the session's to judge. Holds entries only for
  * peers that have a live session.
  */
 export class SessionRegistry {
   readonly #peers = new Map<string, PeerEntry>();
   /** Session id to the peer that holds it. */
   readonly #owners = new Map<string, string>();
+  readonly #isSuspended: (sessionId: string) => boolean;
+
+  /** `isSuspended`: whether no lane carries a live session. */
+  constructor(isSuspended: (sessionId: string) => boolean) {
+    this.#isSuspended = isSuspended;
+  }
 
   /** Admits or refuses; an admitted session counts as live until {@link remove}. */
   admit(request: AdmissionRequest): RegistryAdmission {
@@ -49,14 +63,12 @@ export class SessionRegistry {
     const entry = this.#peers.get(peer);
     const refusal = this.#refusal(request, entry);
     if (refusal !== undefined) return refusal;
-    if (entry === undefined) {
-      this.#peers.set(peer, { instance, sessions: new Set([sessionId]), displaced: [] });
-      this.#owners.set(sessionId, peer);
-      return { ok: true, existing: false, displaced: [] };
-    }
-    const existing = entry.sessions.has(sessionId);
-    const displaced = this.#displace(entry, request);
-    entry.sessions.add(sessionId);
+    const existing = entry?.sessions.has(sessionId) ?? false;
+    const displaced = entry === undefined ? [] : this.#displace(entry, request);
+    if (!existing) displaced.push(...this.#makeRoom(peer));
+    const admitted = this.#peers.get(peer) ?? { instance, sessions: new Set(), displaced: [] };
+    this.#peers.set(peer, admitted);
+    admitted.sessions.add(sessionId);
     this.#owners.set(sessionId, peer);
     return { ok: true, existing, displaced };
   }
@@ -104,6 +116,27 @@ export class SessionRegistry {
     // Ids are random, so no honest process comes upon one of its predecessor.
     if (owner === undefined) return undefined;
     return refused('not-authorized', `session ${sessionId} belongs to another instance of ${peer}`);
+  }
+
+  /** Gives up the session that can be missed most, when there are as many as there may be. */
+  #makeRoom(peer: string): string[] {
+    const own = this.#peers.get(peer)?.sessions ?? new Set<string>();
+    const crowd = own.size >= PEER_SESSIONS_MAX ? own : this.#crowd();
+    if (crowd === undefined) return [];
+    const ids = [...crowd];
+    const id = ids.find((each) => this.#isSuspended(each)) ?? ids[0]!;
+    this.remove(id);
+    return [id];
+  }
+
+  /** The sessions of the peer that has most, when there are too many in all. */
+  #crowd(): Set<string> | undefined {
+    if (this.size < SESSIONS_MAX) return undefined;
+    let most: Set<string> | undefined;
+    for (const { sessions } of this.#peers.values()) {
+      if (most === undefined || sessions.size > most.size) most = sessions;
+    }
+    return most;
   }
 
   #displace(entry: PeerEntry, { instance, sessionId, replaces }: AdmissionRequest): string[] {

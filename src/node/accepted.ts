@@ -16,7 +16,9 @@ import type { PeerStatus } from './status.ts';
 /** Lanes that other nodes dialled, and their sessions: who is admitted, displaced, gone. */
 export class AcceptedSessions implements GreeterHost {
   readonly #host: SessionHost;
-  readonly #registry = new SessionRegistry();
+  readonly #registry = new SessionRegistry(
+    (id) => this.#sessions.get(id)?.driver?.suspended ?? false,
+  );
   /** Lanes whose HELLO has not come yet. */
   readonly #greeters = new Set<LaneGreeter>();
   /** By session id, until they are closed. */
@@ -47,7 +49,12 @@ export class AcceptedSessions implements GreeterHost {
     const admission = this.#registry.admit({ peer, instance, sessionId, replaces });
     if (!admission.ok) return admission;
     for (const id of admission.displaced) {
-      this.#sessions.get(id)?.driver?.close('taken-over', `${peer} began another session`);
+      const displaced = this.#sessions.get(id);
+      if (displaced?.peer === peer) {
+        displaced.driver?.close('taken-over', `${peer} began another session`);
+      } else {
+        displaced?.driver?.close('overload', 'this node has too many sessions');
+      }
     }
     const session = this.#sessions.get(sessionId) ?? this.#begin(link, hello);
     session.driver!.attach(link, hello);

@@ -46,6 +46,8 @@ export type StreamEndHandler = (end: StreamEnd) => void;
 /** Told to the opener of a stream. `onAccepted` comes at most once, `onEnd` exactly once, last. */
 export interface OpenHandlers {
   onAccepted(): void;
+  /** Another node may serve it, as long as nothing of its socket was taken. */
+  readonly mayMove?: boolean;
   /**
    * Refused before any byte of the socket was read. True: the opener takes the socket back, untouched
    * and paused, to try elsewhere, and this stream has no `onEnd`. False, or no such method: `onEnd`.
@@ -102,6 +104,8 @@ export interface DriverHandlers {
   onStream(stream: IncomingStream): void;
   /** A stream was reset since what the two ends say of it excludes each other. */
   onMismatch(stream: number, reason: string): void;
+  /** So many more streams of the peer were refused because it is at its limits here. */
+  onOverload(streams: number, reason: string): void;
   /** The peer drains: it takes no new streams. */
   onDraining(): void;
   /** Once, last. Every stream has had its `onEnd` and every lane its `onLaneClosed` before. */
@@ -119,6 +123,11 @@ export interface DriverStats {
   readonly clockOffsetMs: number | undefined;
   readonly streams: number;
   readonly streamsOpened: number;
+  /** Streams of the peer that were refused because it is at its limits here. */
+  readonly streamsRefused: number;
+  /** What the session has of the budgets, and may have at the moment. */
+  readonly usedBytes: number;
+  readonly shareBytes: number;
   /** Stream payload bytes. */
   readonly bytesSent: number;
   readonly bytesReceived: number;
@@ -164,6 +173,8 @@ export interface SessionDriverApi {
   readonly established: boolean;
   /** No lane carries it at the moment. */
   readonly suspended: boolean;
+  /** No lane brought anything lately, though each should have. */
+  readonly silent: boolean;
   /** Dialler: joins a fresh lane to the session and returns its epoch. */
   dial(link: LaneLink): number;
   /** Acceptor: why the lane may not join, or undefined when it may. */

@@ -47,6 +47,10 @@ export class NodeEvents {
     this.#log.info('node-up', `node ${node.site}/${node.node} is up, ${where}`, fields);
   }
 
+  undrained(sessionsWaiting: number): void {
+    this.#log.info('undrain', 'takes new streams again', { sessionsWaiting });
+  }
+
   draining(streams: number, drainMs: number): void {
     this.#log.info('drain', `draining: ${streams} streams may go on for ${drainMs} ms`, {
       streams,
@@ -82,7 +86,7 @@ export class NodeEvents {
   }
 
   sessionUp(session: LiveSession, direction: 'dialled' | 'accepted'): void {
-    this.#log.info('session-up', `session with ${session.name} is up`, {
+    this.#log.news('info', 'session-up', `session with ${session.name} is up`, {
       peer: session.name,
       direction,
       remoteAddress: session.remoteAddress,
@@ -93,8 +97,8 @@ export class NodeEvents {
 
   sessionDown(session: LiveSession, end: SessionEnd, upMs: number): void {
     const rttMs = session.driver.stats().rttMs?.toFixed(3);
-    const write = ORDERLY.has(end.code) ? this.#log.info : this.#log.warn;
-    write('session-down', `session with ${session.name} is down: ${endText(end)}`, {
+    const level = ORDERLY.has(end.code) ? 'info' : 'warn';
+    this.#log.news(level, 'session-down', `session with ${session.name} is down: ${endText(end)}`, {
       peer: session.name,
       code: end.code,
       reason: end.reason,
@@ -177,44 +181,52 @@ export class NodeEvents {
   ): void {
     const { peer, code } = fields;
     if (!this.#flaps.has(peer, this.#nowMs())) {
-      this.#log[level](event, message, fields);
+      this.#log.news(level, event, message, fields);
       return;
     }
     const flapping = { ...fields, flapping: true };
-    this.#log.failure(event, `${message}; its lanes keep failing`, flapping, { peer, code });
+    const about = { peer, code, flapping: true };
+    this.#log.failure(event, `${message}; its lanes keep failing`, flapping, about);
+  }
+
+  /** It is configured no more; `peer` is its name when no other session with that node is left. */
+  peerRemoved(addresses: string, peer: string | undefined): void {
+    this.#log.forget({ addresses });
+    if (peer !== undefined) this.#log.forget({ peer });
   }
 
   /** A dialled lane or session came to nothing before it was up. */
   dialFailed(failure: DialFailure): void {
     const { peer, session, addresses, code, reason, hint, attempts, delayMs } = failure;
     this.#metrics.dialAttempt(code);
-    this.#log.failure('dial-failed', `${MISSING[session]} ${peer ?? addresses}: ${reason}`, {
-      ...(peer === null ? {} : { peer }),
-      addresses,
-      code,
-      reason,
-      hint: hint ?? undefined,
-      attempts,
-      delayMs,
-    });
+    const message = `${MISSING[session]} ${peer ?? addresses}: ${reason}`;
+    const fields = { addresses, code, reason, hint: hint ?? undefined, attempts, delayMs };
+    const named = peer === null ? fields : { peer, ...fields };
+    this.#log.failure('dial-failed', message, named, { addresses, code });
   }
 
-  /** A lane that another node dialled was turned away, by either end. */
+  /**
+   * A lane that another node dialled was turned away, by either end. Of strangers neither where they
+   * come from nor what they say makes a failure a new one: it costs them nothing.
+   */
   laneRefused(refusal: {
     peer?: string;
     remoteAddress: string;
     code: string;
+    cause?: string | undefined;
     reason: string;
     hint?: string | undefined;
     bytes?: number | undefined;
   }): void {
     this.#metrics.refusal(refusal.code);
-    const { peer, remoteAddress, code, hint, bytes } = refusal;
+    const { peer, remoteAddress, code, cause, hint, bytes } = refusal;
     const host = withoutPort(remoteAddress);
     const reason = refusal.reason.replaceAll(remoteAddress, host);
     const came = bytes === undefined ? '' : ` (${bytes} bytes came)`;
     const message = `lane from ${peer ?? host} refused: ${reason}${came}`;
-    this.#log.failure('lane-refused', message, { peer, host, code, reason, hint, bytes });
+    const fields = { peer, host, code, reason, hint, bytes };
+    // Not the address: a stranger may have as many as it likes.
+    this.#log.failure('lane-refused', message, fields, { peer, code, cause });
   }
 
   streamOpened(service: string, peer: string): void {
@@ -228,10 +240,20 @@ export class NodeEvents {
     });
   }
 
-  streamRefused({ service, peer, code, reason }: ServiceRefusal): void {
+  streamRefused({ service, isOurs, peer, code, reason }: ServiceRefusal): void {
     this.#metrics.refusal(code);
     const message = `stream of ${peer} to service ${service} refused: ${reason}`;
-    this.#log.failure('stream-refused', message, { peer, service, code, reason });
+    const about = { peer, code, service: isOurs ? service : undefined };
+    this.#log.failure('stream-refused', message, { peer, service, code, reason }, about);
+  }
+
+  /** A peer opens more than its limits here allow; services never hear of these. */
+  streamsRefused(peer: string, streams: number, reason: string): void {
+    const code = 'overload';
+    this.#metrics.refusal(code, streams);
+    const message = `${streams} streams of ${peer} refused: ${reason} (${code})`;
+    const fields = { peer, code, reason, streams, hint: OVERLOAD_HINT };
+    this.#log.failure('stream-refused', message, fields, { peer, code });
   }
 
   /** After a lane was lost the ends could not agree how far the stream had come. */
@@ -248,7 +270,8 @@ export class NodeEvents {
   forwardRefused(forward: Forward, code: RefusalCode, reason: string): void {
     this.#metrics.refusal(code);
     const message = `connection through ${forward.name} failed: ${reason === '' ? code : reason}`;
-    this.#log.failure('forward-refused', message, { forward: forward.name, code, reason });
+    const fields = { forward: forward.name, code, reason };
+    this.#log.failure('forward-refused', message, fields, { forward: forward.name, code });
   }
 
   forwardState(forward: Forward): void {
@@ -256,18 +279,16 @@ export class NodeEvents {
     const fields = { listen, to, state };
     if (state === 'error') {
       this.#metrics.listenerRestart(listen);
-      this.#log.failure('forward-error', `forward to ${to}: ${reason}`, {
-        ...fields,
-        reason: reason ?? undefined,
-        hint: forward.hint,
-      });
+      const why = { ...fields, reason: reason ?? undefined, hint: forward.hint };
+      this.#log.failure('forward-error', `forward to ${to}: ${reason}`, why, { listen });
       return;
     }
     const message =
       state === 'listening'
         ? `forward ${listen} leads to ${to}`
         : `forward ${listen} to ${to} is ${state}: ${reason}`;
-    this.#log.info(`forward-${state}`, message, { ...fields, reason: reason ?? undefined });
+    const said = { ...fields, reason: reason ?? undefined };
+    this.#log.news('info', `forward-${state}`, message, said, { listen });
   }
 
   acceptFailed(forward: Forward, error: RoutyError): void {
@@ -285,14 +306,21 @@ export class NodeEvents {
     if (event.kind === 'enrolled') {
       const name = `${event.site}/${event.node}`;
       const message = `${name} enrolled from ${event.remote}`;
-      this.#log.info('enrolled', message, { peer: name, serial: event.serial });
+      this.#log.news('info', 'enrolled', message, { peer: name, serial: event.serial });
       return;
     }
     const { code, reason, by } = event;
     const host = withoutPort(event.remote);
-    this.#metrics.refusal(code);
+    // A code of the other side is its own words.
+    const known = by === 'us' ? code : 'enrol-refused';
+    this.#metrics.refusal(known);
     const message = `enrolment from ${host} refused: ${reason}`;
-    this.#log.failure('enrolment-refused', message, { host, code, reason, by });
+    this.#log.failure(
+      'enrolment-refused',
+      message,
+      { host, code, reason, by },
+      { code: known, by },
+    );
   }
 
   /** The address where other nodes dial this one. */
@@ -353,6 +381,9 @@ export function laneHint({
 }: Pick<SessionEnd, 'code' | 'remote'>): string | undefined {
   return LANE_HINTS[code] ?? (remote ? REFUSED_HINTS[code] : undefined);
 }
+
+const OVERLOAD_HINT =
+  'routy status shows what each session holds and may hold; [limits] in routy.toml says how much in all.';
 
 const LANE_HINTS: Readonly<Record<string, string>> = {
   'settings-mismatch':

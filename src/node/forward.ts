@@ -2,13 +2,13 @@ import type { Socket } from 'node:net';
 import { formatAddress } from '../base/address.ts';
 import type { RoutyError } from '../base/errors.ts';
 import type { ForwardConfig } from '../config/types.ts';
-import type { OpenHandlers, OpenRequest, StreamCode, StreamEnd } from './driver-types.ts';
 import { ClientList } from './client-list.ts';
+import type { OpenHandlers, OpenRequest, StreamCode, StreamEnd } from './driver-types.ts';
 import { HoldQueue } from './hold.ts';
 import { LocalListener } from './listener.ts';
 import { type RefusalCode, Tally } from './results.ts';
 import type { LiveSession } from './sessions.ts';
-import { resetSocket } from './sockets.ts';
+import { keepAlive, resetSocket } from './sockets.ts';
 import type { ForwardStatus } from './status.ts';
 
 /** What a forward asks of the node around it. */
@@ -27,6 +27,9 @@ export interface ForwardHost {
   /** A client's connection came to nothing. */
   onRefused(forward: Forward, code: RefusalCode, reason: string): void;
 }
+
+/** The reason of a forward whose listener has no answer of the system yet. */
+export const ABOUT_TO_LISTEN = 'about to listen';
 
 const NOBODY: readonly LiveSession[] = [];
 
@@ -149,7 +152,7 @@ export class Forward {
     }
     return listening
       ? { state: 'listening', reason: null }
-      : { state: 'unavailable', reason: 'about to listen' };
+      : { state: 'unavailable', reason: ABOUT_TO_LISTEN };
   }
 
   #tellState(when: 'changed' | 'every-error' = 'changed'): void {
@@ -162,7 +165,11 @@ export class Forward {
   #newQueue(): HoldQueue | undefined {
     const { unavailable } = this.config;
     if (unavailable.kind !== 'hold') return undefined;
-    return new HoldQueue(unavailable.ms, (socket) => this.#giveUp(socket));
+    return new HoldQueue(
+      unavailable.ms,
+      (socket) => this.#giveUp(socket),
+      () => this.turnedAway('cancelled', 'the client hung up while it was held', null),
+    );
   }
 
   #onSocket(socket: Socket): void {
@@ -170,6 +177,7 @@ export class Forward {
       this.#refuseClient(socket);
       return;
     }
+    keepAlive(socket, this.config.keepaliveMs);
     const { site, service } = this.config.to;
     const candidates = this.#served ? this.host.candidates(site, service) : NOBODY;
     if (candidates.length > 0) this.#forward(socket, candidates);
@@ -233,6 +241,10 @@ class ForwardStream implements OpenHandlers {
       source: endpoint(socket.remoteAddress, socket.remotePort),
       destination: endpoint(socket.localAddress, socket.localPort),
     };
+  }
+
+  get mayMove(): boolean {
+    return this.#candidates.length > 0;
   }
 
   /** Nobody has answered, and the session there has no lane: another node may be asked. */

@@ -1,7 +1,11 @@
 import type { Socket } from 'node:net';
+import { isGone, socketWatch } from './socket-watch.ts';
 
 /** More clients than this at once are turned away: each costs a file descriptor. */
 const HELD_MAX = 4096;
+
+/** How often a full queue is looked through for clients that hung up, in ms. */
+const LOOK_PAUSE_MS = 100;
 
 interface Held {
   readonly socket: Socket;
@@ -12,21 +16,27 @@ interface Held {
 export class HoldQueue {
   readonly #holdMs: number;
   readonly #onExpired: (socket: Socket) => void;
+  readonly #onGone: () => void;
   /** Oldest first, which is also soonest to expire first: one timer serves all. */
   readonly #held = new Set<Held>();
   #timer: NodeJS.Timeout | undefined;
+  #lookAgainAtMs = 0;
 
-  constructor(holdMs: number, onExpired: (socket: Socket) => void) {
+  /** `onGone` is called for each client that hung up while it waited; it is served no more. */
+  constructor(holdMs: number, onExpired: (socket: Socket) => void, onGone: () => void) {
     this.#holdMs = holdMs;
     this.#onExpired = onExpired;
+    this.#onGone = onGone;
   }
 
   /** False when the queue is full; the socket stays the caller's then. */
   add(socket: Socket): boolean {
-    if (this.#held.size >= HELD_MAX) return false;
-    // A client that fails while it waits must not fail the process; it is noticed when released.
+    if (this.#held.size >= HELD_MAX && !this.#makeRoom()) return false;
+    // A client that fails while it waits must not fail the process; it is noticed by the watch.
     socket.on('error', ignore);
-    this.#held.add({ socket, untilMs: performance.now() + this.#holdMs });
+    const held = { socket, untilMs: performance.now() + this.#holdMs };
+    this.#held.add(held);
+    socketWatch.add(socket, () => this.#drop(held));
     if (this.#timer === undefined) this.#arm(this.#holdMs);
     return true;
   }
@@ -37,11 +47,33 @@ export class HoldQueue {
     this.#timer = undefined;
     const held = [...this.#held];
     this.#held.clear();
-    for (const { socket } of held) {
-      socket.removeListener('error', ignore);
-      if (socket.destroyed) continue;
-      take(socket);
+    for (const each of held) {
+      if (isGone(each.socket)) {
+        this.#drop(each);
+        continue;
+      }
+      socketWatch.remove(each.socket);
+      each.socket.removeListener('error', ignore);
+      take(each.socket);
     }
+  }
+
+  /** Clients that hung up must not keep others out. */
+  #makeRoom(): boolean {
+    const nowMs = performance.now();
+    if (nowMs < this.#lookAgainAtMs) return false;
+    this.#lookAgainAtMs = nowMs + LOOK_PAUSE_MS;
+    for (const held of this.#held) {
+      if (isGone(held.socket)) this.#drop(held);
+    }
+    return this.#held.size < HELD_MAX;
+  }
+
+  #drop(held: Held): void {
+    this.#held.delete(held);
+    socketWatch.remove(held.socket);
+    held.socket.destroy();
+    this.#onGone();
   }
 
   #arm(delayMs: number): void {
@@ -58,6 +90,7 @@ export class HoldQueue {
         return;
       }
       this.#held.delete(held);
+      socketWatch.remove(held.socket);
       this.#onExpired(held.socket);
     }
   }

@@ -1,5 +1,7 @@
+import { performance } from 'node:perf_hooks';
 import type { RoutyError } from '../base/errors.ts';
 import type { Lane } from '../transport/lane.ts';
+import type { PeerTurn } from './peer-turns.ts';
 
 /** How long a closing lane may take to send its last frames, in ms. */
 const CLOSE_TIMEOUT_MS = 2_000;
@@ -30,14 +32,17 @@ export class LaneLink {
   /** Why the transport closed it; undefined after an end in order. */
   error: RoutyError | undefined;
   readonly #onGone: (link: LaneLink) => void;
+  readonly #turn: PeerTurn;
   #deadline: NodeJS.Timeout | undefined;
 
-  /** `onGone` is called once, when the connection is closed. */
-  constructor(lane: Lane, onGone: (link: LaneLink) => void) {
+  /** `turn`: of the lane's peer. `onGone` is called once, when the connection is closed. */
+  constructor(lane: Lane, turn: PeerTurn, onGone: (link: LaneLink) => void) {
     this.lane = lane;
+    this.#turn = turn;
     this.#onGone = onGone;
+    turn.join(lane);
     lane.bind({
-      onData: (chunk) => this.receiver?.laneData(this, chunk),
+      onData: (chunk) => this.#data(chunk),
       onDrain: () => this.#drained(),
       onClose: (error) => this.#closed(error),
     });
@@ -67,6 +72,17 @@ export class LaneLink {
     this.lane.destroy();
   }
 
+  /** Work for the lane's peer began at `sinceMs` and is done: too much of it, and others go first. */
+  spent(sinceMs: number): void {
+    this.#turn.spent(sinceMs);
+  }
+
+  #data(chunk: Uint8Array): void {
+    const sinceMs = performance.now();
+    this.receiver?.laneData(this, chunk);
+    this.#turn.spent(sinceMs);
+  }
+
   #drained(): void {
     this.full = false;
     this.receiver?.laneDrained(this);
@@ -74,6 +90,7 @@ export class LaneLink {
 
   #closed(error: RoutyError | undefined): void {
     clearTimeout(this.#deadline);
+    this.#turn.leave(this.lane);
     this.gone = true;
     this.error = error;
     this.receiver?.laneClosed(this);

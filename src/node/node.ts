@@ -20,7 +20,7 @@ import { startSession } from './session-driver.ts';
 import { type SessionFactory, SessionHost } from './session-host.ts';
 import { createPools, type SessionCommons } from './session-options.ts';
 import { type LiveSession, LiveSessions } from './sessions.ts';
-import type { NodeStatus, PingReply, ReloadReport } from './status.ts';
+import type { DrainReport, NodeStatus, PingReply, ReloadReport, UndrainReport } from './status.ts';
 import { nodeStatus } from './status-report.ts';
 import { Troubles } from './troubles.ts';
 import { type PeerClock, Vitals } from './vitals.ts';
@@ -52,9 +52,17 @@ export interface RunningNode {
   /** `count` heartbeats, in order, to each node of `SITE` that is up or to `SITE/NODE`. */
   ping(target: string, count: number): Promise<PingReply[]>;
   /** Takes no new streams; resolves when the open ones are done or the drain time is over. */
-  drain(): Promise<void>;
+  drain(): Promise<DrainReport>;
+  /** Takes new streams again. */
+  undrain(): UndrainReport;
   /** Drains, then ends every session with `shutdown`. */
   stop(): Promise<void>;
+  /**
+   * For a process that ends now: tells the peers and resets what is open, with no time to wait. A
+   * process that just ends leaves its connections to the system, which closes them in order, and
+   * half a transfer would look complete.
+   */
+  resetNow(reason: string): void;
   /** Resolves when the node has stopped. */
   readonly done: Promise<void>;
   logLevel(): LogLevel;
@@ -199,9 +207,26 @@ class RoutyNode implements RunningNode {
     return replies;
   }
 
-  drain(): Promise<void> {
+  async drain(): Promise<DrainReport> {
     this.#drained ??= this.#drain();
-    return this.#drained;
+    await this.#drained;
+    const { streams } = this.#host;
+    return { drained: this.#drained !== undefined && streams === 0, streams };
+  }
+
+  undrain(): UndrainReport {
+    if (this.#stopping) {
+      throw new RoutyError('stopping', 'this node is stopping', {
+        hint: 'start it again when it has stopped',
+      });
+    }
+    if (this.#drained === undefined) return { undrained: false, sessionsWaiting: 0 };
+    this.#drained = undefined;
+    this.#services.undrain();
+    this.#forwards.start();
+    const sessionsWaiting = this.#host.undrain();
+    this.#events.undrained(sessionsWaiting);
+    return { undrained: true, sessionsWaiting };
   }
 
   async stop(): Promise<void> {
@@ -222,6 +247,21 @@ class RoutyNode implements RunningNode {
     await within(FLUSH_MS, () => lanes.every((lane) => lane.queuedBytes === 0));
     this.#events.stopped(streamsReset);
     this.#resolveDone();
+  }
+
+  resetNow(reason: string): void {
+    // Whatever the state of the node is: what fails must not keep the rest from being reset.
+    const steps = [
+      () => this.#peers.close(reason),
+      () => this.#accepted.close(reason),
+      () => this.#forwards.resetAll(),
+      () => this.#services.resetAll(),
+    ];
+    for (const step of steps) {
+      try {
+        step();
+      } catch {}
+    }
   }
 
   logLevel(): LogLevel {
@@ -267,7 +307,8 @@ class RoutyNode implements RunningNode {
     this.#forwards.stop();
     this.#services.drain();
     this.#host.drain();
-    await within(drainMs, () => this.#host.streams === 0);
+    const done = (): boolean => this.#host.streams === 0 || !this.#host.draining;
+    await within(drainMs, done);
   }
 
   async #reload(): Promise<ReloadReport> {

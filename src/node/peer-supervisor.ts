@@ -125,6 +125,16 @@ export class PeerSupervisor implements SessionOwner {
     }
   }
 
+  /** It is configured no more: its session ends, and nothing is said of it after that. */
+  remove(): number {
+    this.stopDialling();
+    const streams = this.close('normal', 'the peer was removed from the configuration');
+    const name = this.#name;
+    const isGone = name !== null && this.#host.live.to(name).length === 0;
+    this.#host.events.peerRemoved(this.#addresses.join(', '), isGone ? name : undefined);
+    return streams;
+  }
+
   close(code: 'normal' | 'shutdown', reason: string): number {
     const streams = this.#session?.driver.stats().streams ?? 0;
     this.#driver?.close(code, reason);

@@ -45,8 +45,7 @@ export class Peers {
   remove(config: PeerConfig): number {
     const peer = this.#byKey.get(peerKey(config));
     this.#byKey.delete(peerKey(config));
-    peer?.stopDialling();
-    return peer?.close('normal', 'the peer was removed from the configuration') ?? 0;
+    return peer?.remove() ?? 0;
   }
 
   /** Ends every session. */
@@ -97,6 +96,12 @@ class Peer implements SupervisorOwner {
   change(config: PeerConfig): void {
     this.#config = config;
     for (const each of this.#all()) each.setLanes(config.lanes);
+  }
+
+  /** Configured no more. */
+  remove(): number {
+    this.stopDialling();
+    return this.#all().reduce((streams, each) => streams + each.remove(), 0);
   }
 
   close(code: 'normal' | 'shutdown', reason: string): number {

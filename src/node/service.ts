@@ -4,10 +4,11 @@ import type { Identity } from '../base/identity.ts';
 import type { ServiceConfig } from '../config/types.ts';
 import { mayOpen } from '../fabric/policy.ts';
 import type { IncomingStream, StreamCode } from './driver-types.ts';
+import { keepReadable } from './kept-readable.ts';
 import { proxyHeader } from './proxy-protocol.ts';
 import { Tally } from './results.ts';
 import { nodeName } from './sessions.ts';
-import { resetSocket } from './sockets.ts';
+import { keepAlive, resetSocket } from './sockets.ts';
 import type { ServiceStatus } from './status.ts';
 import { type NameLookup, TargetConnection } from './target.ts';
 
@@ -16,7 +17,7 @@ export interface ServiceHost {
   nowMs(): number;
   /** A stream reached its target. */
   onOpened(service: string, peer: string): void;
-  /** A stream was turned away; `service` is undefined when there is none of that name. */
+  /** A stream was turned away; its service need not exist. */
   onRefused(refusal: ServiceRefusal): void;
   /** Looks up the host names of targets; the system's when left out. */
   readonly names?: NameLookup | undefined;
@@ -24,6 +25,8 @@ export interface ServiceHost {
 
 export interface ServiceRefusal {
   readonly service: string;
+  /** There is a service of that name, which otherwise the peer may have invented. */
+  readonly isOurs: boolean;
   /** `site/node`. */
   readonly peer: string;
   readonly code: StreamCode;
@@ -132,9 +135,18 @@ export class Services {
       .sort();
   }
 
+  /** Resets every connection to a target. */
+  resetAll(): void {
+    for (const service of this.#byName.values()) service.resetStreams('everyone');
+  }
+
   /** From now on every new stream is refused with `draining`. */
   drain(): void {
     this.#draining = true;
+  }
+
+  undrain(): void {
+    this.#draining = false;
   }
 
   /** A peer wants a stream. The list of who may is looked at every time: it changes by reload. */
@@ -208,9 +220,12 @@ export class Services {
   }
 
   #join(entry: ServiceStream, service: Service, socket: Socket): void {
-    const { name, proxyProtocol } = service.config;
+    const { name, proxyProtocol, keepaliveMs } = service.config;
     const { stream } = entry;
     const peer = nodeName(entry.peer);
+    // From the first write on: the header may meet a target that has answered and closed.
+    keepReadable(socket);
+    keepAlive(socket, keepaliveMs);
     if (proxyProtocol !== undefined) socket.write(header(proxyProtocol, stream));
     service.tally.connected(this.#host.nowMs(), peer);
     this.#host.onOpened(name, peer);
@@ -229,8 +244,9 @@ export class Services {
   #noteRefusal(stream: IncomingStream, peer: Identity, code: StreamCode, reason: string): void {
     const { service } = stream.request;
     const name = nodeName(peer);
-    this.#byName.get(service)?.tally.turnedAway(this.#host.nowMs(), code, reason, name);
-    this.#host.onRefused({ service, peer: name, code, reason });
+    const ours = this.#byName.get(service);
+    ours?.tally.turnedAway(this.#host.nowMs(), code, reason, name);
+    this.#host.onRefused({ service, isOurs: ours !== undefined, peer: name, code, reason });
   }
 }
 

@@ -79,6 +79,7 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
   #inRound = false;
   #undispatched = 0;
   #promptAtMs = 0;
+  #refusedTold = 0;
   /** Says which lane begins. */
   #turn = 0;
   /** What the transport said of the lane that went last. */
@@ -96,6 +97,7 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
       onMismatch: (stream, reason) => handlers.onMismatch(stream, reason),
       schedule: () => this.#schedule(),
       promptly: (nowMs) => this.#promptly(nowMs),
+      unheardMs: () => Math.min(...this.lanes().map(({ unheardMs }) => unheardMs)),
     });
     this.#pings = new Pings(() => this.#session.ping(performance.now()));
     this.#timer = new SessionTimer(() => this.#timeout());
@@ -117,6 +119,10 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     const epoch = this.#session.dial(performance.now(), proveOn(link.lane, this.sessionId));
     this.#join(link, epoch);
     return epoch;
+  }
+
+  get silent(): boolean {
+    return this.lanes().every(({ silent }) => silent);
   }
 
   judge(link: LaneLink, hello: Hello): Refusal | undefined {
@@ -172,6 +178,8 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
       clockOffsetMs: session.clockOffsetMs,
       streams: session.streamCount,
       streamsOpened: session.totals.opened,
+      streamsRefused: session.totals.refused,
+      ...session.share,
       bytesSent: session.totals.bytesSent,
       bytesReceived: session.totals.bytesReceived,
       bytesReplayed: session.totals.bytesReplayed,
@@ -248,7 +256,9 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
 
   #scheduledRound(): void {
     this.#roundDue = false;
+    const sinceMs = performance.now();
     this.#round();
+    this.#links[0]?.spent(sinceMs);
   }
 
   #round(): void {
@@ -257,9 +267,19 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     this.#inRound = true;
     this.#undispatched = 0;
     this.#dispatchAll();
+    this.#tellRefused();
     this.#transmit();
     if (!this.#ended) this.#timer.set(this.#session.pollTimeout());
     this.#inRound = false;
+  }
+
+  /** Streams are refused inside the session: their number of this round is told in one go. */
+  #tellRefused(): void {
+    const { refused, refusedReason } = this.#session.totals;
+    if (refused === this.#refusedTold) return;
+    const streams = refused - this.#refusedTold;
+    this.#refusedTold = refused;
+    this.#handlers.onOverload(streams, refusedReason);
   }
 
   #dispatchAll(): void {
@@ -374,6 +394,7 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
 function newSession(options: DriverOptions, pauseWriters: () => void): Session {
   const { commons, role, peer, sessionId, replaces } = options;
   const { fabric, limits, pools } = commons;
+  const name = `${peer.site}/${peer.node}`;
   return new Session(
     {
       ...greetingOptions(commons, peer),
@@ -387,7 +408,7 @@ function newSession(options: DriverOptions, pauseWriters: () => void): Session {
       streamWindow: limits.streamWindow,
       sessionBuffer: limits.sessionBuffer,
       streams: limits.streams,
-      pools,
+      pools: { send: pools.send.of(name), receive: pools.receive.of(name) },
       pauseWriters,
     },
     performance.now(),

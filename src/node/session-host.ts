@@ -9,10 +9,14 @@ import type {
 } from './driver-types.ts';
 import { endText, laneHint, type NodeEvents } from './events.ts';
 import { LaneLink } from './lane-link.ts';
+import { PeerTurns } from './peer-turns.ts';
 import type { Services } from './service.ts';
 import type { DriverOptions } from './session-driver.ts';
 import type { SessionCommons } from './session-options.ts';
 import { type LiveSession, type LiveSessions, nodeName } from './sessions.ts';
+
+/** How often a session that is to be begun anew is looked at, in ms. */
+const RENEW_LOOK_MS = 200;
 
 /** Makes a session; `startSession` of the driver, or a fake in tests. */
 export type SessionFactory = (options: DriverOptions, handlers: DriverHandlers) => SessionDriverApi;
@@ -38,6 +42,7 @@ export class SessionHost {
   readonly nowMs: () => number;
   readonly #factory: SessionFactory;
   readonly #links = new Set<LaneLink>();
+  readonly #turns = new PeerTurns();
   /** Ids of the sessions that this node dialled, until they are closed. */
   readonly #dialled = new Set<string>();
   #draining = false;
@@ -60,7 +65,9 @@ export class SessionHost {
 
   /** Starts reading a fresh lane. */
   link(lane: Lane): LaneLink {
-    const link = new LaneLink(lane, (gone) => this.#links.delete(gone));
+    const link = new LaneLink(lane, this.#turns.of(nodeName(lane.peer)), (gone) =>
+      this.#links.delete(gone),
+    );
     this.#links.add(link);
     return link;
   }
@@ -116,6 +123,32 @@ export class SessionHost {
   drain(): void {
     this.#draining = true;
     for (const { driver } of this.live.all()) driver.drain();
+  }
+
+  /**
+   * Takes new streams again. A peer that was told to open nothing in a session opens nothing in it
+   * any more, so such sessions are ended to be begun anew: at once when they carry nothing, else when
+   * they carry nothing any more. Says how many wait for that.
+   */
+  undrain(): number {
+    this.#draining = false;
+    const told = new Set(this.live.all());
+    const renew = (): void => {
+      for (const session of told) {
+        if (session.driver.stats().streams > 0) continue;
+        told.delete(session);
+        session.driver.close('normal', 'the node takes streams again');
+      }
+      if (told.size === 0 || this.#draining) clearInterval(timer);
+    };
+    const timer = setInterval(renew, RENEW_LOOK_MS);
+    timer.unref();
+    renew();
+    return told.size;
+  }
+
+  get draining(): boolean {
+    return this.#draining;
   }
 
   /** All lanes that are not closed yet, whether they carry a session or not. */
@@ -212,6 +245,10 @@ class HostedSession implements DriverHandlers {
 
   onMismatch(stream: number, reason: string): void {
     this.#host.events.streamMismatch(nodeName(this.#peer), stream, reason);
+  }
+
+  onOverload(streams: number, reason: string): void {
+    this.#host.events.streamsRefused(nodeName(this.#peer), streams, reason);
   }
 
   onDraining(): void {

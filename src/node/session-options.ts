@@ -2,11 +2,17 @@ import { performance } from 'node:perf_hooks';
 import type { Identity } from '../base/identity.ts';
 import type { FabricSettings, LimitsConfig } from '../config/types.ts';
 import { sharedSettings } from '../fabric/settings.ts';
-import { Budget } from '../session/budget.ts';
-import type { BudgetPools, GreetingOptions } from '../session/options.ts';
+import { FairPool } from '../session/fair-pool.ts';
+import type { GreetingOptions } from '../session/options.ts';
 
 /** How long a peer may take from the lane's first moment to its HELLO, in ms. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
+
+/** The two budgets of the process, of which every peer has a share. */
+export interface ProcessPools {
+  readonly send: FairPool;
+  readonly receive: FairPool;
+}
 
 /** What every session of this node has in common. */
 export interface SessionCommons {
@@ -17,7 +23,7 @@ export interface SessionCommons {
   readonly limits: LimitsConfig;
   /** For people: `routy/0.1.0`. */
   readonly software: string;
-  readonly pools: BudgetPools;
+  readonly pools: ProcessPools;
 }
 
 /** What this node says and expects in a HELLO. */
@@ -34,10 +40,10 @@ export function greetingOptions(commons: SessionCommons, peer: Identity): Greeti
 }
 
 /** The budgets that all sessions of a process share. */
-export function createPools(limits: LimitsConfig): BudgetPools {
+export function createPools(limits: LimitsConfig): ProcessPools {
   return {
-    send: new Budget(limits.processBuffer / 2),
-    receive: new Budget(limits.processBuffer / 2),
+    send: new FairPool(limits.processBuffer / 2),
+    receive: new FairPool(limits.processBuffer / 2),
   };
 }
 

@@ -87,17 +87,17 @@ export class LiveSessions {
   }
 
   /**
-   * Sessions that can carry a stream to the service, the longest established first; those that wait
-   * for a lane themselves come last.
+   * Sessions that can carry a stream to the service, the longest established first; behind them
+   * those whose peer is silent, and last those that wait for a lane themselves.
    */
   candidates(site: string, service: string): LiveSession[] {
     const sessions = this.#directory
       .sessionsFor(site, service)
       .map((candidate) => this.#byId.get(candidate.sessionId))
       .filter((session) => session !== undefined);
-    const suspended = sessions.filter(({ driver }) => driver.suspended);
-    if (suspended.length === 0) return sessions;
-    return [...sessions.filter(({ driver }) => !driver.suspended), ...suspended];
+    if (sessions.length < 2) return sessions;
+    const rank = new Map(sessions.map((session) => [session, reluctance(session)]));
+    return sessions.sort((a, b) => rank.get(a)! - rank.get(b)!);
   }
 
   /** Opens that wait at suspended sessions, to services that a session with a lane offers too. */
@@ -160,6 +160,9 @@ export class LiveSessions {
       bytesReceived: stats.bytesReceived,
       bytesReplayed: stats.bytesReplayed,
       bufferedBytes: stats.bufferedBytes,
+      usedBytes: stats.usedBytes,
+      shareBytes: stats.shareBytes,
+      streamsRefused: stats.streamsRefused,
       ...driver.memory(),
       offers: this.#directory.offersOf(driver.sessionId),
     };
@@ -189,6 +192,11 @@ function sumOf(before: Traffic | undefined, more: Traffic): Traffic {
     bytesReceived: (before?.bytesReceived ?? 0) + more.bytesReceived,
     bytesReplayed: (before?.bytesReplayed ?? 0) + more.bytesReplayed,
   };
+}
+
+function reluctance({ driver }: LiveSession): number {
+  if (driver.suspended) return 2;
+  return driver.silent ? 1 : 0;
 }
 
 function laneStatus({ lane, rttMs, unheardMs, ...facts }: LaneFacts): LaneStatus {

@@ -113,6 +113,12 @@ export interface SessionStatus {
   /** Stream payload that was sent once more because a lane was lost. */
   readonly bytesReplayed: number;
   readonly bufferedBytes: number;
+  /** What the session has of the buffer budgets, windows granted to the peer included. */
+  readonly usedBytes: number;
+  /** What it may have at the moment: its share, which depends on what other peers use. */
+  readonly shareBytes: number;
+  /** Streams of the peer that were refused (`overload`), since it is at its limits here. */
+  readonly streamsRefused: number;
   /** Kept until the peer has written them to their destination. */
   readonly replayBytes: number;
   /** Received ahead of bytes that are still missing. */
@@ -175,6 +181,22 @@ export interface PingReply {
   readonly sequence: number;
   readonly rttMs: number;
   readonly clockOffsetMs: number;
+}
+
+/** How a drain stands. */
+export interface DrainReport {
+  /** True when no stream is open any more. */
+  readonly drained: boolean;
+  /** Open streams. */
+  readonly streams: number;
+}
+
+/** What came of ending a drain. */
+export interface UndrainReport {
+  /** False when the node did not drain. */
+  readonly undrained: boolean;
+  /** Sessions that carry streams opened before: their peers open new ones when those have ended. */
+  readonly sessionsWaiting: number;
 }
 
 /** What a reload did. `applied` is false when the file was refused; then nothing changed. */

@@ -3,7 +3,9 @@ import { errorText } from '../base/errors.ts';
 import { Pieces } from '../session/pieces.ts';
 import type { StreamCode } from '../wire/codes.ts';
 import type { StreamEndHandler } from './driver-types.ts';
+import { deathOf, keepReadable, WRITING_DIED } from './kept-readable.ts';
 import { awaitLastBytes } from './last-bytes.ts';
+import { isGone, socketWatch } from './socket-watch.ts';
 import { resetSocket } from './sockets.ts';
 
 /** What an endpoint asks of its session. */
@@ -20,6 +22,15 @@ export interface EndpointHost {
 
 const NOTHING = new Uint8Array(0);
 
+/**
+ * A client is reset at once when its target has gone, but for what the target said before: that may
+ * go first as long as the client takes some of it in this time, in ms.
+ */
+const PATIENCE_MS = 10_000;
+
+/** Whose socket it is: of the client of a forward, or of a service's target. */
+export type EndpointSide = 'client' | 'target';
+
 /** How listeners find the endpoint of the socket they are called on, without a closure each. */
 const ENDPOINT = Symbol('endpoint');
 
@@ -34,6 +45,11 @@ export class StreamEndpoint {
   readonly #host: EndpointHost;
   #socket: EndpointSocket | undefined;
   #onEnd: StreamEndHandler | undefined;
+  /** The end of the socket's bytes was read. */
+  #endRead = false;
+  #endTold = false;
+  #isClient = false;
+  #patience: NodeJS.Timeout | undefined;
   /** What came before the socket, or while the socket does not take what it was given. */
   #waiting = new Pieces();
   #finReceived = false;
@@ -57,10 +73,11 @@ export class StreamEndpoint {
     this.reportDelivered();
     if (this.#lastReset !== undefined && this.#allTaken) this.#resetAtLast();
   };
-  /** Without an error the end was one; with an error the socket closes, and that is told instead. */
+  /** With an error of another kind the socket closes, and that is told instead. */
   readonly #onEndKnown = (error: unknown) => {
-    if (!error && !this.#over) this.#host.end(this.id);
+    if (!error && !this.#over) this.#endKnown();
   };
+  readonly #onGone = () => this.#gone();
 
   constructor(id: number, host: EndpointHost) {
     this.id = id;
@@ -73,17 +90,20 @@ export class StreamEndpoint {
   }
 
   /** Joins the socket to the stream. It is read once it is {@link writable}. */
-  attach(socket: Socket, onEnd: StreamEndHandler): void {
+  attach(socket: Socket, side: EndpointSide, onEnd: StreamEndHandler): void {
     const endpointSocket = socket as EndpointSocket;
     endpointSocket[ENDPOINT] = this;
     this.#socket = endpointSocket;
     this.#onEnd = onEnd;
-    socket.pause();
+    this.#isClient = side === 'client';
+    keepReadable(socket);
+    this.pause();
     socket.on('data', onSocketData);
     socket.on('end', onSocketEnd);
     socket.on('error', onSocketError);
     socket.on('close', onSocketClose);
     socket.on('finish', onSocketFinish);
+    socket.on(WRITING_DIED, onSocketWritingDied);
     if (this.#waiting.bytes > 0) this.#writeWaiting();
     else if (this.#finReceived) this.fin();
   }
@@ -92,14 +112,16 @@ export class StreamEndpoint {
   detach(): void {
     const socket = this.#socket!;
     this.#over = true;
+    this.pause();
+    this.#unwatch();
     this.#socket = undefined;
-    socket.pause();
     delete socket[ENDPOINT];
     socket.off('data', onSocketData);
     socket.off('end', onSocketEnd);
     socket.off('error', onSocketError);
     socket.off('close', onSocketClose);
     socket.off('finish', onSocketFinish);
+    socket.off(WRITING_DIED, onSocketWritingDied);
   }
 
   /** Bytes of the peer for the socket. */
@@ -144,11 +166,13 @@ export class StreamEndpoint {
 
   /** The session takes bytes, for the first time or again. */
   writable(): void {
+    if (!this.#endRead) this.#unwatch();
     this.#socket?.resume();
   }
 
   pause(): void {
     this.#socket?.pause();
+    this.#watch();
   }
 
   /** The stream ended cleanly both ways; the socket closes by itself. */
@@ -190,24 +214,34 @@ export class StreamEndpoint {
   socketData(chunk: Uint8Array): void {
     if (this.#over) return;
     this.#bytesOut += chunk.length;
-    if (!this.#host.write(this.id, chunk)) this.#socket!.pause();
+    if (!this.#host.write(this.id, chunk)) this.pause();
   }
 
   socketEnd(): void {
     if (this.#over) return;
+    this.#endRead = true;
+    this.#watch();
     const socket = this.#socket!;
     // libuv calls a reset that comes together with the last bytes an end (uv__stream_io: POLLHUP
     // after a partial read). Writing nothing to such a socket fails and tells the two apart. A unix
-    // socket knows no reset, and behind bytes that wait to be written the answer might never come.
-    const askable = !socket.writableEnded && socket.writableLength === 0;
-    if (askable && socket.localAddress !== undefined) socket.write(NOTHING, this.#onEndKnown);
-    else this.#host.end(this.id);
+    // socket knows no reset, and behind bytes that wait to be written the answer might never come:
+    // unless the connection is over, when the write under way fails.
+    const isIdle = socket.writableLength === 0;
+    if (deathOf(socket) !== undefined || socket.writableEnded) this.#endKnown();
+    else if (socket.localAddress === undefined) this.#endKnown();
+    else if (isIdle) socket.write(NOTHING, this.#onEndKnown);
+    else if (!isGone(socket)) this.#endKnown();
+  }
+
+  /** What the socket is given goes nowhere from now on; what can be read of it is read. */
+  socketWritingDied(): void {
+    if (!this.#over && this.#endRead) this.#endKnown();
   }
 
   socketFinish(): void {
     if (this.#over) return;
     this.reportDelivered();
-    if (this.#finReceived) this.#host.finDelivered(this.id);
+    if (this.#finReceived && deathOf(this.#socket!) === undefined) this.#host.finDelivered(this.id);
   }
 
   socketError(error: Error): void {
@@ -219,9 +253,68 @@ export class StreamEndpoint {
     // A clean end of both directions closes the socket before the peer has confirmed the last of it.
     if (this.#error === undefined && this.#endedCleanly()) return;
     const reason = this.#error === undefined ? 'connection closed' : errorText(this.#error);
-    this.#host.reset(this.id, 'connection-reset', reason);
-    this.#finish(false, 'connection-reset', reason);
+    // What a client sent and the session has no credit for is not waited for: its target would not
+    // hear of it as long as it does not read.
+    if (this.#isClient && this.#socket!.isPaused()) {
+      this.#resetByOther(reason, 'cancelled');
+      return;
+    }
+    this.#takeRest();
+    this.#resetByOther(reason);
   }
+
+  /** A socket that failed while it was paused may hold bytes that were read before. */
+  #takeRest(): void {
+    for (;;) {
+      const rest = this.#socket!.read() as Uint8Array | null;
+      if (rest === null) return;
+      this.#bytesOut += rest.length;
+      this.#host.write(this.id, rest);
+    }
+  }
+
+  /** The socket's bytes are all read. Whether its other end had closed or reset is known by now. */
+  #endKnown(): void {
+    const death = deathOf(this.#socket!);
+    // EPIPE: it closed before it reset what came for it then. Its end is one, and then the reset.
+    if (!this.#endTold && (death === undefined || death.code === 'EPIPE')) {
+      this.#endTold = true;
+      this.#host.end(this.id);
+    }
+    if (death !== undefined) this.#resetByOther(errorText(death));
+  }
+
+  #resetByOther(reason: string, code: StreamCode = 'connection-reset'): void {
+    this.#host.reset(this.id, code, reason);
+    this.#finish(false, 'connection-reset', reason);
+    resetSocket(this.#socket!);
+  }
+
+  #watch(): void {
+    if (this.#socket !== undefined && !this.#over) socketWatch.add(this.#socket, this.#onGone);
+  }
+
+  #unwatch(): void {
+    if (this.#socket !== undefined) socketWatch.remove(this.#socket);
+  }
+
+  /** Found while the socket is not read: its other end is not there any more. */
+  #gone(): void {
+    const socket = this.#socket!;
+    // The system says once what became of the connection, to whoever writes or reads next.
+    if (socket.writableLength === 0) socket.write(NOTHING);
+    if (this.#endRead) return;
+    if (this.#isClient) this.#resetByOther('the client is gone', 'cancelled');
+    else this.#patience ??= setTimeout(this.#onPatienceOver, PATIENCE_MS, this.#bytesOut).unref();
+  }
+
+  /** A target is gone, and what it said last waits for a client that takes nothing. */
+  readonly #onPatienceOver = (bytesOut: number): void => {
+    this.#patience = undefined;
+    if (this.#over) return;
+    if (bytesOut === this.#bytesOut) this.#resetByOther('the target is gone', 'cancelled');
+    else this.#gone();
+  };
 
   /**
    * A socket keeps every piece that waits in it as it is, and with it the whole chunk of the lane.
@@ -272,6 +365,8 @@ export class StreamEndpoint {
   #finish(ok: boolean, code: StreamCode | undefined, reason: string): void {
     if (this.#over) return;
     this.#over = true;
+    this.#unwatch();
+    clearTimeout(this.#patience);
     this.#waiting = new Pieces();
     this.#onEnd?.({ ok, code, reason, bytesIn: this.#bytesIn, bytesOut: this.#bytesOut });
   }
@@ -295,4 +390,8 @@ function onSocketClose(this: EndpointSocket): void {
 
 function onSocketFinish(this: EndpointSocket): void {
   this[ENDPOINT]!.socketFinish();
+}
+
+function onSocketWritingDied(this: EndpointSocket): void {
+  this[ENDPOINT]?.socketWritingDied();
 }

@@ -15,6 +15,12 @@ import { type EndpointHost, StreamEndpoint } from './stream-endpoint.ts';
 /** Reads up to this size are sent on at once; after larger ones more usually follows. */
 const PROMPT_BYTES_MAX = 8 * 1024;
 
+/**
+ * A peer that was not heard for so long may be gone, in ms. Where another node could serve, what a
+ * client says is then not sent before the peer has answered: said to one, it can be said to no other.
+ */
+const QUIET_MS = 1000;
+
 /** What the streams ask of the driver. */
 export interface StreamSetHost {
   onStream(stream: IncomingStream): void;
@@ -22,11 +28,15 @@ export interface StreamSetHost {
   /** The session has something new to say: at the end of this round, or right now. */
   schedule(): void;
   promptly(nowMs: number): void;
+  /** How long the peer has not been heard on any lane. */
+  unheardMs(): number;
 }
 
 interface Opening {
   readonly handlers: OpenHandlers;
   readonly service: string;
+  /** The client is not read before the answer. */
+  readonly isHeld: boolean;
   readonly socket: Socket;
 }
 
@@ -53,9 +63,10 @@ export class StreamSet implements EndpointHost {
     }
     const endpoint = new StreamEndpoint(result.stream, this);
     this.#endpoints.set(result.stream, endpoint);
-    this.#openings.set(result.stream, { handlers, socket, service: request.service });
-    // Reading starts before the answer: the first bytes travel with OPEN.
-    endpoint.attach(socket, handlers.onEnd);
+    const isHeld = handlers.mayMove === true && this.#host.unheardMs() > QUIET_MS;
+    this.#openings.set(result.stream, { handlers, socket, service: request.service, isHeld });
+    // As a rule reading starts before the answer: the first bytes travel with OPEN.
+    endpoint.attach(socket, 'client', handlers.onEnd);
     this.#read(result.stream);
   }
 
@@ -139,7 +150,7 @@ export class StreamSet implements EndpointHost {
   accept(stream: number, socket: Socket, onEnd: StreamEndHandler): void {
     this.#incoming.delete(stream);
     this.#session.accept(stream);
-    this.#endpoints.get(stream)!.attach(socket, onEnd);
+    this.#endpoints.get(stream)!.attach(socket, 'target', onEnd);
     this.#read(stream);
     this.#host.schedule();
   }
@@ -188,8 +199,9 @@ export class StreamSet implements EndpointHost {
   /** The budget may have been used up again since the session said so. */
   #read(stream: number): void {
     const endpoint = this.#endpoints.get(stream);
-    const isWaiting = this.#session.suspended && this.#openings.has(stream);
-    if (isWaiting && endpoint?.untouched === true) return;
+    const opening = this.#openings.get(stream);
+    const isHeld = opening !== undefined && (opening.isHeld || this.#session.suspended);
+    if (isHeld && endpoint?.untouched === true) return;
     if (this.#session.mayWrite(performance.now(), stream)) endpoint?.writable();
   }
 
@@ -204,6 +216,7 @@ export class StreamSet implements EndpointHost {
     const opening = this.#openings.get(stream);
     this.#openings.delete(stream);
     opening?.handlers.onAccepted();
+    if (opening?.isHeld === true) this.#read(stream);
   }
 
   #reset(stream: number, code: StreamCode, reason: string): void {
@@ -236,7 +249,7 @@ export class StreamSet implements EndpointHost {
   #refused(socket: Socket, handlers: OpenHandlers, code: StreamCode, reason: string): void {
     if (handlers.onRefused?.(code, reason)) return;
     const endpoint = new StreamEndpoint(0, this);
-    endpoint.attach(socket, handlers.onEnd);
+    endpoint.attach(socket, 'client', handlers.onEnd);
     endpoint.reset(code, reason);
   }
 

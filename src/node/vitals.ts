@@ -77,7 +77,8 @@ export class Vitals {
       if (differs && !this.#skewed.has(peer)) this.#tellSkew(peer, offsetMs);
       // Not at the limit itself, or it would be told again and again.
       if (Math.abs(offsetMs) < SKEW_MS_MAX / 2 && this.#skewed.delete(peer)) {
-        this.#log.info('clocks-agree', `the clock of ${peer} agrees with this one again`, { peer });
+        const message = `the clock of ${peer} agrees with this one again`;
+        this.#log.news('info', 'clocks-agree', message, { peer });
       }
     }
     for (const peer of this.#skewed) if (!there.has(peer)) this.#skewed.delete(peer);

@@ -2,10 +2,11 @@ import { isatty } from 'node:tty';
 import { type DestinationStream, type Logger, pino } from 'pino';
 import { prettyFactory } from 'pino-pretty';
 import type { LogLevel } from '../config/types.ts';
+import { lineFields, lineText } from './line.ts';
+import { LineCap, type Unwritten } from './line-cap.ts';
 import { LineWriter, type LostLines } from './line-writer.ts';
 import { openOutput } from './output.ts';
-import { redactFields, redactText } from './redact.ts';
-import { RepeatLimiter } from './repeat-limiter.ts';
+import { type Repeated, RepeatLimiter } from './repeat-limiter.ts';
 
 /** Fields of a line besides `event` and the message. Secrets are taken out before writing. */
 export interface LogFields {
@@ -23,8 +24,16 @@ export interface LogFields {
 /** `event` is a stable kebab-case name programs match on; `message` is one line for people. */
 type Write = (event: string, message: string, fields?: LogFields) => void;
 
-/** `same`: the fields that make two failures the same, where that is not all of them. */
-type WriteFailure = (event: string, message: string, fields?: LogFields, same?: LogFields) => void;
+/**
+ * `about`: the fields that make two lines the same, where it is not those of `OWN`. Nothing may be
+ * among them that a stranger or a peer chooses.
+ */
+type WriteRepeated = (
+  event: string,
+  message: string,
+  fields?: LogFields,
+  about?: LogFields,
+) => void;
 
 export interface Log {
   readonly error: Write;
@@ -33,10 +42,15 @@ export interface Log {
   readonly debug: Write;
   readonly trace: Write;
   /**
-   * A warning that may come many times. The same failure (event and all fields but those of
-   * `FIGURES`) is written at once the first time, afterwards as one line a minute with `repeated`.
+   * A warning that may come many times. The same failure (event, code and whom or what of ours it is
+   * about) is written at once the first time, afterwards as one line a minute with `repeated` and
+   * `last`. So many lines of one event, and of all, are written in a minute, whatever comes.
    */
-  readonly failure: WriteFailure;
+  readonly failure: WriteRepeated;
+  /** The same for what is no failure, and for what ends: a few a minute are written at once. */
+  news(level: 'info' | 'warn', ...line: Parameters<WriteRepeated>): void;
+  /** Counted lines with these fields in what they are about are never written: it is gone. */
+  forget(about: LogFields): void;
   level(): LogLevel;
   setLevel(level: LogLevel): void;
   /** Lines that whoever reads the log did not take in time; it is never waited for. */
@@ -63,13 +77,23 @@ export interface LogOptions {
 }
 
 const REPEAT_INTERVAL_MS = 60_000;
-/** Different failures remembered at once; a port scan must not fill the memory. */
+/** Different ones remembered at once; those beyond are bounded as lines are. */
 const REPEAT_KEYS_MAX = 1_000;
 
-interface Failure {
+/** Of the same news so many are written at once in a minute. */
+const NEWS_MAX = 10;
+/** Lines in a minute that others can cause: of one event, and of all. */
+const EVENT_LINES_MAX = 20;
+const LINES_MAX = 50;
+
+interface Line {
+  readonly level: 'info' | 'warn';
   readonly event: string;
   readonly message: string;
   readonly fields: LogFields;
+  readonly about: LogFields;
+  /** Unix ms. */
+  readonly atMs: number;
 }
 
 /** Kept for a reader of the log that does not read at the moment. */
@@ -115,7 +139,8 @@ function formatted(options: LogOptions, target: DestinationStream): DestinationS
 
 class PinoLog implements Log {
   readonly #logger: Logger;
-  readonly #repeats: RepeatLimiter<Failure>;
+  readonly #repeats: RepeatLimiter<Line>;
+  readonly #cap: LineCap<Line>;
   readonly #timer: NodeJS.Timeout;
   readonly #stdout: LineWriter | undefined;
 
@@ -123,10 +148,12 @@ class PinoLog implements Log {
     this.#logger = logger;
     this.#stdout = stdout;
     this.#repeats = new RepeatLimiter(repeatIntervalMs, REPEAT_KEYS_MAX);
-    this.#timer = setInterval(
-      () => this.#report(this.#repeats.due(performance.now())),
-      repeatIntervalMs / 4,
-    );
+    this.#cap = new LineCap({
+      intervalMs: repeatIntervalMs,
+      event: EVENT_LINES_MAX,
+      all: LINES_MAX,
+    });
+    this.#timer = setInterval(() => this.#report(performance.now()), repeatIntervalMs / 4);
     this.#timer.unref();
   }
 
@@ -136,14 +163,24 @@ class PinoLog implements Log {
   readonly debug: Write = (event, message, fields) => this.#write('debug', event, message, fields);
   readonly trace: Write = (event, message, fields) => this.#write('trace', event, message, fields);
 
-  readonly failure: WriteFailure = (event, message, fields = {}, same = fields) => {
-    const failure = { event, message, fields };
-    if (this.#repeats.note(performance.now(), failureKey(event, same), failure)) {
-      this.#write('warn', event, message, fields);
-    } else {
-      this.#write('debug', event, message, fields);
-    }
+  readonly failure: WriteRepeated = (event, message, fields = {}, about = ownOf(fields)) => {
+    this.#note({ level: 'warn', event, message, fields, about, atMs: Date.now() }, 1);
   };
+
+  news(
+    level: 'info' | 'warn',
+    ...[event, message, fields, about]: Parameters<WriteRepeated>
+  ): void {
+    const line = { level, event, message, fields: fields ?? {}, atMs: Date.now() };
+    this.#note({ ...line, about: about ?? ownOf(line.fields) }, NEWS_MAX);
+  }
+
+  forget(about: LogFields): void {
+    const wanted = Object.entries(about);
+    const isAbout = (line: Line) => wanted.every(([name, value]) => line.about[name] === value);
+    this.#repeats.forget(isAbout);
+    this.#cap.forget(isAbout);
+  }
 
   level(): LogLevel {
     return this.#logger.level as LogLevel;
@@ -155,7 +192,11 @@ class PinoLog implements Log {
 
   close(): void {
     clearInterval(this.#timer);
-    this.#report(this.#repeats.flush());
+    const nowMs = performance.now();
+    // Under a new cap: the end is no reason to leave out what was counted.
+    this.#tellUnwritten(this.#cap.flush(nowMs));
+    this.#tellRepeated(nowMs, this.#repeats.flush());
+    this.#tellUnwritten(this.#cap.flush(nowMs));
     this.#stdout?.flush(FLUSH_MS);
   }
 
@@ -174,24 +215,46 @@ class PinoLog implements Log {
     this.#write('error', 'log-lost', message, { lines, since, hint });
   }
 
-  #report(repeated: readonly { value: Failure; count: number }[]): void {
-    for (const { value, count } of repeated) {
-      const message = `${value.message} (${count} more since the last line)`;
-      this.#write('warn', value.event, message, { ...value.fields, repeated: count });
+  #note(line: Line, atOnceMax: number): void {
+    const nowMs = performance.now();
+    const key = JSON.stringify([line.event, line.about]);
+    const isNew = this.#repeats.note(nowMs, key, line, atOnceMax);
+    const written = isNew && this.#cap.admits(nowMs, line.event, line);
+    this.#write(written ? line.level : 'debug', line.event, line.message, line.fields);
+  }
+
+  #report(nowMs: number): void {
+    this.#tellUnwritten(this.#cap.due(nowMs));
+    this.#tellRepeated(nowMs, this.#repeats.due(nowMs));
+  }
+
+  #tellRepeated(nowMs: number, repeated: readonly Repeated<Line>[]): void {
+    for (const { value: line, count } of repeated) {
+      if (!this.#cap.admits(nowMs, line.event, line, count)) continue;
+      const last = new Date(line.atMs).toISOString();
+      const message = `${lineText(line.message, 900)} (${count} more since the last line)`;
+      this.#write(line.level, line.event, message, { ...line.fields, repeated: count, last });
+    }
+  }
+
+  #tellUnwritten(unwritten: readonly Unwritten<Line>[]): void {
+    for (const { event, count, value } of unwritten) {
+      const last = value === undefined ? undefined : new Date(value.atMs).toISOString();
+      const text = value === undefined ? '' : `, the last one: ${lineText(value.message, 512)}`;
+      const message = `${count} more of ${event} in this minute were not written${text}`;
+      this.#write(value?.level ?? 'warn', event, message, { unwritten: count, last });
     }
   }
 
   #write(level: LogLevel, event: string, message: string, fields: LogFields = {}): void {
     if (!this.#logger.isLevelEnabled(level)) return;
-    this.#logger[level]({ event, ...redactFields(fields) }, redactText(message));
+    this.#logger[level]({ event, ...lineFields(fields) }, lineText(message));
   }
 }
 
-/** Fields that are another figure each time, and would make every failure a new one. */
-const FIGURES: ReadonlySet<string> = new Set(['attempts', 'delayMs', 'bytes']);
+/** What lines name of our own: configured, or proved by a certificate of the fabric. */
+const OWN = ['code', 'peer', 'forward', 'listen', 'addresses', 'address', 'what'] as const;
 
-/** What makes two failures the same: everything but the figures. */
-function failureKey(event: string, fields: LogFields): string {
-  const same = Object.entries(fields).filter(([name]) => !FIGURES.has(name));
-  return JSON.stringify([event, Object.fromEntries(same)]);
+function ownOf(fields: LogFields): LogFields {
+  return Object.fromEntries(OWN.map((name) => [name, fields[name]]));
 }

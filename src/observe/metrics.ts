@@ -11,7 +11,7 @@ export interface Metrics {
   /** An attempt to dial a peer ended; `outcome` is `established` or why not (a stable code). */
   dialAttempt(outcome: string): void;
   /** A lane, session or stream was refused; `reason` is a stable code. */
-  refusal(reason: string): void;
+  refusal(reason: string, count?: number): void;
   /** A session that had no lane is carried again. */
   sessionResumed(peer: string): void;
   /** A lane that carried a session was lost; `code` is a stable code. */
@@ -40,7 +40,7 @@ export function createMetrics(): Metrics {
       status = provider;
     },
     dialAttempt: (outcome) => counters.dials.inc({ outcome }),
-    refusal: (reason) => counters.refusals.inc({ reason }),
+    refusal: (reason, count = 1) => counters.refusals.inc({ reason }, count),
     sessionResumed: (peer) => counters.resumes.inc({ peer }),
     laneLost: (code) => counters.lanesLost.inc({ code }),
     listenerRestart: (listener) => counters.restarts.inc({ listener }),

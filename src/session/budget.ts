@@ -1,20 +1,33 @@
+/** What a budget stands under. */
+export interface BudgetParent {
+  readonly used: number;
+  /** Bytes that may still be taken when only a share (0..1) of it and of what is above may be used. */
+  roomWithin(share: number): number;
+  take(bytes: number): void;
+  release(bytes: number): void;
+  /** `tellExhausted` is called in the middle of the `take` that leaves no room. */
+  attach(tellExhausted: () => void): void;
+  detach(tellExhausted: () => void): void;
+}
+
 /**
  * A number of bytes that may be held, shared by many holders. A budget may stand under a parent:
  * what is taken from it is taken from the parent too.
  */
-export class Budget {
+export class Budget implements BudgetParent {
   readonly limit: number;
-  readonly #parent: Budget | undefined;
+  readonly #parent: BudgetParent | undefined;
   readonly #onExhausted: (() => void) | undefined;
-  readonly #children = new Set<Budget>();
+  readonly #children = new Set<() => void>();
+  readonly #tell = () => this.#tellExhausted();
   #used = 0;
 
   /** `onExhausted` is called in the middle of the `take` that uses up this budget or the parent. */
-  constructor(limit: number, parent?: Budget, onExhausted?: () => void) {
+  constructor(limit: number, parent?: BudgetParent, onExhausted?: () => void) {
     this.limit = limit;
     this.#parent = parent;
     this.#onExhausted = onExhausted;
-    if (parent !== undefined && onExhausted !== undefined) parent.#children.add(this);
+    parent?.attach(this.#tell);
   }
 
   get used(): number {
@@ -24,6 +37,11 @@ export class Budget {
   /** Bytes that may still be taken, here and above; zero or less when there are none. */
   get room(): number {
     return this.roomWithin(1);
+  }
+
+  /** Bytes that it may hold at the moment, those it has included. */
+  get mayHold(): number {
+    return Math.max(0, Math.floor(this.#used + this.room));
   }
 
   /** The same, when only a share (0..1) of it and of what is above may be used. */
@@ -57,13 +75,21 @@ export class Budget {
     this.#parent?.release(bytes);
   }
 
-  /** Is told nothing any more; what it holds stays counted until it is released. */
-  detach(): void {
-    if (this.#parent !== undefined) this.#parent.#children.delete(this);
+  attach(tellExhausted: () => void): void {
+    this.#children.add(tellExhausted);
+  }
+
+  detach(tellExhausted: () => void): void {
+    this.#children.delete(tellExhausted);
+  }
+
+  /** Nothing is held here any more, and nobody has to be told anything. */
+  close(): void {
+    this.#parent?.detach(this.#tell);
   }
 
   #tellExhausted(): void {
     this.#onExhausted?.();
-    for (const child of this.#children) child.#tellExhausted();
+    for (const tell of this.#children) tell();
   }
 }

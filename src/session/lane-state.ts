@@ -4,6 +4,7 @@ import { frameName } from '../wire/layout.ts';
 import { ProtocolError } from '../wire/protocol-error.ts';
 import type { Prove } from './handshake.ts';
 import { Heartbeat } from './heartbeat.ts';
+import type { OffersPages } from './offers.ts';
 import type { SessionOptions } from './options.ts';
 import type { ResumeSet } from './resync.ts';
 import { Scheduler } from './scheduler.ts';
@@ -46,6 +47,8 @@ export class LaneState {
   pinged = 0;
   /** The peer's RESUME while it arrives. */
   resume: ResumeSet | undefined;
+  /** The peer's list of services while its pages arrive. */
+  offers: OffersPages | undefined;
   #probe: Probe | undefined;
 
   constructor(

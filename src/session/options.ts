@@ -1,12 +1,12 @@
 import type { Identity } from '../base/identity.ts';
-import type { Budget } from './budget.ts';
+import type { BudgetParent } from './budget.ts';
 
-/** The two budgets of the process, parents of every session's own. */
+/** The peer's shares of the process's two budgets, parents of every session's own. */
 export interface BudgetPools {
   /** Bytes held for sending and replay. */
-  readonly send: Budget;
+  readonly send: BudgetParent;
   /** Bytes peers may still send or that are not delivered yet. */
-  readonly receive: Budget;
+  readonly receive: BudgetParent;
 }
 
 /** Who this node is and what it expects of the peer: enough to judge a HELLO. */

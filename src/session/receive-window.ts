@@ -8,7 +8,7 @@ export const WINDOW_BYTES_MIN = 8 * 1024;
 const WINDOW_BYTES_START = 64 * 1024;
 
 /** Shares of the pool up to which streams start wide, and up to which they grow. */
-const START_WIDE_SHARE = 1 / 4;
+const START_WIDE_SHARE = 1 / 6;
 const GROWTH_SHARE = 1 / 2;
 
 /** The rate is measured over one round trip, and over no less than this: schedulers are no finer. */
@@ -154,7 +154,10 @@ export class ReceiveWindow {
 
   #resize(): void {
     const target = this.#target ?? 0;
-    if (target > this.#window) {
+    if (this.#pool.room < 0) {
+      // Others want their share: what is above this one's is given back.
+      this.#narrow(0);
+    } else if (target > this.#window) {
       // Growth leaves the rest of the pool to streams that are yet to open.
       if (this.#pool.usedLessThan(GROWTH_SHARE)) this.#widen(Math.min(target, 2 * this.#window));
     } else if (target * SHRINK_FACTOR < this.#window) {

@@ -24,6 +24,10 @@ export class SeenIds {
     return Math.max(0, this.#next - 2);
   }
 
+  get aboveCount(): number {
+    return this.#above.size;
+  }
+
   /** The ids seen above the watermark, in no order. */
   above(): Iterable<number> {
     return this.#above.values();

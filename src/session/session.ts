@@ -1,13 +1,7 @@
 import type { LaneCode, StreamCode } from '../wire/codes.ts';
 import type { FrameHeader } from '../wire/decode.ts';
 import { FrameType } from '../wire/layout.ts';
-import {
-  type Hello,
-  type OpenPayload,
-  parseClose,
-  parseHello,
-  parseOffers,
-} from '../wire/payload.ts';
+import { type Hello, type OpenPayload, parseClose, parseHello } from '../wire/payload.ts';
 import { ProtocolError } from '../wire/protocol-error.ts';
 import { EventQueue, type SessionEvent } from './events.ts';
 import { judgeHello, makeHello, type Prove, type Refusal } from './handshake.ts';
@@ -17,11 +11,17 @@ import { type LaneFacts, LaneSet } from './lane-set.ts';
 import type { LaneState } from './lane-state.ts';
 import { Offers } from './offers.ts';
 import type { SessionOptions } from './options.ts';
+import { Overhead } from './overhead.ts';
 import { Pulse } from './pulse.ts';
 import { Resync } from './resync.ts';
 import { StreamReceiver } from './stream-receiver.ts';
 import { StreamSender } from './stream-sender.ts';
-import { type SessionMemory, StreamStore, type StreamTotals } from './stream-store.ts';
+import {
+  type SessionMemory,
+  type SessionShare,
+  StreamStore,
+  type StreamTotals,
+} from './stream-store.ts';
 import { type OpenResult, Streams } from './streams.ts';
 
 /**
@@ -46,6 +46,7 @@ export class Session {
   readonly #joining: Joining;
   readonly #pulse: Pulse;
   readonly #offers = new Offers();
+  readonly #overhead: Overhead;
   readonly #keeper: LaneKeeper;
   #phase: 'new' | 'established' | 'closed' = 'new';
   #nowMs: number;
@@ -62,6 +63,7 @@ export class Session {
     this.#resync = new Resync(this.#store, this.#sender, this.#receiver);
     this.#pulse = new Pulse(this.#lanes, this.#resync, this.#events);
     this.#streams = new Streams(this.#store, this.#sender);
+    this.#overhead = new Overhead(this.#store, this.#lanes, this.#offers);
     this.#keeper = new LaneKeeper(options, this.#lanes, this.#events, this.#laneOwner(), nowMs);
   }
 
@@ -105,6 +107,11 @@ export class Session {
 
   get totals(): Readonly<StreamTotals> {
     return this.#store.totals;
+  }
+
+  /** What of the budgets the session has, and what it may have. */
+  get share(): SessionShare {
+    return this.#store.share;
   }
 
   /** Lanes that carry the session. */
@@ -161,11 +168,8 @@ export class Session {
       if (lane.established && !lane.closed) this.close(nowMs, error.laneCode, reason);
       else if (!lane.closed) this.#loseLane(lane, error.laneCode, reason, false);
     }
-    if (lane.flooded) {
-      this.close(nowMs, 'overload', 'the peer asks faster than it reads the answers');
-    } else if (lane.established && this.#store.tombstones.tooMany) {
-      this.close(nowMs, 'overload', 'the peer does not confirm the ends of streams');
-    }
+    const excess = lane.closed ? undefined : this.#overhead.excess(lane);
+    if (excess !== undefined) this.close(nowMs, 'overload', excess);
   }
 
   /** The lane is gone; nothing can be sent on it any more. */
@@ -267,10 +271,7 @@ export class Session {
     this.#offers.say(this.#lanes.established[0]);
   }
 
-  /**
-   * Sends a PING; its `pong` event carries the sequence number returned here. Without a lane
-   * nothing is sent and the number is 0, which no event carries.
-   */
+  /** Sends a PING; its `pong` event carries the number returned here. Without a lane that is 0. */
   ping(nowMs: number): number {
     this.#nowMs = nowMs;
     const lane = this.#pulse.nearest;
@@ -338,9 +339,7 @@ export class Session {
         this.#pulse.answered(this.#nowMs, this.#wallUs(), lane, header, payload);
         break;
       case FrameType.OFFERS:
-        if (this.#offers.isNews(header.offset)) {
-          this.#events.push({ kind: 'offers', services: parseOffers(payload) });
-        }
+        this.#offers.hear(lane, header, payload, this.#events);
         break;
       case FrameType.RESUME:
         this.#handleResume(lane, header.flags, payload);
@@ -409,6 +408,7 @@ export class Session {
   #finish(code: LaneCode, reason: string, remote: boolean): void {
     if (this.closed) return;
     this.#phase = 'closed';
+    this.#overhead.close();
     this.#store.resetAll('session-lost', reason);
     for (const lane of this.#lanes.all()) this.#keeper.end(lane, code, reason, remote);
     this.#events.push({ kind: 'closed', code, reason, remote });

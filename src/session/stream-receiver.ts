@@ -123,7 +123,7 @@ export class StreamReceiver {
     }
     const stream = this.#store.openRemote(nowMs, id, header.offset);
     if (stream === undefined) {
-      this.#sender.refuse(lane, id, 'overload', this.#store.overloadReason());
+      this.#sender.refuse(lane, id, 'overload', this.#store.refused());
       return;
     }
     this.#store.lanes.settle(stream, lane);

@@ -20,6 +20,10 @@ const HELD_WINDOWS = 2;
 
 export interface StreamTotals {
   opened: number;
+  /** Streams of the peer that were refused because it is at its limits here. */
+  refused: number;
+  /** Why the last of them was. */
+  refusedReason: string;
   /** Payload bytes, those sent again not counted. */
   bytesSent: number;
   bytesReceived: number;
@@ -37,12 +41,26 @@ export interface SessionMemory {
   readonly streamReassemblyBytesMax: number;
 }
 
+/** What a session has of the budgets, and what it may have at the moment, both ways together. */
+export interface SessionShare {
+  readonly usedBytes: number;
+  readonly shareBytes: number;
+}
+
 /** The streams of a session and what they hold: budgets, ids, and the memory of those that are gone. */
 export class StreamStore {
-  readonly totals: StreamTotals = { opened: 0, bytesSent: 0, bytesReceived: 0, bytesReplayed: 0 };
+  readonly totals: StreamTotals = {
+    opened: 0,
+    refused: 0,
+    refusedReason: '',
+    bytesSent: 0,
+    bytesReceived: 0,
+    bytesReplayed: 0,
+  };
   readonly events: EventQueue;
   readonly lanes: LaneSet;
   readonly sendPool: Budget;
+  readonly receivePool: Budget;
   readonly paused: PausedWriters;
   readonly acks = new AckList();
   readonly tombstones = new Tombstones();
@@ -58,7 +76,6 @@ export class StreamStore {
   reassemblyBytes = 0;
   draining = false;
   readonly #options: SessionOptions;
-  readonly #receivePool: Budget;
   readonly #streams = new Map<number, Stream>();
   #nextLocalId: number;
 
@@ -69,7 +86,7 @@ export class StreamStore {
     this.sendPool = new Budget(options.sessionBuffer / 2, options.pools.send, () => {
       this.paused.pauseAll(this.#streams.values(), options.pauseWriters);
     });
-    this.#receivePool = new Budget(options.sessionBuffer / 2, options.pools.receive);
+    this.receivePool = new Budget(options.sessionBuffer / 2, options.pools.receive);
     this.paused = new PausedWriters(this.sendPool, events, HELD_WINDOWS * options.streamWindow);
     const dialler = options.role === 'dialler';
     this.#nextLocalId = dialler ? 1 : 2;
@@ -134,6 +151,13 @@ export class StreamStore {
     return stream;
   }
 
+  /** Counts a stream of the peer for which there is no room; returns why. */
+  refused(): string {
+    this.totals.refused++;
+    this.totals.refusedReason = this.overloadReason();
+    return this.totals.refusedReason;
+  }
+
   overloadReason(): string {
     return this.full
       ? `${this.#streams.size} streams are open, the limit is ${this.#options.streams}`
@@ -181,6 +205,11 @@ export class StreamStore {
     this.tombstones.add(id, code, lane);
   }
 
+  get share(): SessionShare {
+    const usedBytes = this.sendPool.used + this.receivePool.used;
+    return { usedBytes, shareBytes: this.sendPool.mayHold + this.receivePool.mayHold };
+  }
+
   memory(): SessionMemory {
     let streamReplayBytesMax = 0;
     let streamReassemblyBytesMax = 0;
@@ -202,7 +231,8 @@ export class StreamStore {
     this.acks.clear();
     this.tombstones.clear();
     this.unheard.clear();
-    this.sendPool.detach();
+    this.sendPool.close();
+    this.receivePool.close();
   }
 
   #add(stream: Stream): void {
@@ -212,8 +242,8 @@ export class StreamStore {
 
   #newWindow(nowMs: number): ReceiveWindow | undefined {
     if (this.full) return undefined;
-    if (!this.#receivePool.tryTake(WINDOW_BYTES_MIN)) return undefined;
+    if (!this.receivePool.tryTake(WINDOW_BYTES_MIN)) return undefined;
     const { streamWindow } = this.#options;
-    return new ReceiveWindow(WINDOW_BYTES_MIN, streamWindow, this.#receivePool, nowMs);
+    return new ReceiveWindow(WINDOW_BYTES_MIN, streamWindow, this.receivePool, nowMs);
   }
 }

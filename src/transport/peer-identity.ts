@@ -2,9 +2,21 @@ import type { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import { type Identity, identityUri, parseIdentityUri } from '../base/identity.ts';
 
+/** Why a certificate proves nothing; few words, for what counts failures of one kind together. */
+export type ChainFault =
+  | 'no-certificate'
+  | 'no-identity'
+  | 'other-fabric'
+  | 'expired'
+  | 'not-yet-valid'
+  | 'self-signed'
+  | 'other-ca'
+  | 'other-use'
+  | 'not-accepted';
+
 export type Verdict =
   | { readonly ok: true; readonly identity: Identity }
-  | { readonly ok: false; readonly reason: string };
+  | { readonly ok: false; readonly fault: ChainFault; readonly reason: string };
 
 /**
  * Judges the peer after a handshake, the same way on both ends: its certificate must lead to this
@@ -16,16 +28,22 @@ export type Verdict =
  */
 export function judgePeer(socket: TLSSocket, fabric: string): Verdict {
   const certificate = socket.getPeerX509Certificate();
-  if (certificate === undefined) return refused('no certificate was presented');
+  if (certificate === undefined) return refused('no-certificate', 'no certificate was presented');
   const identity = identityOf(certificate);
   const name = identity === undefined ? 'certificate' : `certificate of ${identityUri(identity)}`;
   // `authorized` is OpenSSL's verdict on the chain; nothing else here may stand in for it.
   if (!socket.authorized) {
-    return refused(`${name} ${chainFault(String(socket.authorizationError), certificate)}`);
+    const [fault, text] = chainFault(String(socket.authorizationError), certificate);
+    return refused(fault, `${name} ${text}`);
   }
-  if (identity === undefined) return refused('certificate names no node of any fabric');
+  if (identity === undefined) {
+    return refused('no-identity', 'certificate names no node of any fabric');
+  }
   if (identity.fabric !== fabric) {
-    return refused(`${name} is of fabric "${identity.fabric}", this is fabric "${fabric}"`);
+    return refused(
+      'other-fabric',
+      `${name} is of fabric "${identity.fabric}", this is fabric "${fabric}"`,
+    );
   }
   return { ok: true, identity };
 }
@@ -45,32 +63,33 @@ export function identityOf(certificate: X509Certificate): Identity | undefined {
 }
 
 /** OpenSSL's verification code (`X509_V_ERR_…`) in words an operator can act on. */
-function chainFault(code: string, certificate: X509Certificate): string {
+function chainFault(code: string, certificate: X509Certificate): [ChainFault, string] {
   switch (code) {
     case 'CERT_HAS_EXPIRED': {
       const until = new Date(certificate.validTo);
-      if (until.getTime() > Date.now()) return 'is from a CA whose certificate has expired';
-      return `has expired (on ${until.toISOString()})`;
+      if (until.getTime() > Date.now())
+        return ['expired', 'is from a CA whose certificate has expired'];
+      return ['expired', `has expired (on ${until.toISOString()})`];
     }
     case 'CERT_NOT_YET_VALID': {
       const from = new Date(certificate.validFrom).toISOString();
-      return `is not valid before ${from}: compare the clocks`;
+      return ['not-yet-valid', `is not valid before ${from}: compare the clocks`];
     }
     case 'DEPTH_ZERO_SELF_SIGNED_CERT':
-      return 'is signed by itself, not by the CA of this fabric';
+      return ['self-signed', 'is signed by itself, not by the CA of this fabric'];
     case 'SELF_SIGNED_CERT_IN_CHAIN':
     case 'UNABLE_TO_GET_ISSUER_CERT':
     case 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY':
     case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
     case 'CERT_SIGNATURE_FAILURE':
-      return 'is signed by another CA';
+      return ['other-ca', 'is signed by another CA'];
     case 'INVALID_PURPOSE':
-      return 'is not made for this use (extended key usage)';
+      return ['other-use', 'is not made for this use (extended key usage)'];
     default:
-      return `was not accepted: ${code}`;
+      return ['not-accepted', `was not accepted: ${code}`];
   }
 }
 
-function refused(reason: string): Verdict {
-  return { ok: false, reason };
+function refused(fault: ChainFault, reason: string): Verdict {
+  return { ok: false, fault, reason };
 }

@@ -12,8 +12,10 @@ export const ALPN_ENROL = 'routy-enrol/1';
  * The one TLS profile of Routy, for both ends and both ALPNs. AES-128-GCM first: the fastest where
  * the processor has AES instructions, and the order is the listener's to decide.
  *
- * No session tickets: a resumed handshake (RFC 8446 §2.2) shows no certificate, and whether a peer
- * may still come in is decided afresh at every handshake.
+ * No session is resumed: a resumed handshake (RFC 8446 §2.2) shows no certificate, and whether a
+ * peer may still come in is decided afresh at every handshake. Node has no way to send no tickets
+ * in TLS 1.3. With SSL_OP_NO_TICKET the two that are sent are references into a cache that node
+ * does not keep, so they open nothing; without it they would hold the session itself.
  */
 export const TLS_PROFILE = {
   minVersion: 'TLSv1.3',
@@ -30,6 +32,17 @@ export const TLS_PROFILE = {
  * @throws RoutyError `credentials-invalid` when the key, certificate or CA cannot be used together
  */
 export function secureContext(credentials: TlsCredentials): SecureContext {
+  const known = contexts.get(credentials);
+  if (known !== undefined) return known;
+  const context = newContext(credentials);
+  contexts.set(credentials, context);
+  return context;
+}
+
+/** Reading keys and certificates costs as much as a handshake, and a peer may be dialled often. */
+const contexts = new WeakMap<TlsCredentials, SecureContext>();
+
+function newContext(credentials: TlsCredentials): SecureContext {
   try {
     return createSecureContext({
       ...TLS_PROFILE,

@@ -168,15 +168,14 @@ export class TlsLane implements Lane {
   #outcome(): RoutyError | undefined {
     if (this.#finishing) return this.#error;
     // In TLS 1.3 the dialler is done before the listener has looked at its certificate, so a
-    // refusal comes as a hang-up before the first byte.
-    const hungUp = this.#error === undefined || this.#error.code === 'lane-reset';
-    if (this.direction === 'dialled' && !this.#heardPeer && hungUp) {
+    // refusal comes as an orderly end before the first byte. A reset is none: a listener that is
+    // short of room makes one, and so does a path.
+    if (this.direction === 'dialled' && !this.#heardPeer && this.#error === undefined) {
       return new RoutyError(
         'lane-refused',
         `${this.peer.site}/${this.peer.node} at ${this.remoteAddress} closed the lane before its first byte`,
         {
           hint: "the peer probably refused this node's certificate; its log says why (routy cert show)",
-          cause: this.#error,
         },
       );
     }

@@ -30,10 +30,15 @@ export class FrameWriter {
     this.#start = this.#end;
   }
 
+  /** A page of a list of services. */
+  offers(number: number, names: readonly string[], flags: number): void {
+    this.json(FrameType.OFFERS, 0, number, names, flags);
+  }
+
   /** A frame whose payload is JSON. The caller keeps it within the type's limit. */
-  json(type: FrameType, stream: number, offset: number, value: unknown): void {
+  json(type: FrameType, stream: number, offset: number, value: unknown, flags = 0): void {
     const payload = utf8Encode(JSON.stringify(value));
-    this.#header(type, 0, payload.length, stream, offset);
+    this.#header(type, flags, payload.length, stream, offset);
     this.#bytes(payload);
   }
 

@@ -54,6 +54,9 @@ export type FrameType = (typeof FrameType)[keyof typeof FrameType];
 /** Flag of CREDIT: everything up to the sender's FIN was delivered, the FIN included. */
 export const FLAG_FIN_DELIVERED = 0x01;
 
+/** Flag of OFFERS: the list goes on with the next OFFERS of the same number on the same lane. */
+export const FLAG_OFFERS_MORE = 0x01;
+
 /** Flag of RESUME: the set of records ends with this frame. */
 export const FLAG_RESUME_LAST = 0x01;
 
@@ -76,7 +79,7 @@ export const FRAME_RULES: ReadonlyMap<number, FrameRule> = new Map([
   [FrameType.CLOSE, rule('CLOSE', false, 2, 4 * 1024)],
   [FrameType.PING, rule('PING', false, 8, 8)],
   [FrameType.PONG, rule('PONG', false, 24, 24)],
-  [FrameType.OFFERS, rule('OFFERS', false, 2, PAYLOAD_BYTES_MAX)],
+  [FrameType.OFFERS, rule('OFFERS', false, 2, PAYLOAD_BYTES_MAX, FLAG_OFFERS_MORE)],
   [FrameType.GOAWAY, rule('GOAWAY', false, 0, 0)],
   [FrameType.OPEN, rule('OPEN', true, 2, 4 * 1024)],
   [FrameType.ACCEPT, rule('ACCEPT', true, 2, 1024)],

@@ -29,7 +29,8 @@ function fakeControl(over: Partial<NodeControl> = {}): NodeControl {
       Array.from({ length: count }, (_, sequence) => {
         return { peer: target, sequence, rttMs: 1, clockOffsetMs: 0 };
       }),
-    drain: async () => {},
+    drain: async () => ({ drained: true, streams: 0 }),
+    undrain: () => ({ undrained: true, sessionsWaiting: 0 }),
     logLevel: () => level,
     setLogLevel: (wanted) => {
       level = wanted;
@@ -90,7 +91,8 @@ test('every call of the client reaches the node and comes back', async () => {
     assert.equal(await client.setLogLevel('debug'), 'debug');
     assert.equal(await client.logLevel(), 'debug');
     assert.equal(await client.metricsText(), 'routy_lanes 1\n');
-    await client.drain();
+    assert.deepEqual(await client.drain(), { drained: true, streams: 0 });
+    assert.equal((await client.undrain()).undrained, true);
   });
 });
 

@@ -18,6 +18,7 @@ const COMMANDS = [
   ],
   ...[
     'log-level',
+    'undrain',
     'version',
     'demo',
     'cert',

@@ -18,8 +18,8 @@ interface Trio {
 }
 
 /** Two nodes of red dial gray, the first through a proxy. */
-async function startTrio(t: TestContext): Promise<Trio> {
-  const toml = LISTEN + forward('127.0.0.1:0', 'red/db') + FABRIC;
+async function startTrio(t: TestContext, fabric = FABRIC): Promise<Trio> {
+  const toml = LISTEN + forward('127.0.0.1:0', 'red/db') + fabric;
   const gray = await LabNode.start(await credentials('gray'), toml, '100ms');
   t.after(() => gray.stop());
   const proxy = await FaultProxy.start({ target: parseAddress(gray.lanes) as TcpAddress });
@@ -31,7 +31,7 @@ async function startTrio(t: TestContext): Promise<Trio> {
     const target = await serve((socket) => socket.end(name));
     t.after(() => target.close());
     const offer = service('db', formatAddress(target.address), 'gray');
-    const text = `[[peer]]\naddress = "${address}"\n${offer}${FABRIC}`;
+    const text = `[[peer]]\naddress = "${address}"\n${offer}${fabric}`;
     const red = await LabNode.start(await credentials('red', name), text, '100ms');
     t.after(() => red.stop());
     await until(`${name} offers it`, () => gray.peer(`red/${name}`)?.session?.offers[0] === 'db');
@@ -95,6 +95,21 @@ test('what a client has said to a silent node is said to no other', async (t) =>
   await proxy.cut({ how: 'reset' });
   await proxy.accept();
   assert.equal((await waiting).data.toString(), 'red1');
+});
+
+test('a client that speaks first is served by another node, if the silence had lasted a second', async (t) => {
+  const slow = '[fabric]\nheartbeat_interval = "2s"\nheartbeat_misses = 2\n';
+  const { proxy, gray, forward: address } = await startTrio(t, slow);
+  proxy.setFaults('both', { stalled: true });
+  proxy.refuse();
+  const unheardMs = () => gray.peer('red/red1')?.session?.lastHeardMsAgo ?? 0;
+  await until('red1 was not heard for a second', () => unheardMs() > 1000);
+  assert.equal((await talk(address, 'hello')).data.toString(), 'red2');
+  proxy.setFaults('both', { stalled: false });
+  await proxy.cut({ how: 'reset' });
+  await proxy.accept();
+  await until('red1 is back', () => gray.peer('red/red1')?.state === 'up');
+  assert.equal((await talk(address, 'hello')).data.toString(), 'red1');
 });
 
 test('clients that came while nobody served go to the node that comes, with what they say', async (t) => {

@@ -57,7 +57,7 @@ function judge(live: Live, registry: SessionRegistry, item: AdmissionRequest): v
 test('live sessions are exactly those admitted, not displaced and not removed; one instance a peer', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-      const registry = new SessionRegistry();
+      const registry = new SessionRegistry(() => false);
       const live: Live = new Map();
       for (const item of steps) {
         if (typeof item === 'string') {

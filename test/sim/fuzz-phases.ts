@@ -18,7 +18,7 @@ import {
 import type { Frames } from './fuzz-frames.ts';
 import { proveOn } from './proof.ts';
 
-const POOL_BYTES = 512 * 1024;
+export const POOL_BYTES = 512 * 1024;
 export const SESSION_BYTES = 768 * 1024;
 export const START_MS = 1_000;
 

@@ -7,6 +7,7 @@ import {
   established,
   makeOptions,
   type Phase,
+  POOL_BYTES,
   type Prepared,
   prove,
   SESSION_BYTES,
@@ -205,7 +206,7 @@ class Life {
 
   #checkBudgets(): void {
     const { receive, send } = this.#options.pools;
-    must(receive.used <= receive.limit, () => `receive budget ${receive.used} of ${receive.limit}`);
+    must(receive.used <= POOL_BYTES, () => `receive budget ${receive.used} of ${POOL_BYTES}`);
     must(send.used >= 0 && receive.used >= 0, () => 'a budget below zero');
     const { bufferedBytes } = this.#session;
     must(
@@ -220,7 +221,9 @@ class Life {
   }
 }
 
-/** A reason of a protocol error begins with its code. */
+/** A reason of a protocol error begins with its code; one that a later version may mean, too. */
 function outcomeOf(code: string, reason: string): string {
-  return code === 'protocol-error' ? (/^([a-z]+(?:-[a-z]+)?): /.exec(reason)?.[1] ?? code) : code;
+  return code === 'protocol-error' || code === 'version-mismatch'
+    ? (/^([a-z]+(?:-[a-z]+)?): /.exec(reason)?.[1] ?? code)
+    : code;
 }

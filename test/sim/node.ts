@@ -132,7 +132,7 @@ export class SimNode {
       streamWindow: this.plan.streamWindow,
       sessionBuffer: this.plan.sessionBuffer,
       streams: this.plan.streams,
-      pools: this.process.pools,
+      pools: this.process.poolsOf(this.peerIdentity),
     };
   }
 

@@ -1,5 +1,6 @@
 import { SessionRegistry } from '../../src/fabric/registry.ts';
 import { Budget } from '../../src/session/budget.ts';
+import { FairPool } from '../../src/session/fair-pool.ts';
 import type { BudgetPools } from '../../src/session/options.ts';
 import { must } from './failure.ts';
 import type { Greeter } from './greeter.ts';
@@ -16,19 +17,22 @@ export class Process {
   /** `n1`, or `n1'` after a restart. */
   readonly name: string;
   readonly instance: string;
-  readonly pools: BudgetPools;
-  readonly registry = new SessionRegistry();
+  readonly pools: { readonly send: FairPool; readonly receive: FairPool };
+  readonly registry = new SessionRegistry((id) =>
+    [...this.sessions].some((each) => each.id === id && each.core.suspended),
+  );
   readonly sessions = new Set<SimSession>();
   readonly greeters = new Set<Greeter>();
   alive = true;
   /** Bytes of its budgets that other sessions have. */
   pressureBytes = 0;
   #steps = 0;
+  #others = 0;
 
   constructor(name: string, instance: string, poolBytes: number) {
     this.name = name;
     this.instance = instance;
-    this.pools = { send: new Budget(poolBytes), receive: new Budget(poolBytes) };
+    this.pools = { send: new FairPool(poolBytes), receive: new FairPool(poolBytes) };
   }
 
   session(id: string): SimSession | undefined {
@@ -72,6 +76,22 @@ export class Process {
     this.#within(send.used, 0, send.limit + overshoot + this.pressureBytes, 'send budget');
     this.#within(exposure, 0, receive.used, 'what peers may send');
     if (this.#steps++ % MEMORY_STRIDE === 0) this.#checkMemory();
+  }
+
+  /** What a peer's sessions have of the budgets. */
+  poolsOf({ site, node }: { site: string; node: string }): BudgetPools {
+    const name = `${site}/${node}`;
+    return { send: this.pools.send.of(name), receive: this.pools.receive.of(name) };
+  }
+
+  /** For somebody else who takes of the budgets. */
+  others(): { send: Budget; receive: Budget } {
+    const { send, receive } = this.pools;
+    const name = `other ${this.#others++}`;
+    return {
+      send: new Budget(send.limit, send.of(name)),
+      receive: new Budget(receive.limit, receive.of(name)),
+    };
   }
 
   /** Nothing of anybody is left. */

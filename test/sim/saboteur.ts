@@ -107,14 +107,16 @@ export class Saboteur {
   /** Other sessions of the process take a share of its budgets for a while. */
   #squeeze(node: SimNode, share: number, forMs: number): void {
     const { process } = node;
-    const { send, receive } = process.pools;
-    const bytes = Math.floor(share * send.limit);
+    const bytes = Math.floor(share * process.pools.send.limit);
+    const { send, receive } = process.others();
     const received = receive.tryTake(bytes) ? bytes : 0;
     send.take(bytes);
     process.pressureBytes += bytes;
     this.#world.clock.after(forMs, () => {
       send.release(bytes);
       receive.release(received);
+      send.close();
+      receive.close();
       process.pressureBytes -= bytes;
     });
   }

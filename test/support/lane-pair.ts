@@ -3,12 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { RoutyError } from '../../src/base/errors.ts';
 import { dialLane } from '../../src/transport/dial.ts';
 import type { Lane, LaneHandlers, TlsCredentials } from '../../src/transport/lane.ts';
-import {
-  type LaneListener,
-  type ListenOptions,
-  listenLanes,
-  type Refusal,
-} from '../../src/transport/listen.ts';
+import { type LaneListener, type ListenOptions, listenLanes } from '../../src/transport/listen.ts';
+import type { Refusal } from '../../src/transport/reception.ts';
 import { testCa, testCredentials } from './certificates.ts';
 
 export const LOOPBACK = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const;

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { RoutyError } from '../../src/base/errors.ts';
 import { LaneLink, type LaneReceiver } from '../../src/node/lane-link.ts';
+import { PeerTurn } from '../../src/node/peer-turns.ts';
 import { FakeLane } from '../support/fake-lane.ts';
 
 const peer = { fabric: 'f', site: 'red', node: 'red1' };
@@ -20,7 +21,7 @@ function receiver(): LaneReceiver & { readonly heard: string[] } {
 function linked() {
   const lane = new FakeLane(peer);
   const gone: LaneLink[] = [];
-  const link = new LaneLink(lane, (each) => gone.push(each));
+  const link = new LaneLink(lane, new PeerTurn(() => {}), (each) => gone.push(each));
   return { lane, link, gone };
 }
 

@@ -5,6 +5,7 @@ import type { Identity } from '../../src/base/identity.ts';
 import { parseConfig } from '../../src/config/load.ts';
 import type { DriverHandlers } from '../../src/node/driver-types.ts';
 import { LaneLink } from '../../src/node/lane-link.ts';
+import { PeerTurn } from '../../src/node/peer-turns.ts';
 import { startSession } from '../../src/node/session-driver.ts';
 import {
   createPools,
@@ -36,7 +37,7 @@ function handlers(told: string[]): DriverHandlers {
 }
 
 function linkOf(lane: FakeLane): LaneLink {
-  return new LaneLink(lane, () => undefined);
+  return new LaneLink(lane, new PeerTurn(() => {}), () => undefined);
 }
 
 /** The lane of a dialled session, and what the session tells. */

@@ -3,13 +3,18 @@ import { test } from 'node:test';
 import type { SessionDriverApi } from '../../src/node/driver-types.ts';
 import { type LiveSession, LiveSessions } from '../../src/node/sessions.ts';
 
-function live(node: string, suspended = false): LiveSession & { driver: { suspended: boolean } } {
+function live(
+  node: string,
+  suspended = false,
+  silent = suspended,
+): LiveSession & { driver: { suspended: boolean } } {
   const peer = { fabric: 'f', site: 'gray', node };
   return {
     driver: {
       peer,
       sessionId: node,
       suspended,
+      silent,
       stats: () => ({ bytesSent: 5, bytesReceived: 7, bytesReplayed: 1 }),
     } as unknown as SessionDriverApi,
     peer,
@@ -34,6 +39,16 @@ test('sessions that wait for a lane are the last to be asked, but are asked', ()
   sessions.remove(all[1]!);
   sessions.draining(all[3]!);
   assert.deepEqual(names(), ['gray/gray1', 'gray/gray3']);
+});
+
+test('a node that is silent is asked after those that are heard, before those without a lane', () => {
+  const sessions = new LiveSessions(() => undefined);
+  for (const session of [live('gray1', true), live('gray2', false, true), live('gray3')]) {
+    sessions.add(session);
+    sessions.offered(session, ['db']);
+  }
+  const names = sessions.candidates('gray', 'db').map(({ name }) => name);
+  assert.deepEqual(names, ['gray/gray3', 'gray/gray2', 'gray/gray1']);
 });
 
 test('only a service that becomes reachable, or ceases to be, is told', () => {

@@ -36,12 +36,31 @@ test('different failures do not hide each other', () => {
   assert.equal(limiter.note(0, 'b', 'b'), true);
 });
 
-test('memory is bounded: the oldest failure is forgotten', () => {
+test('some may be reported at once before counting begins', () => {
+  const limiter = new RepeatLimiter<number>(MINUTE, 10);
+  const noted = [0, 1, 2, 3, 4].map((nowMs) => limiter.note(nowMs, 'a', nowMs, 3));
+  assert.deepEqual(noted, [true, true, true, false, false]);
+  assert.deepEqual(limiter.due(MINUTE), [{ value: 4, count: 2 }]);
+  assert.equal(limiter.note(MINUTE + 1, 'a', 5, 3), false, 'until it stays away');
+  limiter.due(2 * MINUTE);
+  limiter.due(3 * MINUTE);
+  assert.equal(limiter.note(3 * MINUTE + 1, 'a', 6, 3), true);
+});
+
+test('what is forgotten is not reported', () => {
+  const limiter = new RepeatLimiter<string>(MINUTE, 10);
+  for (const key of ['gone', 'gone', 'kept', 'kept']) limiter.note(0, key, key);
+  limiter.forget((value) => value === 'gone');
+  assert.deepEqual(limiter.due(MINUTE), [{ value: 'kept', count: 1 }]);
+});
+
+test('memory is bounded, and no count is lost for it', () => {
   const limiter = new RepeatLimiter<number>(MINUTE, 3);
   for (let key = 0; key < 100; key++) limiter.note(key, String(key), key);
   assert.equal(limiter.size, 3);
-  assert.equal(limiter.note(100, '0', 0), true);
-  assert.equal(limiter.note(101, '99', 99), false);
+  assert.equal(limiter.note(100, '99', 99), true, 'not remembered');
+  assert.equal(limiter.note(101, '0', 0), false);
+  assert.deepEqual(limiter.due(MINUTE), [{ value: 0, count: 1 }]);
 });
 
 test('flush gives what was counted and forgets it', () => {

@@ -68,6 +68,17 @@ test('it doubles every round trip while it is what limits the rate', () => {
   }
 });
 
+test('with others above their share it falls to its start at once, whatever the rate', () => {
+  const { window, pool } = makeWindow(64 * MIB, MIB);
+  for (let i = 1; i <= 7; i++) fill(window, i * 10, 10);
+  assert.equal(window.window, MIB);
+  pool.take(64 * MIB);
+  fill(window, 80, 10);
+  fill(window, 90, 10);
+  assert.equal(window.window, WINDOW_BYTES_MIN);
+  assert.equal(pool.used, 64 * MIB + WINDOW_BYTES_MIN);
+});
+
 test('it stays as it is for a sender that takes its time', () => {
   const { window } = makeWindow(64 * MIB, MIB);
   for (let i = 1; i <= 7; i++) fill(window, i * 30, 10);

@@ -162,6 +162,9 @@ test('figures count what was opened, sent and received', () => {
   rig.sent();
   assert.deepEqual(
     { ...rig.session.totals },
-    { opened: 1, bytesSent: 700, bytesReceived: 0, bytesReplayed: 0 },
+    {
+      ...{ opened: 1, refused: 0, refusedReason: '' },
+      ...{ bytesSent: 700, bytesReceived: 0, bytesReplayed: 0 },
+    },
   );
 });

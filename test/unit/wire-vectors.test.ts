@@ -195,7 +195,7 @@ function write(writer: FrameWriter, meaning: Meaning): void {
       writer.credit(stream, offset, meaning.delivered!, flags);
       break;
     default:
-      writer.json(FrameType[type], stream, offset, meaning.json);
+      writer.json(FrameType[type], stream, offset, meaning.json, meaning.flags);
   }
 }
 

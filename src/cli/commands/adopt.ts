@@ -7,6 +7,7 @@ import { adopt as adoptNode } from '../../pki/enrol-adopt.ts';
 import { dialTcp } from '../../transport/dial.ts';
 import { DEFAULT_CONFIG, type Place, stateOf } from '../context.ts';
 import { applyEdit } from '../edit-config.ts';
+import { secretArgument } from '../input.ts';
 import { placeArguments } from '../new-node.ts';
 import type { Output } from '../output.ts';
 import { runConfigured } from './up.ts';
@@ -20,11 +21,8 @@ interface AdoptOptions extends Place {
 }
 
 /** Takes in a node that awaits adoption, and dials it from now on. */
-export async function adopt(
-  out: Output,
-  options: AdoptOptions,
-  addressAndPin: string,
-): Promise<void> {
+export async function adopt(out: Output, options: AdoptOptions, given: string): Promise<void> {
+  const addressAndPin = await secretArgument(given);
   const { site, node, via, replace } = options;
   // Read before anything is signed: afterwards it is too late to learn that there is no file.
   loadConfig(options.config);

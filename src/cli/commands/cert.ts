@@ -1,10 +1,11 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { errorText, RoutyError } from '../../base/errors.ts';
 import { identityUri } from '../../base/identity.ts';
 import { type CertificateFacts, certificateFacts } from '../../pki/certificate.ts';
 import { installCertificate, issueFromCsr, requestCertificate } from '../../pki/offline.ts';
 import { readStateFile, statePaths } from '../../pki/state.ts';
 import { type Place, stateOf } from '../context.ts';
+import { readInput } from '../input.ts';
 import type { Output } from '../output.ts';
 import { columns } from '../table.ts';
 
@@ -106,15 +107,4 @@ async function deliver(
     });
   }
   out.facts({ file, ...facts }, `written to ${file}`);
-}
-
-async function readInput(file: string): Promise<string> {
-  try {
-    return await readFile(file === '-' ? '/dev/stdin' : file, 'utf8');
-  } catch (error) {
-    throw new RoutyError('file-unreadable', `cannot read ${file}: ${errorText(error)}`, {
-      hint: 'name an existing file, or - for standard input',
-      cause: error,
-    });
-  }
 }

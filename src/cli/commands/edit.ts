@@ -1,7 +1,9 @@
 import { addForward, addService, removeForward, removeService } from '../../config/edit.ts';
-import type { Place } from '../context.ts';
+import { ABOUT_TO_LISTEN } from '../../node/forward.ts';
+import type { ForwardStatus } from '../../node/status.ts';
+import { adminOf, type Place } from '../context.ts';
 import { type Applied, applyEdit } from '../edit-config.ts';
-import type { Output } from '../output.ts';
+import { EXIT, type Output } from '../output.ts';
 import { reloadText } from './running.ts';
 
 interface ServiceOptions extends Place {
@@ -38,10 +40,41 @@ export async function forwardAdd(
   options: ForwardOptions,
   listen: string,
   to: string,
-): Promise<void> {
+): Promise<number> {
   const { unavailable } = options;
   const applied = await applyEdit(options, (text) => addForward(text, { listen, to, unavailable }));
-  say(out, applied, `Forward ${listen} leads to ${to}.`);
+  const forward = applied.reload === null ? null : await settledForward(options, listen);
+  if (forward === null) {
+    say(out, applied, `Forward ${listen} leads to ${to}.`);
+    return EXIT.done;
+  }
+  const { state, reason } = forward;
+  const listens = state === 'listening' || state === 'holding';
+  const now = listens
+    ? ''
+    : ` It is in the file and does NOT listen ${state === 'error' ? '' : 'yet'}`;
+  say(
+    out,
+    { ...applied, state, reason },
+    `Forward ${listen} leads to ${to}.${now && `${now.trimEnd()}: ${reason}`}`,
+  );
+  return state === 'error' ? EXIT.failed : EXIT.done;
+}
+
+/** So long a listener may be about to listen, in ms. */
+const SETTLE_MS = 5_000;
+const SETTLE_LOOK_MS = 50;
+
+/** What became of a forward in the running node; null when it is not there. */
+async function settledForward(place: Place, listen: string): Promise<ForwardStatus | null> {
+  const untilMs = performance.now() + SETTLE_MS;
+  for (;;) {
+    const { forwards } = await adminOf(place).status();
+    const forward = forwards.find((each) => each.listen === listen);
+    const settled = forward === undefined || forward.reason !== ABOUT_TO_LISTEN;
+    if (settled || performance.now() > untilMs) return forward ?? null;
+    await new Promise((resolve) => setTimeout(resolve, SETTLE_LOOK_MS));
+  }
 }
 
 export async function forwardRemove(out: Output, options: Place, listen: string): Promise<void> {
@@ -49,7 +82,11 @@ export async function forwardRemove(out: Output, options: Place, listen: string)
   say(out, applied, `Forward ${listen} is removed.`);
 }
 
-function say(out: Output, applied: Applied, what: string): void {
+function say(
+  out: Output,
+  applied: Applied & { readonly state?: string; readonly reason?: string | null },
+  what: string,
+): void {
   const { config, reload } = applied;
   const live =
     reload === null

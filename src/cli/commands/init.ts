@@ -18,7 +18,6 @@ import { inviteText } from './invite.ts';
 interface InitOptions extends NewNodeOptions {
   readonly site: string;
   readonly fabric?: string;
-  readonly advertise?: readonly TcpAddress[];
   readonly peer?: readonly TcpAddress[];
   readonly invite?: string;
 }
@@ -51,13 +50,10 @@ export async function init(out: Output, options: InitOptions): Promise<void> {
 
 /** Where an invited newcomer dials; checked before anything is made. */
 function inviteAddresses(options: InitOptions): TcpAddress[] {
-  if (options.invite === undefined) {
-    if (options.advertise === undefined) return [];
-    throw usageError(
-      '--advertise without --invite',
-      'the addresses go into the join line: add --invite SITE, or give them to "routy invite" later',
-    );
+  if (options.advertise !== undefined && options.listen === undefined) {
+    throw usageError('--advertise without --listen', 'add --listen ADDRESS, where it is reached');
   }
+  if (options.invite === undefined) return [];
   if (options.listen === undefined) {
     throw usageError(
       '--invite without --listen: the newcomer would have nothing to dial',

@@ -46,7 +46,7 @@ export function inviteText({ site, line, expiresMs }: CreatedInvite): string {
 
 function ownAddresses(options: Place): TcpAddress[] {
   const { listen } = loadConfig(options.config);
-  if (listen !== undefined) return dialableAddresses(listen.address);
+  if (listen !== undefined) return [...(listen.advertise ?? dialableAddresses(listen.address))];
   throw new RoutyError('invite-no-address', 'this node does not listen, so nobody can dial it', {
     hint: 'add [listen] to the configuration, or let this node dial the newcomer: routy adopt',
   });

@@ -12,6 +12,7 @@ import {
   withNewConfig,
 } from '../new-node.ts';
 import type { Output } from '../output.ts';
+import { secretArgument } from '../input.ts';
 import { runConfigured } from './up.ts';
 
 interface JoinOptions extends NewNodeOptions {
@@ -20,7 +21,8 @@ interface JoinOptions extends NewNodeOptions {
 }
 
 /** Enrols this node with the line the CA's node printed, and writes its configuration. */
-export async function join(out: Output, options: JoinOptions, line: string): Promise<void> {
+export async function join(out: Output, options: JoinOptions, given: string): Promise<void> {
+  const line = await secretArgument(given);
   const { site, addresses, node: invitedNode } = parseJoinLine(line, Date.now());
   const node = options.node ?? invitedNode ?? defaultNodeName(site);
   const { via } = options;

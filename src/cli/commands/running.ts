@@ -50,8 +50,45 @@ export async function logLevel(out: Output, options: Place, level?: string): Pro
   out.facts({ level: now }, level === undefined ? now : `log level is ${now} until the node ends`);
 }
 
-export async function drain(out: Output, options: Place): Promise<void> {
+/** How often a waiting drain looks again, in ms. */
+const DRAIN_LOOK_MS = 500;
+
+/** Takes no new streams and waits: for the drain time, or with `--wait` until none is open. */
+export async function drain(
+  out: Output,
+  options: Place & { readonly wait?: boolean },
+): Promise<number> {
+  const admin = adminOf(options);
   out.progress('draining: waiting for the open streams to end');
-  await adminOf(options).drain();
-  out.facts({ drained: true }, 'drained: the node takes no new streams and may be stopped');
+  let report = await admin.drain();
+  while (options.wait === true && !report.drained) {
+    await new Promise((resolve) => setTimeout(resolve, DRAIN_LOOK_MS));
+    const { state } = await admin.status();
+    // Somebody else has ended the drain: waiting on would begin another.
+    if (state !== 'draining') break;
+    report = await admin.drain();
+  }
+  const { drained, streams } = report;
+  out.facts(
+    report,
+    drained
+      ? 'drained: the node takes no new streams, none is open, and it may be stopped'
+      : `NOT drained: ${countText(streams, 'stream')} still open; no new ones are taken
+  hint: wait for them with "routy drain --wait", or take streams again with "routy undrain"`,
+  );
+  return drained ? EXIT.done : EXIT.failed;
+}
+
+/** Ends a drain. */
+export async function undrain(out: Output, options: Place): Promise<void> {
+  const report = await adminOf(options).undrain();
+  const { undrained, sessionsWaiting } = report;
+  const waiting =
+    sessionsWaiting === 0
+      ? ''
+      : `\n${countText(sessionsWaiting, 'session')} still busy: the peer opens new streams when those of before have ended`;
+  out.facts(
+    report,
+    undrained ? `the node takes streams again${waiting}` : 'the node did not drain: nothing to do',
+  );
 }

@@ -8,7 +8,7 @@ import type { NewNodeOptions } from '../new-node.ts';
 import { type Output, usageError } from '../output.ts';
 import { runNode } from '../run-node.ts';
 
-interface UpOptions extends NewNodeOptions {
+interface UpOptions extends Omit<NewNodeOptions, 'advertise'> {
   readonly awaitAdoption?: boolean;
   readonly advertise?: TcpAddress;
 }

@@ -1,0 +1,82 @@
+import type { Socket } from 'node:net';
+import { deathOf, keepReadable } from './kept-readable.ts';
+
+/** How often some of the watched sockets are looked at, in ms. */
+const TICK_MS = 250;
+
+/** How many of them at a time: 16,384 that stand still are all looked at every four seconds. */
+const TICK_SOCKETS = 1024;
+
+const NOTHING = new Uint8Array(0);
+
+/** What Node has for a TCP socket and does not document; it may be missing. */
+interface Handle {
+  getpeername?(out: object): number;
+}
+
+/**
+ * Sockets that nobody reads at the moment: their stream has no credit, they are held, or their end
+ * has been read. The event loop tells nothing of those, not even that the other end has reset. So
+ * they are asked now and then, a bounded number at a time.
+ */
+class SocketWatch {
+  readonly #watched = new Map<Socket, () => void>();
+  #round: Iterator<[Socket, () => void]> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** Calls `onGone`, once, when the connection is found to be over. */
+  add(socket: Socket, onGone: () => void): void {
+    this.#watched.set(socket, onGone);
+    this.#timer ??= setInterval(() => this.#look(), TICK_MS).unref();
+  }
+
+  remove(socket: Socket): void {
+    this.#watched.delete(socket);
+  }
+
+  #look(): void {
+    if (this.#watched.size === 0) {
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+      this.#round = undefined;
+      return;
+    }
+    for (let left = Math.min(TICK_SOCKETS, this.#watched.size); left > 0; left--) {
+      this.#round ??= this.#watched.entries();
+      const next = this.#round.next();
+      if (next.done) {
+        this.#round = undefined;
+        continue;
+      }
+      const [socket, onGone] = next.value;
+      if (!isGone(socket)) continue;
+      this.remove(socket);
+      onGone();
+    }
+  }
+}
+
+/** One for the process: sockets of all sessions and forwards share its time. */
+export const socketWatch = new SocketWatch();
+
+/**
+ * The other end has reset the connection or has not answered for too long; a unix socket's has been
+ * closed altogether. What came before may still be there to be read. A connection that this end has
+ * half-closed is never called gone: one that was then closed in order looks the same.
+ */
+export function isGone(socket: Socket): boolean {
+  if (socket.destroyed || deathOf(socket) !== undefined) return true;
+  if (socket.connecting || socket.writableEnded) return false;
+  const handle = (socket as Socket & { _handle?: Handle | null })._handle;
+  // Without side effect. The system has no peer for a connection that is over (ENOTCONN).
+  if (typeof handle?.getpeername === 'function') return handle.getpeername({}) !== 0;
+  return !isAnswering(socket);
+}
+
+/** Writing nothing does nothing, but fails where the other end is closed. */
+function isAnswering(socket: Socket): boolean {
+  if (socket.writableLength > 0) return true;
+  keepReadable(socket);
+  socket.write(NOTHING);
+  return deathOf(socket) === undefined;
+}

@@ -1,0 +1,154 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { HoldQueue } from '../../src/node/hold.ts';
+import { isGone } from '../../src/node/socket-watch.ts';
+import {
+  type EndpointHost,
+  type EndpointSide,
+  StreamEndpoint,
+} from '../../src/node/stream-endpoint.ts';
+import { until } from './node-support.ts';
+
+const directory = mkdtempSync(join(tmpdir(), 'routy-unread-'));
+after(() => rmSync(directory, { recursive: true }));
+
+/** Both ends of a connection, `socket` as a listener hands it on. */
+async function connected(path?: string): Promise<{ socket: Socket; peer: Socket }> {
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
+  await once(path === undefined ? server.listen(0, '127.0.0.1') : server.listen(path), 'listening');
+  const { port } = server.address() as AddressInfo;
+  const to = path === undefined ? { port, host: '127.0.0.1' } : { path };
+  const peer = connect({ ...to, allowHalfOpen: true });
+  const [[socket]] = (await Promise.all([once(server, 'connection'), once(peer, 'connect')])) as [
+    [Socket],
+    unknown,
+  ];
+  server.close();
+  return { socket, peer };
+}
+
+/** A session that takes no more than one chunk, until told. */
+class Session implements EndpointHost {
+  readonly told: string[] = [];
+  text = '';
+  open = false;
+  delivered(): void {}
+  finDelivered(): void {}
+  write(_stream: number, chunk: Uint8Array): boolean {
+    this.text += Buffer.from(chunk).toString();
+    return this.open;
+  }
+  end(): void {
+    this.told.push('end');
+  }
+  reset(_stream: number, code: string): void {
+    this.told.push(code);
+  }
+  unflushed(endpoint: StreamEndpoint): void {
+    setImmediate(() => endpoint.flush());
+  }
+}
+
+async function paused(side: EndpointSide, path?: string) {
+  const { socket, peer } = await connected(path);
+  const session = new Session();
+  const endpoint = new StreamEndpoint(1, session);
+  endpoint.attach(socket, side, () => {});
+  endpoint.writable();
+  peer.write('first');
+  await until('the session takes no more', () => session.text === 'first');
+  return { socket, peer, session, endpoint };
+}
+
+const ways: [string, (peer: Socket) => void, string | undefined][] = [
+  ['a client that resets', (peer) => peer.resetAndDestroy(), undefined],
+  ['a unix client that closes', (peer) => peer.destroy(), join(directory, 'client')],
+];
+for (const [name, act, path] of ways) {
+  test(`${name} while its socket is not read is noticed`, async () => {
+    const { peer, session, socket } = await paused('client', path);
+    // More than Node reads ahead: from then on nobody looks at the socket.
+    peer.write(Buffer.alloc(1024 * 1024));
+    await until('Node has read ahead', () => socket.readableLength >= socket.readableHighWaterMark);
+    act(peer);
+    await until('it is noticed', () => session.told.length > 0);
+    assert.deepEqual(session.told, ['cancelled']);
+    await until('the socket is closed', () => socket.destroyed);
+  });
+}
+
+test('a client that resets while it waits for credit is not waited for', async () => {
+  const { peer, session } = await paused('client');
+  peer.resetAndDestroy();
+  await until('it is noticed', () => session.told.length > 0);
+  assert.deepEqual(session.told, ['cancelled']);
+});
+
+test('a client that resets after it half-closed, and after its end was read, is noticed', async () => {
+  const { socket, peer } = await connected();
+  const session = new Session();
+  const endpoint = new StreamEndpoint(1, session);
+  endpoint.attach(socket, 'client', () => {});
+  endpoint.writable();
+  peer.end();
+  await until('its end was read', () => session.told.includes('end'));
+  peer.resetAndDestroy();
+  await until('it is noticed', () => session.told.includes('connection-reset'));
+});
+
+test('what a target said before it reset is read when the session takes it again', async () => {
+  const { socket, peer, session, endpoint } = await paused('target');
+  peer.write('last words', () => peer.resetAndDestroy());
+  await until('it has reset', () => isGone(socket));
+  endpoint.data(Buffer.from('too late'));
+  await once(socket, 'routy:writing-died');
+  assert.deepEqual(session.told, []);
+  session.open = true;
+  endpoint.writable();
+  await until('the session was told', () => session.told.length > 0);
+  assert.equal(session.text, 'firstlast words');
+  assert.deepEqual(session.told, ['connection-reset']);
+});
+
+test('a target that closes in order while it is not read is not gone', async () => {
+  const { socket, peer, session, endpoint } = await paused('target');
+  endpoint.fin();
+  peer.resume().end('last words');
+  await once(peer, 'close');
+  assert.equal(isGone(socket), false);
+  session.open = true;
+  endpoint.writable();
+  await until('the session was told', () => session.told.length > 0);
+  assert.equal(session.text, 'firstlast words');
+  assert.deepEqual(session.told, ['end']);
+});
+
+test('held clients that hang up are served no more, those that only half-close are', async () => {
+  let gone = 0;
+  const queue = new HoldQueue(
+    60_000,
+    () => assert.fail('nobody waited so long'),
+    () => gone++,
+  );
+  const reset = await connected();
+  const closed = await connected(join(directory, 'held'));
+  const halfClosed = await connected();
+  const late = await connected();
+  for (const { socket } of [reset, closed, halfClosed, late]) assert.ok(queue.add(socket));
+  reset.peer.write('INCR n\r\n', () => reset.peer.resetAndDestroy());
+  closed.peer.end('INCR n\r\n', () => closed.peer.destroy());
+  halfClosed.peer.end('INCR n\r\n');
+  await until('two have gone', () => gone === 2);
+  late.peer.resetAndDestroy();
+  await until('the last one has reset', () => isGone(late.socket));
+  const served: Socket[] = [];
+  queue.release((socket) => served.push(socket));
+  assert.deepEqual(served, [halfClosed.socket]);
+  assert.equal(gone, 3);
+  for (const { socket, peer } of [halfClosed]) for (const each of [socket, peer]) each.destroy();
+});

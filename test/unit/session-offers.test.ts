@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { FairPool } from '../../src/session/fair-pool.ts';
+import { OFFERS_NAMES_MAX } from '../../src/session/offers.ts';
+import { FLAG_OFFERS_MORE, FrameType, PAYLOAD_BYTES_MAX } from '../../src/wire/layout.ts';
+import { frame, type ReadFrame } from '../support/frames.ts';
+import { established, type Rig } from './session-rig.ts';
+
+function names(count: number, prefix = 'service'): string[] {
+  return Array.from({ length: count }, (_, n) => `${prefix}-${n}`);
+}
+
+function page(number: number, services: readonly string[], more = false): Uint8Array {
+  return frame((writer) => writer.offers(number, services, more ? FLAG_OFFERS_MORE : 0));
+}
+
+/** Lists of the peer's that were told, one after the other. */
+function heard(rig: Rig): (readonly string[])[] {
+  return rig.events().flatMap((event) => (event.kind === 'offers' ? [event.services] : []));
+}
+
+function pages(frames: readonly ReadFrame[]): ReadFrame[] {
+  return frames.filter(({ type }) => type === FrameType.OFFERS);
+}
+
+test('4,000 long names and 20,000 names come through as they are', () => {
+  for (const list of [names(4_000, 'x'.repeat(50)), names(20_000), []]) {
+    const [sender, receiver] = [established('dialler'), established('acceptor')];
+    sender.sent();
+    sender.session.offer(list);
+    const said = pages(sender.sent());
+    assert.ok(said.every(({ payload }) => payload.length <= PAYLOAD_BYTES_MAX / 4));
+    assert.deepEqual(
+      said.map(({ flags }) => flags),
+      said.map((_, index) => (index === said.length - 1 ? 0 : FLAG_OFFERS_MORE)),
+    );
+    receiver.events();
+    for (const { offset, flags, payload } of said) {
+      const services = JSON.parse(new TextDecoder().decode(payload)) as string[];
+      receiver.feed(page(offset, services, flags === FLAG_OFFERS_MORE));
+    }
+    assert.deepEqual(heard(receiver), [list]);
+  }
+});
+
+test('a list is told with its last page, each lane has its own, and the newest counts', () => {
+  const rig = established('dialler');
+  rig.add();
+  rig.events();
+  rig.feedOn(1, page(1, ['a'], true));
+  rig.feedOn(2, page(1, ['x'], true));
+  assert.deepEqual(heard(rig), []);
+  rig.feedOn(1, page(1, ['b']));
+  assert.deepEqual(heard(rig), [['a', 'b']]);
+  rig.feedOn(2, page(1, ['y']));
+  assert.deepEqual(heard(rig), [], 'said again, and known already');
+  rig.feedOn(1, page(2, ['c'], true));
+  rig.feedOn(1, page(3, ['d'], true), page(3, ['e']));
+  assert.deepEqual(heard(rig), [['d', 'e']], 'another number begins another list');
+  rig.feedOn(1, page(2, ['f']));
+  assert.deepEqual(heard(rig), []);
+});
+
+test('a list that was cut off with its lane is said again, whole', () => {
+  const rig = established('acceptor');
+  rig.session.offer(names(20_000));
+  const said = pages(rig.sent());
+  assert.ok(said.length > 2);
+  rig.lose();
+  rig.join();
+  const again = pages(rig.sent());
+  assert.deepEqual(
+    again.map(({ payload }) => payload.length),
+    said.map(({ payload }) => payload.length),
+  );
+  const peer = established('dialler');
+  peer.events();
+  peer.feed(page(1, ['a'], true));
+  peer.lose();
+  peer.join();
+  peer.feed(page(1, ['a'], true), page(1, ['b']));
+  assert.deepEqual(heard(peer), [['a', 'b']]);
+});
+
+test('a list with too many names or with an empty page is refused', () => {
+  const refused: [Uint8Array[], string][] = [
+    [[page(1, [], true)], 'frame-payload: OFFERS with an empty page'],
+    [
+      [...['a', 'b', 'c'].map((prefix) => page(1, names(OFFERS_NAMES_MAX / 3 + 1, prefix), true))],
+      `frame-payload: OFFERS of more than ${OFFERS_NAMES_MAX} names`,
+    ],
+  ];
+  for (const [frames, reason] of refused) {
+    const rig = established('dialler');
+    rig.feed(...frames);
+    const closed = rig.events().find((event) => event.kind === 'closed');
+    assert.equal(closed?.kind === 'closed' && closed.reason, reason);
+  }
+});
+
+test('this side offers no more names than a list may have', () => {
+  const rig = established('acceptor');
+  rig.sent();
+  rig.session.offer(names(OFFERS_NAMES_MAX + 5));
+  const count = pages(rig.sent()).reduce((sum, { payload }) => {
+    return sum + (JSON.parse(new TextDecoder().decode(payload)) as string[]).length;
+  }, 0);
+  assert.equal(count, OFFERS_NAMES_MAX);
+});
+
+test('many names count as memory of the peer, and sessions beyond its share end', () => {
+  const pools = { send: new FairPool(32 * 2 ** 20), receive: new FairPool(32 * 2 ** 20) };
+  const shares = { send: pools.send.of('red/red1'), receive: pools.receive.of('red/red1') };
+  const rigs = Array.from({ length: 16 }, () => established('acceptor', { pools: shares }));
+  const ended = rigs.map((rig) => {
+    rig.feed(page(1, names(15_000), true), page(1, names(15_000, 'x')));
+    return rig.session.closed;
+  });
+  assert.equal(ended[0], false);
+  assert.ok(ended.includes(true), 'in the end there is no room for more');
+  assert.ok(pools.receive.used <= pools.receive.limit);
+  for (const rig of rigs) rig.session.close(rig.nowMs, 'normal', 'done');
+  assert.equal(pools.receive.used, 0);
+});
