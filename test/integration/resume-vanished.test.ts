@@ -11,7 +11,7 @@ test('clients that reset while the session is suspended never reach the target',
   await lab.proxy.cut({ how: 'close' });
   await until('the session waits', () => lab.gray.peer()?.state === 'suspended');
   for (let i = 0; i < 20; i++) {
-    const client = dial({ kind: 'tcp', ...lab.forward });
+    const client = dial(lab.forward);
     await once(client, 'connect');
     client.write('INCR n\r\n', () => client.resetAndDestroy());
     await once(client, 'close');
