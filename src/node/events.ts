@@ -79,7 +79,9 @@ export class NodeEvents {
     });
   }
 
+  /** The last line of a node, behind what was counted of lanes and sessions before. */
   stopped(streamsReset: number): void {
+    this.#log.tellCounted();
     this.#log.info('node-down', `node stopped, ${streamsReset} streams were still open`, {
       streamsReset,
     });

@@ -55,7 +55,9 @@ export interface Log {
   setLevel(level: LogLevel): void;
   /** Lines that whoever reads the log did not take in time; it is never waited for. */
   lost(): LogLoss;
-  /** Writes what is still counted and stops the minute timer; waits for the reader only shortly. */
+  /** Writes what is still counted: nothing of it is to come behind the line that follows. */
+  tellCounted(): void;
+  /** The same, and stops the minute timer; waits for the reader only shortly. */
   close(): void;
 }
 
@@ -190,13 +192,17 @@ class PinoLog implements Log {
     this.#logger.level = level;
   }
 
-  close(): void {
-    clearInterval(this.#timer);
+  tellCounted(): void {
     const nowMs = performance.now();
     // Under a new cap: the end is no reason to leave out what was counted.
     this.#tellUnwritten(this.#cap.flush(nowMs));
     this.#tellRepeated(nowMs, this.#repeats.flush());
     this.#tellUnwritten(this.#cap.flush(nowMs));
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.tellCounted();
     this.#stdout?.flush(FLUSH_MS);
   }
 

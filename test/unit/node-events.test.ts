@@ -137,3 +137,15 @@ test('lanes that live for a while have a line each', () => {
   assert.equal(lines.filter(({ event }) => event === 'lane-lost').length, 9);
   assert.ok(lines.every(({ repeated }) => repeated === undefined));
 });
+
+test('nothing comes behind the last line of a node', () => {
+  const lines = logged((events) => {
+    for (let port = 40_000; port < 40_010; port++) {
+      const remoteAddress = `192.0.2.7:${port}`;
+      events.laneRefused({ remoteAddress, code: 'closed', reason: 'hung up', bytes: 0 });
+    }
+    events.stopped(0);
+  });
+  assert.equal(lines.at(-1)?.event, 'node-down');
+  assert.equal(lines.at(-2)?.repeated, 9);
+});
