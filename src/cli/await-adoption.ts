@@ -3,8 +3,8 @@ import type { TcpAddress } from '../base/address.ts';
 import { identityUri } from '../base/identity.ts';
 import { writeConfigFile } from '../config/write.ts';
 import { awaitAdoption } from '../pki/enrol-await.ts';
-import type { EnrolmentEvent } from '../pki/enrol-protocol.ts';
 import { fileExists, statePaths } from '../pki/state.ts';
+import { AdoptionNews } from './adoption-news.ts';
 import { defaultNodeName, type NewNodeOptions, newConfigText, newStateDir } from './new-node.ts';
 import { type Output, usageError } from './output.ts';
 
@@ -34,12 +34,13 @@ export async function becomeAdopted(out: Output, options: AwaitOptions): Promise
   const node = options.node ?? defaultNodeName('node');
   const { advertise, ...made } = options;
   newConfigText(made, { site: SITE_UNKNOWN, node }, []);
+  const news = new AdoptionNews((line) => out.progress(line));
   const adoption = await awaitAdoption({
     stateDir,
     listen,
     advertise,
     node,
-    log: (event) => out.progress(eventText(event)),
+    log: (event) => news.note(event),
   });
   out.facts(
     { adopt: adoption.addressAndPin },
@@ -48,15 +49,9 @@ export async function becomeAdopted(out: Output, options: AwaitOptions): Promise
   routy adopt '${adoption.addressAndPin}' --site SITE
 `,
   );
-  const { identity } = await adoption.adopted;
+  const { identity } = await adoption.adopted.finally(() => news.close());
   // The port that was given, when 0 was asked for: the adopter dials it from now on.
   const listening = { ...made, listen: adoption.listen };
   writeConfigFile(options.config, newConfigText(listening, identity, []));
   out.progress(`adopted: this node is ${identityUri(identity)}, configured in ${options.config}`);
-}
-
-function eventText(event: EnrolmentEvent): string {
-  if (event.kind === 'enrolled') return `adopted by ${event.remote}`;
-  const who = event.by === 'us' ? 'refused' : 'was refused by';
-  return `${who} ${event.remote}: ${event.reason} (${event.code}); still waiting`;
 }

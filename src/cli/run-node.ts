@@ -48,6 +48,8 @@ export async function runNode(options: RunOptions): Promise<void> {
       // Of the node that runs, whatever the file says by now: another name needs a restart.
       loadCredentials: () => ownCredentials(state, name, site, { expired: true }),
     });
+    // However the process ends: a second signal, a defect, a failure while it starts.
+    process.once('exit', () => node.resetNow('the process ends'));
     await serveUntilDone(node, admin, options, troubles);
   } finally {
     await admin.close();

@@ -121,6 +121,7 @@ function describe<T>(kind: string, changes: ItemChanges<T>, nameOf: (item: T) =>
 const FILE_KEYS: Readonly<Record<string, string>> = {
   proxyProtocol: 'proxy_protocol',
   connectTimeoutMs: 'connect_timeout',
+  keepaliveMs: 'keepalive',
   socket: 'socket_owner, socket_group or socket_mode',
 };
 

@@ -103,6 +103,7 @@ function serviceOf(value: unknown, name: string): ServiceConfig | undefined {
       proxyProtocol: service.proxy_protocol,
       source: service.source,
       connectTimeoutMs: service.connect_timeout,
+      keepaliveMs: service.keepalive,
     }
   );
 }
@@ -114,6 +115,7 @@ function forwardOf(value: unknown): ForwardConfig | undefined {
       listen: forward.listen,
       to: forward.to,
       unavailable: forward.unavailable,
+      keepaliveMs: forward.keepalive,
       clients: forward.clients,
       socket: {
         owner: forward.socket_owner,

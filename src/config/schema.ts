@@ -111,6 +111,16 @@ export const peerSchema = z.strictObject({
   }),
 });
 
+function keepalive(whom: string, other: string) {
+  return duration({
+    class: 'local',
+    description: `Silence after which ${whom} is asked whether it is still there (TCP keepalive; "0s": never). One that does not answer for 10 s more is gone, and ${other} is reset. For new connections.`,
+    min: '0s',
+    max: '2h',
+    initial: '60s',
+  });
+}
+
 export const serviceSchema = z.strictObject({
   target: address({
     class: 'local',
@@ -156,6 +166,7 @@ export const serviceSchema = z.strictObject({
     max: '10m',
     initial: '5s',
   }),
+  keepalive: keepalive('the target', 'its client'),
 });
 
 export const forwardSchema = z.strictObject({
@@ -187,6 +198,7 @@ export const forwardSchema = z.strictObject({
     },
     readUnavailable,
   ).prefault('refuse'),
+  keepalive: keepalive('a client', 'its target'),
   clients: z
     .array(
       text(

@@ -45,6 +45,8 @@ export interface ServiceConfig {
   /** Address that connections to the target come from; the system's choice when undefined. */
   readonly source: string | undefined;
   readonly connectTimeoutMs: number;
+  /** Silence after which the target is asked whether it is still there; 0 for never. */
+  readonly keepaliveMs: number;
 }
 
 export interface ForwardConfig {
@@ -53,6 +55,8 @@ export interface ForwardConfig {
   readonly unavailable:
     | { readonly kind: 'refuse' }
     | { readonly kind: 'hold'; readonly ms: number };
+  /** Silence after which a client is asked whether it is still there; 0 for never. */
+  readonly keepaliveMs: number;
   /** Addresses and networks of clients that may connect; undefined for everybody. */
   readonly clients: readonly string[] | undefined;
   /** Of a unix socket; what is undefined is left to the system, the mode to a default. */

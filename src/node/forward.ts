@@ -8,7 +8,7 @@ import { HoldQueue } from './hold.ts';
 import { LocalListener } from './listener.ts';
 import { type RefusalCode, Tally } from './results.ts';
 import type { LiveSession } from './sessions.ts';
-import { resetSocket } from './sockets.ts';
+import { keepAlive, resetSocket } from './sockets.ts';
 import type { ForwardStatus } from './status.ts';
 
 /** What a forward asks of the node around it. */
@@ -177,6 +177,7 @@ export class Forward {
       this.#refuseClient(socket);
       return;
     }
+    keepAlive(socket, this.config.keepaliveMs);
     const { site, service } = this.config.to;
     const candidates = this.#served ? this.host.candidates(site, service) : NOBODY;
     if (candidates.length > 0) this.#forward(socket, candidates);

@@ -32,6 +32,14 @@ export class Forwards {
     for (const forward of this.#byKey.values()) forward.stop();
   }
 
+  /** Resets every client, held ones too. */
+  resetAll(): void {
+    for (const forward of this.#byKey.values()) {
+      forward.stop();
+      forward.resetStreams();
+    }
+  }
+
   /** Adds the forward, or changes it; its connections go on. */
   put(config: ForwardConfig): void {
     const known = this.#byKey.get(forwardKey(config));

@@ -3,6 +3,7 @@ import type { TlsCredentials } from '../base/credentials.ts';
 import { RoutyError } from '../base/errors.ts';
 import { addressesCollide } from '../config/listening.ts';
 import { serveEnrolment } from '../pki/enrol-join.ts';
+import type { EnrolmentEvent } from '../pki/enrol-protocol.ts';
 import type { Lane } from '../transport/lane.ts';
 import { type LaneListener, listenLanes } from '../transport/listen.ts';
 import type { NodeEvents } from './events.ts';
@@ -102,8 +103,9 @@ export class LanesListener {
       handlers: {
         onLane,
         onRefused: (refusal) => events.laneRefused(refusal),
-        onEnrol: (socket) => {
-          void serveEnrolment(socket, { stateDir, log: (event) => events.enrolment(event) });
+        onEnrol: (socket, _remoteAddress, proved) => {
+          const log = (event: EnrolmentEvent) => events.enrolment(event);
+          void serveEnrolment(socket, { stateDir, log, proved });
         },
         onError: (error) => events.lanesError(name, error),
         onReopened: () => events.lanesListening(name),

@@ -57,6 +57,12 @@ export interface RunningNode {
   undrain(): UndrainReport;
   /** Drains, then ends every session with `shutdown`. */
   stop(): Promise<void>;
+  /**
+   * For a process that ends now: tells the peers and resets what is open, with no time to wait. A
+   * process that just ends leaves its connections to the system, which closes them in order, and
+   * half a transfer would look complete.
+   */
+  resetNow(reason: string): void;
   /** Resolves when the node has stopped. */
   readonly done: Promise<void>;
   logLevel(): LogLevel;
@@ -241,6 +247,21 @@ class RoutyNode implements RunningNode {
     await within(FLUSH_MS, () => lanes.every((lane) => lane.queuedBytes === 0));
     this.#events.stopped(streamsReset);
     this.#resolveDone();
+  }
+
+  resetNow(reason: string): void {
+    // Whatever the state of the node is: what fails must not keep the rest from being reset.
+    const steps = [
+      () => this.#peers.close(reason),
+      () => this.#accepted.close(reason),
+      () => this.#forwards.resetAll(),
+      () => this.#services.resetAll(),
+    ];
+    for (const step of steps) {
+      try {
+        step();
+      } catch {}
+    }
   }
 
   logLevel(): LogLevel {

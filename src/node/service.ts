@@ -8,7 +8,7 @@ import { keepReadable } from './kept-readable.ts';
 import { proxyHeader } from './proxy-protocol.ts';
 import { Tally } from './results.ts';
 import { nodeName } from './sessions.ts';
-import { resetSocket } from './sockets.ts';
+import { keepAlive, resetSocket } from './sockets.ts';
 import type { ServiceStatus } from './status.ts';
 import { type NameLookup, TargetConnection } from './target.ts';
 
@@ -135,6 +135,11 @@ export class Services {
       .sort();
   }
 
+  /** Resets every connection to a target. */
+  resetAll(): void {
+    for (const service of this.#byName.values()) service.resetStreams('everyone');
+  }
+
   /** From now on every new stream is refused with `draining`. */
   drain(): void {
     this.#draining = true;
@@ -215,11 +220,12 @@ export class Services {
   }
 
   #join(entry: ServiceStream, service: Service, socket: Socket): void {
-    const { name, proxyProtocol } = service.config;
+    const { name, proxyProtocol, keepaliveMs } = service.config;
     const { stream } = entry;
     const peer = nodeName(entry.peer);
     // From the first write on: the header may meet a target that has answered and closed.
     keepReadable(socket);
+    keepAlive(socket, keepaliveMs);
     if (proxyProtocol !== undefined) socket.write(header(proxyProtocol, stream));
     service.tally.connected(this.#host.nowMs(), peer);
     this.#host.onOpened(name, peer);

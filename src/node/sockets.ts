@@ -12,6 +12,15 @@ export function resetSocket(socket: Socket): void {
 }
 
 /**
+ * Has the system ask the other end after so much silence whether it is still there, and again each
+ * second; after ten questions without an answer (Node's choice) the connection fails with
+ * ETIMEDOUT. Less than a second cannot be asked for.
+ */
+export function keepAlive(socket: Socket, silenceMs: number): void {
+  if (silenceMs > 0) socket.setKeepAlive(true, Math.max(silenceMs, 1000));
+}
+
+/**
  * True from the last byte written until the system has taken the half-close. In between libuv
  * refuses a reset with EINVAL, and the socket would stay open for ever.
  */

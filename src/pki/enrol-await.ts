@@ -1,9 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
-import { createServer, type Server, type TLSSocket } from 'node:tls';
-import { formatHostPort, type TcpAddress } from '../base/address.ts';
+import type { TLSSocket } from 'node:tls';
+import type { TcpAddress } from '../base/address.ts';
 import { RoutyError } from '../base/errors.ts';
+import { ListeningSocket } from '../transport/listening-socket.ts';
+import { type Guest, Reception, type Refusal } from '../transport/reception.ts';
+import { TLS_PROFILE } from '../transport/tls-context.ts';
 import { formatAdoptionText } from './adoption-text.ts';
 import { type Clock, DAY_MS, systemClock } from './clock.ts';
 import { createCsr } from './csr.ts';
@@ -17,7 +20,6 @@ import {
   PeerRefusal,
   type Proving,
   proveMessage,
-  remoteOf,
   STEP_MS,
   textField,
 } from './enrol-protocol.ts';
@@ -27,9 +29,6 @@ import { requireName } from './names.ts';
 import { spkiPin } from './pin.ts';
 import { importKeyPair, loadX509, SIGNING_ALGORITHM } from './x509.ts';
 
-/** More at once than any adopter needs; beyond it the oldest connection gives way. */
-const CONNECTIONS_MAX = 32;
-
 export interface Adoption {
   /** `ADDRESS#PIN`, for the operator of the CA's node. */
   readonly addressAndPin: string;
@@ -37,7 +36,7 @@ export interface Adoption {
   readonly listen: TcpAddress;
   /**
    * Resolves when this node was adopted: certificate stored, nothing listening any more. Rejects
-   * with `adoption-stopped` after `close`, or when the listener fails.
+   * with `adoption-stopped` after `close`. A listener that fails is opened again.
    */
   readonly adopted: Promise<Enrolled>;
   /** Gives up waiting. */
@@ -69,16 +68,9 @@ export async function awaitAdoption(options: AwaitOptions): Promise<Adoption> {
   await requireNotEnrolled(options.stateDir, now());
   const keyPem = await ensureNodeKey(options.stateDir);
   const secret = randomBytes(16);
-  const server = createServer({
-    key: keyPem,
-    cert: await selfSignedPem(keyPem, now()),
-    minVersion: 'TLSv1.3',
-    ALPNProtocols: [ENROL_ALPN],
-    handshakeTimeout: options.stepMs ?? STEP_MS,
-  });
-  const waiter = new AdoptionWaiter(server, keyPem, secret, options);
-  const listen = await listenOn(server, options.listen);
-  waiter.watchListener();
+  const certPem = await selfSignedPem(keyPem, now());
+  const waiter = new AdoptionWaiter({ keyPem, certPem, secret }, options);
+  const listen = await waiter.listen();
   const address = { ...(options.advertise ?? dialable(listen)), kind: 'tcp' as const };
   return {
     addressAndPin: formatAdoptionText({
@@ -88,13 +80,14 @@ export async function awaitAdoption(options: AwaitOptions): Promise<Adoption> {
     }),
     listen,
     adopted: waiter.adopted,
-    close: () => waiter.close(),
+    close: async () => waiter.close(),
   };
 }
 
 class AdoptionWaiter {
   readonly adopted: Promise<Enrolled>;
-  readonly #server: Server;
+  readonly #listening: ListeningSocket;
+  readonly #reception: Reception;
   readonly #keyPem: string;
   readonly #secret: Buffer;
   readonly #options: AwaitOptions;
@@ -103,34 +96,59 @@ class AdoptionWaiter {
   /** One proven adopter at a time, and none after one succeeded. */
   #busy = false;
 
-  constructor(server: Server, keyPem: string, secret: Buffer, options: AwaitOptions) {
-    this.#server = server;
-    this.#keyPem = keyPem;
-    this.#secret = secret;
+  constructor(own: { keyPem: string; certPem: string; secret: Buffer }, options: AwaitOptions) {
+    this.#keyPem = own.keyPem;
+    this.#secret = own.secret;
     this.#options = options;
     this.adopted = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
     });
     // Whoever awaits `adopted` still sees the rejection; nobody doing so is no defect.
     this.adopted.catch(() => undefined);
-    server.on('connection', (socket: Socket) => this.#track(socket));
-    server.on('secureConnection', (socket) => void this.#serve(socket));
-    server.on('tlsClientError', (error, socket) => {
-      this.#refused(remoteOf(socket), 'enrol-handshake', error.message, 'us');
-      socket.destroy();
+    const context = { ...TLS_PROFILE, key: own.keyPem, cert: own.certPem };
+    this.#reception = new Reception({
+      context: () => context,
+      protocols: [ENROL_ALPN],
+      requestCert: false,
+      onSecure: (socket, guest) => {
+        guest.detain();
+        void this.#serve(socket, guest);
+      },
+      onRefused: (refusal) => this.#turnedAway(refusal),
+      handshakeMs: options.stepMs ?? STEP_MS,
+    });
+    this.#listening = new ListeningSocket({
+      address: options.listen,
+      onConnection: (socket) => {
+        this.#connections.add(socket);
+        socket.once('close', () => this.#connections.delete(socket));
+        this.#reception.receive(socket);
+      },
+      onError: ({ code, message }) => this.#refused('everybody', code, message, 'us'),
+      onReopened: () => {},
     });
   }
 
-  watchListener(): void {
-    this.#server.on('error', (error) => {
-      const options = { hint: 'start it again', cause: error };
-      this.#settle.reject(new RoutyError('listen-failed', error.message, options));
-      void this.#stopListening();
-    });
+  /**
+   * The address it listens on.
+   *
+   * @throws RoutyError `listen-failed`
+   */
+  async listen(): Promise<TcpAddress> {
+    try {
+      await this.#listening.open();
+    } catch (error) {
+      throw new RoutyError('listen-failed', (error as RoutyError).message, {
+        hint: 'choose an address of this machine and a free port with --listen',
+        cause: error,
+      });
+    }
+    const { host, port } = this.#listening.address;
+    return { kind: 'tcp', host, port };
   }
 
-  async close(): Promise<void> {
-    await this.#stopListening();
+  close(): void {
+    this.#stopListening();
     this.#settle.reject(
       new RoutyError('adoption-stopped', 'stopped before anybody adopted this node', {
         hint: 'start it again with routy up --await-adoption; the PIN will be another',
@@ -138,25 +156,17 @@ class AdoptionWaiter {
     );
   }
 
-  #track(socket: Socket): void {
-    this.#connections.add(socket);
-    socket.once('close', () => this.#connections.delete(socket));
-    if (this.#connections.size <= CONNECTIONS_MAX) return;
-    const [oldest] = this.#connections;
-    oldest?.destroy();
-  }
-
-  async #serve(socket: TLSSocket): Promise<void> {
-    const remote = remoteOf(socket);
+  async #serve(socket: TLSSocket, guest: Guest): Promise<void> {
+    const remote = guest.from;
     let channel: EnrolChannel | undefined;
     try {
       channel = new EnrolChannel(socket, this.#options.stepMs ?? STEP_MS);
-      const enrolled = await this.#converse(channel);
+      const enrolled = await this.#converse(channel, guest);
       const { identity, serial } = enrolled;
       this.#options.log({ kind: 'enrolled', remote, ...identity, serial });
       channel.close();
       await channel.closed;
-      await this.#stopListening();
+      this.#stopListening();
       this.#settle.resolve(enrolled);
     } catch (error) {
       const refusal = asRefusal(error);
@@ -168,10 +178,12 @@ class AdoptionWaiter {
     }
   }
 
-  async #converse(channel: EnrolChannel): Promise<Enrolled> {
+  async #converse(channel: EnrolChannel, guest: Guest): Promise<Enrolled> {
     const { exporter } = channel;
     const theirs: Proving = { secret: this.#secret, exporter, sender: 'adopter' };
     const offer = openProved(await channel.receive('proved'), 'adopt', theirs);
+    // It knows the secret: no crowd pushes it out.
+    guest.admit();
     if (this.#busy) {
       throw new RoutyError('adoption-busy', 'another adoption of this node is under way', {
         hint: 'see how it ends, then try again',
@@ -220,33 +232,16 @@ class AdoptionWaiter {
     this.#options.log({ kind: 'refused', remote, code, reason, by });
   }
 
-  #stopListening(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#server.close(() => resolve());
-      for (const socket of this.#connections) socket.destroy();
-    });
+  /** Its handshake came to nothing. */
+  #turnedAway({ remoteAddress, code, reason }: Refusal): void {
+    this.#refused(remoteAddress, code, reason, 'us');
   }
-}
 
-function listenOn(server: Server, address: TcpAddress): Promise<TcpAddress> {
-  return new Promise((resolve, reject) => {
-    const name = formatHostPort(address.host, address.port);
-    const onError = (error: Error): void => {
-      reject(
-        new RoutyError('listen-failed', `cannot listen on ${name}: ${error.message}`, {
-          hint: 'choose an address of this machine and a free port with --listen',
-          cause: error,
-        }),
-      );
-    };
-    server.once('error', onError);
-    server.listen(address.port, address.host, () => {
-      server.off('error', onError);
-      const bound = server.address();
-      const port = bound !== null && typeof bound === 'object' ? bound.port : address.port;
-      resolve({ kind: 'tcp', host: address.host, port });
-    });
-  });
+  #stopListening(): void {
+    this.#listening.close();
+    this.#reception.close();
+    for (const socket of this.#connections) socket.destroy();
+  }
 }
 
 /** An address others can dial, as far as this machine knows: for `0.0.0.0` one of its own. */

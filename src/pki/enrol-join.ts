@@ -56,6 +56,8 @@ export async function serveEnrolment(
   options: {
     readonly stateDir: string;
     readonly log: EnrolmentLog;
+    /** Called once it has proved that it was invited. */
+    readonly proved?: () => void;
     readonly stepMs?: number;
     readonly now?: Clock;
   },
@@ -66,7 +68,7 @@ export async function serveEnrolment(
   let channel: EnrolChannel | undefined;
   try {
     channel = new EnrolChannel(socket, options.stepMs ?? STEP_MS);
-    const issued = await answer(channel, stateDir, now);
+    const issued = await answer(channel, stateDir, now, options.proved);
     const { identity, serial } = issued;
     log({ kind: 'enrolled', remote, ...identity, serial });
     channel.close();
@@ -90,6 +92,7 @@ async function answer(
   channel: EnrolChannel,
   stateDir: string,
   now: Clock,
+  proved: (() => void) | undefined,
 ): Promise<IssuedCertificate> {
   const message = await channel.receive('join', 'renew');
   const nowMs = now();
@@ -108,6 +111,7 @@ async function answer(
     proof: Buffer.from(textField(message, 'proof'), 'base64url'),
     nowMs,
   });
+  proved?.();
   let issued: IssuedCertificate;
   try {
     issued = await issueCertificate(ca, { ...invite, spki: csr.spki, nowMs });

@@ -296,7 +296,10 @@ export class Reception {
   }
 
   get #offers(): string {
-    return this.#options.protocols.join(' nor ');
+    const { protocols } = this.#options;
+    return protocols.length === 1
+      ? `does not offer ${protocols[0]}`
+      : `offers neither ${protocols.join(' nor ')}`;
   }
 
   #handleTimeout(arrival: Arrival): void {
@@ -363,7 +366,7 @@ function faultText(fault: HandshakeFault, detail: string): string {
     case 'tls-version':
       return 'the client does not offer TLS 1.3';
     case 'alpn':
-      return `the client offers neither ${detail}`;
+      return `the client ${detail}`;
     case 'closed':
       return 'hung up during the TLS handshake';
     default:

@@ -27,7 +27,11 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     pure: false,
     why: 'a lane carries bytes and never learns what a session is',
   },
-  pki: { may: ['base'], pure: false, why: 'certificates are made without a running node' },
+  pki: {
+    may: ['base', 'transport'],
+    pure: false,
+    why: 'certificates are made without a running node; who waits to be adopted listens as one does',
+  },
   config: {
     may: ['base', 'fabric'],
     pure: false,

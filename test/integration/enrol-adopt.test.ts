@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AdoptionNews } from '../../src/cli/adoption-news.ts';
 import { formatAdoptionText, parseAdoptionText } from '../../src/pki/adoption-text.ts';
 import { openCa } from '../../src/pki/ca.ts';
 import { loadCredentials } from '../../src/pki/credentials.ts';
@@ -21,6 +23,7 @@ import {
   SHORT_STEP_MS,
   silentAddress,
 } from '../support/enrol-lab.ts';
+import { until } from '../support/lane-pair.ts';
 
 test('a newcomer that cannot dial is adopted', async (t) => {
   const { caDir, one } = await startLab(t);
@@ -113,12 +116,12 @@ test('garbage, silence and other protocols are refused, logged, and survived', a
   const { listen, events } = newcomer;
   const plain = await connectPlain(t, listen);
   plain.write('GET / HTTP/1.1\r\n\r\n');
-  await events.refusal('enrol-handshake');
+  await events.refusal('not-tls');
   await connectPlain(t, listen);
-  await events.refusal('enrol-handshake');
+  await events.refusal('handshake-timeout');
   const leaving = await connectPlain(t, listen);
   leaving.destroy();
-  await events.refusal('enrol-handshake');
+  await events.refusal('closed');
   const garbage = await connectStranger(t, listen);
   garbage.write(Buffer.alloc(100, 0xff));
   assert.equal((await readMessages(garbage))[0]?.code, 'enrol-message-too-long');
@@ -134,17 +137,56 @@ test('garbage, silence and other protocols are refused, logged, and survived', a
   assert.equal((await newcomer.adopted).identity.node, 'gray1');
 });
 
-test('more connections than anybody needs: the oldest gives way to the adopter', async (t) => {
+test('silent strangers without end do not keep the adopter out', async (t) => {
   const { caDir, one } = await startLab(t);
   const newcomer = await startNewcomer(t, one, { node: 'gray1' });
-  const idle = await Promise.all(
-    Array.from({ length: 32 }, () => connectPlain(t, newcomer.listen)),
-  );
-  const closed = Promise.race(idle.map((socket) => once(socket, 'close')));
-  const { addressAndPin } = newcomer;
+  const { addressAndPin, listen } = newcomer;
+  let flooding = true;
+  const strangers = new Set<Socket>();
+  const flood = (async () => {
+    while (flooding) {
+      for (let i = 0; i < 10; i++) {
+        const socket = connect(listen.port, listen.host).on('error', () => undefined);
+        // Some of them begin a handshake and leave it there.
+        if (i % 5 === 0) socket.write(Buffer.from('16030102000100', 'hex'));
+        strangers.add(socket);
+      }
+      await sleep(20);
+    }
+  })();
+  await until('they are there', () => strangers.size >= 200);
   await adopt({ stateDir: caDir, addressAndPin, site: 'gray' });
-  await closed;
   await newcomer.adopted;
+  flooding = false;
+  await flood;
+  for (const socket of strangers) socket.destroy();
+});
+
+test('equal garbage from many connections is counted, in one line without its raw words', async (t) => {
+  const { one } = await startLab(t);
+  const lines: string[] = [];
+  const news = new AdoptionNews((line) => lines.push(line));
+  let refused = 0;
+  const waiting = await awaitAdoption({
+    stateDir: one,
+    listen: ANY_PORT,
+    log: (event) => {
+      refused += 1;
+      news.note(event);
+    },
+  });
+  for (let i = 0; i < 500; i++) {
+    const socket = connect(waiting.listen.port, waiting.listen.host);
+    socket.on('error', () => undefined).resume();
+    socket.write(`GET /${i} HTTP/1.1\r\n\r\n`);
+    if (i % 50 === 49) await until('they were refused', () => refused > i - 25);
+  }
+  await until('all were refused', () => refused === 500);
+  news.close();
+  await waiting.close();
+  assert.ok(lines.length <= 4, lines.join('\n'));
+  assert.match(lines[0]!, /^refused 127\.0\.0\.1:\d+: not TLS \(http request\) \(not-tls\); still/);
+  for (const line of lines) assert.doesNotMatch(line, /\n|:error:|SSL routines/);
 });
 
 test('adopting asks for a CA, a whole text, good names and somebody who answers', async (t) => {

@@ -156,7 +156,7 @@ test('what does not speak enrolment is neither adopter nor newcomer', async (t) 
   const other = connect({ port, host, rejectUnauthorized: false });
   t.after(() => other.destroy());
   other.on('error', () => undefined);
-  await newcomer.events.refusal('enrol-tls');
+  await newcomer.events.refusal('alpn');
   const { certChainPem, keyPem } = await loadCredentials(caDir);
   const web = createTlsServer({ cert: certChainPem, key: keyPem }, (socket) => socket.end());
   web.listen(0, '127.0.0.1');

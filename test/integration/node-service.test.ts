@@ -48,7 +48,7 @@ class FakeStream implements IncomingStream {
 
 function service(target: Address, more: Partial<ServiceConfig> = {}): ServiceConfig {
   const defaults = { name: 'db', allow: ['gray'], proxyProtocol: undefined, source: undefined };
-  return { ...defaults, target, connectTimeoutMs: 5000, ...more };
+  return { ...defaults, target, connectTimeoutMs: 5000, keepaliveMs: 0, ...more };
 }
 
 function start(config: ServiceConfig, names?: NameLookup) {

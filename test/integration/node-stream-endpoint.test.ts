@@ -188,3 +188,60 @@ test('bytes that come before the socket keep no more memory than they need', asy
   assert.ok(seen.memory <= MEMORY_MAX, `${seen.memory} bytes of memory`);
   socket.destroy();
 });
+
+const LAST_BYTES = 8 * 1024 * 1024;
+
+/** An endpoint whose other end reads nothing yet, with more bytes than the system takes and a reset. */
+async function resetBehindBytes() {
+  const { socket, peer } = await connected();
+  peer.pause();
+  const session = new Session();
+  const endpoint = new StreamEndpoint(1, session);
+  let ended: string | undefined;
+  endpoint.attach(socket, 'client', ({ code }) => {
+    ended = code;
+  });
+  const piece = new Uint8Array(64 * 1024).fill(7);
+  for (let at = 0; at < LAST_BYTES; at += piece.length) endpoint.data(piece);
+  assert.equal(endpoint.reset('connection-reset', 'at the other end'), false);
+  await nextRound();
+  assert.equal(ended, undefined);
+  return { socket, peer, session, ended: () => ended };
+}
+
+test('a reset waits until the socket has taken what came before it', async () => {
+  const { peer, session, ended } = await resetBehindBytes();
+  let read = 0;
+  peer.on('data', (bytes) => {
+    read += bytes.length;
+  });
+  peer.resume();
+  peer.on('error', () => undefined);
+  assert.equal(await session.outcome, 'cancelled');
+  assert.equal(session.bytesDelivered, LAST_BYTES);
+  assert.equal(ended(), 'connection-reset');
+  // The system sends no more of what it has taken once the socket is reset.
+  assert.ok(read > 0, `${read} bytes`);
+  peer.destroy();
+});
+
+test('a socket that takes nothing is reset all the same', async () => {
+  const { socket, peer, session, ended } = await resetBehindBytes();
+  assert.equal(socket.timeout, 5_000);
+  socket.emit('timeout');
+  assert.equal(await session.outcome, 'cancelled');
+  assert.ok(session.bytesDelivered < LAST_BYTES);
+  assert.deepEqual([socket.destroyed, ended()], [true, 'connection-reset']);
+  peer.destroy();
+});
+
+test('a reset by which the other end gives up does not wait', async () => {
+  const { socket, peer } = await connected();
+  peer.pause();
+  const endpoint = new StreamEndpoint(1, new Session());
+  endpoint.attach(socket, 'client', () => {});
+  endpoint.data(new Uint8Array(LAST_BYTES));
+  assert.equal(endpoint.reset('cancelled', 'given up'), true);
+  assert.ok(socket.destroyed);
+  peer.destroy();
+});

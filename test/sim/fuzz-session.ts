@@ -221,7 +221,7 @@ class Life {
   }
 }
 
-/** A reason of a protocol error begins with its code. */
+/** A reason of a protocol error begins with its code; one that a later version may mean, too. */
 function outcomeOf(code: string, reason: string): string {
   return code === 'protocol-error' || code === 'version-mismatch'
     ? (/^([a-z]+(?:-[a-z]+)?): /.exec(reason)?.[1] ?? code)

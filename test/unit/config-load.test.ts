@@ -33,6 +33,7 @@ test('every key is read', () => {
     drain_timeout = "1m"
     [listen]
     address = "[::]:7443"
+    advertise = ["gray.example:443"]
     [[peer]]
     address = "gray.example:7443"
     via = "http://user:secret@proxy.example:3128"
@@ -45,6 +46,7 @@ test('every key is read', () => {
     proxy_protocol = "v2"
     source = "127.0.0.9"
     connect_timeout = "500ms"
+    keepalive = "10s"
     [service.app]
     target = "unix:/run/app.sock"
     [[forward]]
@@ -55,6 +57,7 @@ test('every key is read', () => {
     [[forward]]
     listen = "unix:/run/routy/redis.sock"
     to = "gray/redis"
+    keepalive = "0s"
     socket_owner = "redis"
     socket_group = "33"
     socket_mode = "0600"
@@ -79,7 +82,10 @@ test('every key is read', () => {
     state: '/srv/routy',
     drainMs: 60_000,
   });
-  assert.deepEqual(config.listen, { address: { kind: 'tcp', host: '::', port: 7443 } });
+  assert.deepEqual(config.listen, {
+    address: { kind: 'tcp', host: '::', port: 7443 },
+    advertise: [{ kind: 'tcp', host: 'gray.example', port: 443 }],
+  });
   assert.deepEqual(config.peers, [
     {
       addresses: [{ kind: 'tcp', host: 'gray.example', port: 7443 }],
@@ -107,6 +113,7 @@ test('every key is read', () => {
           proxyProtocol: 'v2',
           source: '127.0.0.9',
           connectTimeoutMs: 500,
+          keepaliveMs: 10_000,
         },
       ],
       [
@@ -118,6 +125,7 @@ test('every key is read', () => {
           proxyProtocol: undefined,
           source: undefined,
           connectTimeoutMs: 5000,
+          keepaliveMs: 60_000,
         },
       ],
     ],
@@ -128,6 +136,7 @@ test('every key is read', () => {
       to: { site: 'gray', service: 'postgres' },
       unavailable: { kind: 'hold', ms: 10_000 },
       clients: ['127.0.0.1', '10.0.0.0/8'],
+      keepaliveMs: 60_000,
       socket: { owner: undefined, group: undefined, mode: undefined },
     },
     {
@@ -135,6 +144,7 @@ test('every key is read', () => {
       to: { site: 'gray', service: 'redis' },
       unavailable: { kind: 'refuse' },
       clients: undefined,
+      keepaliveMs: 0,
       socket: { owner: 'redis', group: '33', mode: 0o600 },
     },
   ]);

@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { formatAddress, parseAddress } from '../../src/base/address.ts';
+import { cliJson, cliOk, Home, Running, scratch, untilStatus } from './cli-support.ts';
+import { dial, serve, until } from './node-support.ts';
+
+/** Throws in the process it is loaded into when that gets a signal nothing else means. */
+const DEFECT = `process.on('SIGWINCH',()=>{setTimeout(()=>{throw new Error('a defect')})})`;
+
+/** What became of a socket. */
+function fate(socket: Socket): { error: string | undefined; ended: boolean } {
+  const fate = { error: undefined as string | undefined, ended: false };
+  socket.resume();
+  socket.on('end', () => {
+    fate.ended = true;
+  });
+  socket.on('error', (error: NodeJS.ErrnoException) => {
+    fate.error = error.code;
+  });
+  return fate;
+}
+
+/** A connection from a client at gray to a target at red, over two processes. */
+async function connection(t: TestContext) {
+  const directory = scratch(t);
+  const [gray, red] = [new Home(directory, 'gray'), new Home(directory, 'red')];
+  const target = await serve((socket) => socket.write('hello'));
+  t.after(() => target.close());
+  await cliOk(
+    ...['init', '--site', 'gray', '--node', 'gray1', '--listen', '127.0.0.1:0', ...gray.made],
+    ...['--forward', '127.0.0.1:0=red/db'],
+  );
+  process.env.NODE_OPTIONS = `--import=data:text/javascript,${encodeURIComponent(DEFECT)}`;
+  t.after(() => delete process.env.NODE_OPTIONS);
+  const grayUp = new Running(t, 'up', ...gray.at);
+  const [, address] = await grayUp.printed(/listening for lanes on (127\.0\.0\.1:\d+)/);
+  const { joinLine } = await cliJson<{ joinLine: string }>(
+    ...['invite', 'red', '--address', address!, ...gray.at],
+  );
+  const redUp = new Running(
+    t,
+    ...['join', joinLine, '--node', 'red1', '--up', ...red.made],
+    ...['--service', `db=${formatAddress(target.address)}`, '--allow', 'gray'],
+  );
+  const { forwards } = await untilStatus(gray, (status) => {
+    return status.forwards[0]?.state === 'listening';
+  });
+  const client = dial(parseAddress(forwards[0]!.listen)!);
+  t.after(() => client.destroy());
+  await once(client, 'data');
+  const ends = { client: fate(client), target: fate([...target.sockets][0]!) };
+  return { grayUp, redUp, ends };
+}
+
+const RESET = { error: 'ECONNRESET', ended: false };
+
+for (const side of ['grayUp', 'redUp'] as const) {
+  const whose = side === 'grayUp' ? "the client's" : "the target's";
+
+  test(`a second signal to ${whose} node resets both ends of a connection`, async (t) => {
+    const { [side]: node, ends } = await connection(t);
+    node.signal('SIGTERM');
+    await node.printed(/SIGTERM: stopping/);
+    assert.equal(await node.stop('SIGINT'), 1);
+    await until('both ends were told', () => ends.client.error !== undefined);
+    await until('both ends were told', () => ends.target.error !== undefined);
+    assert.deepEqual(ends, { client: RESET, target: RESET });
+  });
+
+  test(`a defect in ${whose} node resets both ends of a connection`, async (t) => {
+    const { [side]: node, ends } = await connection(t);
+    assert.equal(await node.stop('SIGWINCH'), 1);
+    await until('both ends were told', () => ends.client.error !== undefined);
+    await until('both ends were told', () => ends.target.error !== undefined);
+    assert.deepEqual(ends, { client: RESET, target: RESET });
+  });
+}
