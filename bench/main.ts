@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { type IdleFigures, measureIdle } from './idle.ts';
 import { describeMachine } from './measure.ts';
 import { HELP, type Options, readOptions } from './options.ts';
+import { measurePeers, type PeersFigures } from './peers.ts';
 import { startScript, stopAll } from './processes.ts';
 import { report } from './report.ts';
 import { measureResume, type ResumeFigures } from './resume.ts';
@@ -75,12 +76,13 @@ async function run(options: Options): Promise<number> {
   const resume = options.sections.includes('resume')
     ? await measureResumes(options, kinds, services, problem)
     : new Map<string, ResumeFigures>();
+  const herds = options.sections.includes('peers') ? await measureHerds(options, problem) : [];
 
   const peers = kinds.map(({ name }) => name);
   const notes = Object.fromEntries(kinds.map(({ name, note }) => [name, note]));
   const { seconds } = options;
   const results = summarize({
-    ...{ samples, peers, idle, resume, machine, notes, problems, rounds, seconds },
+    ...{ samples, peers, idle, resume, herds, machine, notes, problems, rounds, seconds },
   });
   console.log(report(results, peers));
   console.log(`\ntook ${Math.round((performance.now() - startedAt) / 1000)} s`);
@@ -119,7 +121,8 @@ async function measureRounds(
     failed: (peer, what, error) => problem(`${peer}: ${what}: ${messageOf(error)}`),
   };
   const sections = options.sections.filter(
-    (section): section is RoundSection => section !== 'idle' && section !== 'resume',
+    (section): section is RoundSection =>
+      section !== 'idle' && section !== 'resume' && section !== 'peers',
   );
   let rounds = 0;
   const tunnels = sections.length === 0 ? [] : await startTunnels(kinds, services, problem);
@@ -202,6 +205,24 @@ async function measureResumes(
       figures.set(kind.name, await measureResume(kind, services, own, options.resumeCuts));
     } catch (error) {
       problem(`${kind.name}: resume: ${messageOf(error)}`);
+    }
+  }
+  return figures;
+}
+
+/** Of one address and of many, in turn. */
+async function measureHerds(
+  options: Options,
+  problem: (text: string) => void,
+): Promise<PeersFigures[]> {
+  const figures: PeersFigures[] = [];
+  for (const nodes of options.herds) {
+    for (const addresses of ['one', 'many'] as const) {
+      try {
+        figures.push(await measurePeers(dir, nodes, addresses, options.herdIdleMs));
+      } catch (error) {
+        problem(`${nodes} nodes of ${addresses} address: ${messageOf(error)}`);
+      }
     }
   }
   return figures;

@@ -7,6 +7,7 @@ export const SECTIONS = [
   'echo',
   'idle',
   'resume',
+  'peers',
 ] as const;
 export type Section = (typeof SECTIONS)[number];
 
@@ -41,6 +42,9 @@ export interface Options {
   readonly idleAfterMs: number;
   /** How often the path between the nodes is cut. */
   readonly resumeCuts: number;
+  /** How many nodes dial one. */
+  readonly herds: readonly number[];
+  readonly herdIdleMs: number;
 }
 
 export const HELP = `npm run bench -- [options]
@@ -95,6 +99,8 @@ export function readOptions(argv: readonly string[]): Options | null {
     idleSettleMs: quick ? 1_500 : 5_000,
     idleAfterMs: quick ? 8_000 : 60_000,
     resumeCuts: quick ? 5 : 50,
+    herds: quick ? [1, 50] : [1, 50, 200, 1000],
+    herdIdleMs: quick ? 1_000 : 10_000,
   };
 }
 

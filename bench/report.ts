@@ -16,6 +16,7 @@ export function report(results: Results, peers: readonly string[]): string {
     ...comparison(results, peers),
     ...idle(results),
     ...resume(results),
+    ...herds(results),
     '',
     ...targets(results),
     ...(results.problems.length === 0 ? [] : ['', 'Not measured:']),
@@ -93,6 +94,20 @@ function resumeRows([peer, figures]: readonly [string, ResumeFigures]): string[]
     ...(firstByteMs === null ? [] : [times('first byte', firstByteMs)]),
     ...(newConnectionMs === null ? [] : [times('first byte of a new connection', newConnectionMs)]),
     ...(bytesReplayed === null ? [] : [`  ${peer.padEnd(8)}${bytesReplayed} bytes replayed`]),
+  ];
+}
+
+function herds({ herds: figures }: Results): string[] {
+  if (figures.length === 0) return [];
+  return [
+    '',
+    'Nodes that dial one, after its restart',
+    ...figures.map((each) => {
+      const { nodes, addresses, backMs, cpuSeconds, diallersCpuSeconds } = each;
+      const idleCpu = each.idleCpuPerMille.toFixed(3);
+      const rss = each.rssKBPerPeer.toFixed(0);
+      return `  ${String(nodes).padStart(5)} of ${addresses.padEnd(5)} all back in ${backMs} ms, CPU ${cpuSeconds.toFixed(2)} s (and ${diallersCpuSeconds.toFixed(2)} s of those that dial); each: RSS ${rss} KB, idle ${idleCpu} thousandths of a core`;
+    }),
   ];
 }
 

@@ -1,6 +1,7 @@
 /** From samples to the figures that are printed and written as JSON. */
 import type { IdleFigures } from './idle.ts';
 import { type Machine, mean } from './measure.ts';
+import type { PeersFigures } from './peers.ts';
 import type { ResumeFigures } from './resume.ts';
 import type { Samples } from './samples.ts';
 
@@ -43,6 +44,8 @@ export interface Results {
   readonly idle: (IdleFigures & { readonly peers: Readonly<Record<string, IdleFigures>> }) | null;
   /** By peer: what becomes of a busy connection when the path is cut. Null when not measured. */
   readonly resume: Readonly<Record<string, ResumeFigures>> | null;
+  /** Many nodes that dial one, back after its restart. */
+  readonly herds: readonly PeersFigures[];
   readonly targets: readonly Target[];
   readonly machine: Machine;
   /** What each peer is. */
@@ -70,6 +73,7 @@ export interface Measured {
   readonly peers: readonly string[];
   readonly idle: ReadonlyMap<string, IdleFigures>;
   readonly resume: ReadonlyMap<string, ResumeFigures>;
+  readonly herds: readonly PeersFigures[];
   readonly machine: Machine;
   readonly notes: Readonly<Record<string, string>>;
   readonly problems: readonly string[];
@@ -84,7 +88,11 @@ export function summarize(measured: Measured): Results {
     ...figures,
     idle: idleResults(measured.idle),
     resume: measured.resume.size === 0 ? null : Object.fromEntries(measured.resume),
-    targets: targetsOf(figures, measured.idle.get('routy'), measured.resume.get('routy')),
+    herds: measured.herds,
+    targets: [
+      ...targetsOf(figures, measured.idle.get('routy'), measured.resume.get('routy')),
+      target('200 nodes of one address back, ms', herdBackMs(measured.herds), 3000, false),
+    ],
     machine,
     notes,
     problems,
@@ -95,7 +103,7 @@ export function summarize(measured: Measured): Results {
 
 type Figures = Omit<
   Results,
-  'idle' | 'resume' | 'targets' | 'machine' | 'notes' | 'problems' | 'rounds' | 'seconds'
+  'idle' | 'resume' | 'herds' | 'targets' | 'machine' | 'notes' | 'problems' | 'rounds' | 'seconds'
 >;
 
 function compare({ samples, peers }: Measured): Figures {
@@ -186,6 +194,11 @@ function targetsOf(
     target('connections lost when the path is cut', resume?.connectionsLost ?? null, 0, false),
     target('p99 from path back to first byte, ms', resume?.firstByteMs?.p99 ?? null, 1000, false),
   ];
+}
+
+function herdBackMs(herds: readonly PeersFigures[]): Figure {
+  const herd = herds.find(({ nodes, addresses }) => nodes === 200 && addresses === 'one');
+  return herd?.backMs ?? null;
 }
 
 /** 5 ms, or half of what ssh takes where that is more. */

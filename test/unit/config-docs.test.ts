@@ -30,7 +30,7 @@ const EXAMPLE = readFileSync(
 test('the example file is valid, and its commented keys say the defaults', () => {
   const config = parseConfig(EXAMPLE, 'routy.example.toml');
   const commented = EXAMPLE.replace(/^# ([a-z_]+ = )/gm, '$1').replace(
-    /^(proxy_protocol|source|clients|socket_[a-z]+) .*$/gm,
+    /^(advertise|proxy_protocol|source|clients|socket_[a-z]+) .*$/gm,
     '',
   );
   assert.notEqual(commented, EXAMPLE);
