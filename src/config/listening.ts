@@ -55,6 +55,13 @@ function keysOf(address: Address): { takes: string[]; clashes: string[] } {
   }
   const { port } = address;
   if (port === 0) return { takes: [], clashes: [] };
+  if (address.host.toLowerCase() === 'localhost') {
+    const both = ['127.0.0.1', '::1'].map((each) => keysOf({ kind: 'tcp', host: each, port }));
+    return {
+      takes: both.flatMap(({ takes }) => takes),
+      clashes: both.flatMap(({ clashes }) => clashes),
+    };
+  }
   const host = canonicalHost(address.host);
   const v6 = host.includes(':');
   const exact = `${port} ${host}`;
@@ -74,7 +81,6 @@ export function addressesCollide(a: Address, b: Address): boolean {
 
 function canonicalHost(host: string): string {
   const lower = host.toLowerCase();
-  if (lower === 'localhost') return '127.0.0.1';
   return lower.includes(':') ? canonicalIpv6(lower) : lower;
 }
 

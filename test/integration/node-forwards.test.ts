@@ -43,6 +43,7 @@ function rig() {
     const driver = {
       peer,
       sessionId: String(index),
+      stats: () => ({}),
       get suspended() {
         looked.atSessions += 1;
         return false;

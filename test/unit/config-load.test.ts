@@ -308,6 +308,12 @@ to = "gray/b"
     ['[::]:1000', '127.0.0.1:1000'],
     ['[::1]:1000', '[0:0::1]:1000'],
     ['localhost:1000', '127.0.0.1:1000'],
+    ['localhost:1000', '[::1]:1000'],
+    ['[::1]:1000', 'localhost:1000'],
+    ['localhost:1000', '0.0.0.0:1000'],
+    ['0.0.0.0:1000', 'localhost:1000'],
+    ['[::]:1000', 'localhost:1000'],
+    ['localhost:1000', 'LOCALHOST:1000'],
     ['unix:/run/x', 'unix:/run/x'],
   ];
   for (const [a, b] of collisions) assert.equal(pair(a, b).length, 1, `${a} ${b}`);
