@@ -11,10 +11,10 @@ export interface HalfOpenLimits {
   readonly waitingPerAddress: number;
 }
 
-/** How long a handshake keeps its place while others wait, in ms; it takes one round trip. */
-export const HANDSHAKE_PATIENCE_MS = 1000;
+/** How long a handshake keeps its place while others wait, in ms: a round trip, on busy machines. */
+export const HANDSHAKE_PATIENCE_MS = 3000;
 /** The same once somebody has waited for longer than that: more than they can be is coming. */
-export const CROWDED_PATIENCE_MS = 500;
+export const CROWDED_PATIENCE_MS = 1500;
 /** The same for whoever is past the handshake, though still without a name. */
 export const NAMELESS_PATIENCE_MS = 3000;
 

@@ -11,6 +11,9 @@ export const LANE_HIGH_WATER_BYTES = 64 * 1024;
 /** How long `end` waits for the queue to leave and the peer to end too, in ms. */
 export const LANE_LINGER_MS = 10_000;
 
+/** In place of an address: the connection was reset before anybody asked. */
+const GONE = 'unknown';
+
 /** In TLS 1.3 an empty context and none give the same bytes. */
 const NO_CONTEXT = Buffer.alloc(0);
 
@@ -170,7 +173,8 @@ export class TlsLane implements Lane {
     // In TLS 1.3 the dialler is done before the listener has looked at its certificate, so a
     // refusal comes as an orderly end before the first byte. A reset is none: a listener that is
     // short of room makes one, and so does a path.
-    if (this.direction === 'dialled' && !this.#heardPeer && this.#error === undefined) {
+    const orderly = this.#error === undefined && this.remoteAddress !== GONE;
+    if (this.direction === 'dialled' && !this.#heardPeer && orderly) {
       return new RoutyError(
         'lane-refused',
         `${this.peer.site}/${this.peer.node} at ${this.remoteAddress} closed the lane before its first byte`,
@@ -186,7 +190,7 @@ export class TlsLane implements Lane {
 
 /** `host:port` of a socket's end, IPv4 in IPv6 clothes undressed. */
 export function endpoint(address: string | undefined, port: number | undefined): string {
-  if (address === undefined || port === undefined) return 'unknown';
+  if (address === undefined || port === undefined) return GONE;
   return formatHostPort(plainAddress(address), port);
 }
 

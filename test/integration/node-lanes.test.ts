@@ -189,7 +189,7 @@ test('a stopping node begins no session', async (t) => {
   assert.equal(gray.lines.find(({ event }) => event === 'node-down')?.streamsReset, 0);
 });
 
-test('an address that leads to another node does not take the session there', async (t) => {
+test('an address that leads to another node does not take the session there, but begins one', async (t) => {
   const [one, two] = await Promise.all(
     ['gray1', 'gray2'].map(async (name) => LabNode.start(await credentials('gray', name), LISTEN)),
   );
@@ -208,7 +208,8 @@ test('an address that leads to another node does not take the session there', as
   const told = (): boolean => red.lines.some(({ msg }) => /leads to gray\/gray2/.test(msg));
   await until('it is told', told);
   await proxy.accept();
-  await until('it goes on', () => red.peer()?.state === 'up');
-  assert.equal(red.peer()?.session?.id, id);
-  assert.equal(two!.peer('red/red1')?.session ?? null, null);
+  await until('it goes on', () => red.peer('gray/gray1')?.state === 'up');
+  assert.equal(red.peer('gray/gray1')?.session?.id, id);
+  await until('the other serves too', () => red.peer('gray/gray2')?.state === 'up');
+  assert.notEqual(two!.peer('red/red1')?.session?.id ?? id, id);
 });
