@@ -1,5 +1,6 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { libc } from '../transport/libc.ts';
 
 /** How often the node's work is looked at, in ms. */
 const LOOK_INTERVAL_MS = 5_000;
@@ -8,8 +9,8 @@ const LOOK_INTERVAL_MS = 5_000;
 const BUSY_WORK = 1_000;
 
 /**
- * Collections after the load: an object is let go by one, the memory under it by the next, and the
- * allocator gives pages back with the last.
+ * Collections after the load: an object is let go by one, the memory under it by the next, and V8
+ * gives pages back with the last.
  */
 const COLLECTIONS = 3;
 
@@ -26,16 +27,21 @@ export interface WorkDone {
  * starts incremental marking after each collection of the young generation: at full load dozens of
  * times a second, which took half of the throughput and made pauses of 20 ms. Without it the old
  * generation is collected when it is full, which is rare: bytes in transit die young. Nothing is
- * collected any more once the load is over, though, so that is done here, while nobody waits.
+ * collected any more once the load is over, though, so that is done here, while nobody waits. What
+ * is then free within malloc goes back to the system, where that can be asked for; see
+ * docs/adr/0032.
  *
  * @returns a function that ends it
  */
 export function tuneGarbageCollector(workDone: () => WorkDone): () => void {
   setFlagsFromString('--no-incremental-marking');
   const collect = collector();
+  const trimMemory = libc()?.trimMemory;
   const calm = new CalmAfterLoad(workDone());
   const timer = setInterval(() => {
-    if (calm.collectionDue(workDone())) collect();
+    if (!calm.collectionDue(workDone())) return;
+    collect();
+    if (calm.isOver) trimMemory?.();
   }, LOOK_INTERVAL_MS);
   timer.unref();
   return () => clearInterval(timer);
@@ -48,6 +54,11 @@ export class CalmAfterLoad {
 
   constructor(workDone: WorkDone) {
     this.#before = workOf(workDone);
+  }
+
+  /** The collection that was due last was the last of this calm. */
+  get isOver(): boolean {
+    return this.#due === 0;
   }
 
   /** To be asked once an interval, with all that was done up to now. */

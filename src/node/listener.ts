@@ -3,6 +3,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { type Address, formatAddress, type TcpAddress, type UnixAddress } from '../base/address.ts';
 import { RoutyError } from '../base/errors.ts';
 import type { SocketAccess } from '../config/types.ts';
+import { carryUrgentInline } from '../transport/linux-socket.ts';
 import { ServerGroup } from '../transport/server-group.ts';
 import { groupId, userId } from './accounts.ts';
 import { removeStaleSocket } from './sockets.ts';
@@ -143,6 +144,7 @@ export class LocalListener {
   #newServer(): Server {
     const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true });
     server.on('connection', (socket) => this.#handlers.onSocket(socket));
+    server.on('listening', () => carryUrgentInline(server));
     return server;
   }
 

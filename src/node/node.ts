@@ -6,6 +6,7 @@ import { nextDelayMs } from '../fabric/backoff.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { dialLane } from '../transport/dial.ts';
+import { libcLoaded } from '../transport/libc.ts';
 import { AcceptedSessions } from './accepted.ts';
 import { CertificateWatch } from './certificate-watch.ts';
 import { nodeClockMs } from './clock.ts';
@@ -159,6 +160,7 @@ class RoutyNode implements RunningNode {
     const { config, metrics } = this.#options;
     await this.#lanes.start(config.listen?.address);
     metrics.bind(() => this.status());
+    this.#tellNative();
     this.#certificate.start();
     this.#forwards.start();
     this.#peers.start();
@@ -169,6 +171,14 @@ class RoutyNode implements RunningNode {
       listening: this.status().listening,
       peers: this.#peers.size,
     });
+  }
+
+  #tellNative(): void {
+    const loaded = libcLoaded();
+    if (!('missing' in loaded)) return;
+    const text =
+      'without koffi, which is optional: urgent bytes, vanished peers, memory after loads';
+    this.#options.log.debug('no-native-calls', text, { reason: loaded.missing });
   }
 
   status(): NodeStatus {

@@ -3,6 +3,7 @@ import { formatAddress } from '../base/address.ts';
 import type { Identity } from '../base/identity.ts';
 import type { ServiceConfig } from '../config/types.ts';
 import { mayOpen } from '../fabric/policy.ts';
+import { carryUrgentInline } from '../transport/linux-socket.ts';
 import type { IncomingStream, StreamCode } from './driver-types.ts';
 import { keepReadable } from './kept-readable.ts';
 import { proxyHeader } from './proxy-protocol.ts';
@@ -226,6 +227,7 @@ export class Services {
     // From the first write on: the header may meet a target that has answered and closed.
     keepReadable(socket);
     keepAlive(socket, keepaliveMs);
+    carryUrgentInline(socket);
     if (proxyProtocol !== undefined) socket.write(header(proxyProtocol, stream));
     service.tally.connected(this.#host.nowMs(), peer);
     this.#host.onOpened(name, peer);

@@ -104,6 +104,20 @@ test('pure folders take time, randomness and bytes as arguments', () => {
   assert.deepEqual(problems, []);
 });
 
+test('native calls are made in one file, and few ask for them', () => {
+  const LIBC = 'transport/libc.ts';
+  const MAY = [
+    'cli/garbage-collector.ts',
+    'node/node.ts',
+    'node/silence-watch.ts',
+    'transport/linux-socket.ts',
+  ];
+  const naming = files.filter(({ text }) => /['"]koffi['"]/.test(text)).map(({ path }) => path);
+  assert.deepEqual(naming, [LIBC]);
+  const asking = files.filter((file) => runtimeImports(file).includes(LIBC));
+  assert.deepEqual(asking.map(({ path }) => path).sort(), MAY);
+});
+
 test(`no file is longer than ${LINES_MAX} lines`, () => {
   const problems = checkedPerLayer((file) => {
     const lines = file.text.split('\n').length - 1;

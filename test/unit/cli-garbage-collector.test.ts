@@ -26,6 +26,17 @@ test('after a load of bytes or of streams it collects three times, not during it
   }
 });
 
+test('the last collection of a calm is known, and a load in between begins another', () => {
+  const calm = new CalmAfterLoad({ streams: 0, bytes: 0 });
+  const load = { streams: 0, bytes: 1e9 };
+  const more = { streams: 0, bytes: 2e9 };
+  const over = [load, load, load, more, more, more, more].map((work) => {
+    calm.collectionDue(work);
+    return calm.isOver;
+  });
+  assert.deepEqual(over, [false, false, false, false, false, false, true]);
+});
+
 test('a session that ends takes its bytes out of the sum, which is no load', () => {
   const calm = new CalmAfterLoad({ streams: 0, bytes: 1e12 });
   assert.deepEqual(answers(calm, [IDLE, IDLE]), [false, false]);
