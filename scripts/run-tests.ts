@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const COVERED = ['unit', 'property', 'sim'];
-const PLAIN = ['integration', 'arch'];
+const PLAIN = ['integration', 'hostile', 'arch'];
 /** Longest a single test file may take, in ms: a hanging test fails instead of hanging the run. */
 const FILE_TIMEOUT_MS = 300_000;
 
