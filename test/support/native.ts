@@ -11,8 +11,16 @@ interface Koffi {
   load(path: null): { func(prototype: string): (...values: unknown[]) => number };
 }
 
+let calls: ReturnType<typeof declare> | undefined;
+
 /** Calls that tests need and Node does not have; for where koffi is installed. */
 export function nativeCalls() {
+  // A name of a type may be declared once in a process.
+  calls ??= declare();
+  return calls;
+}
+
+function declare() {
   const koffi = createRequire(import.meta.url)('koffi') as Koffi;
   koffi.struct('sock_filter', { code: 'uint16_t', jt: 'uint8_t', jf: 'uint8_t', k: 'uint32_t' });
   koffi.struct('sock_fprog', { len: 'uint16_t', filter: 'sock_filter *' });
