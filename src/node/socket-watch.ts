@@ -1,8 +1,6 @@
 import type { Socket } from 'node:net';
 import { deathOf, keepReadable } from './kept-readable.ts';
-
-/** How often some of the watched sockets are looked at, in ms. */
-const TICK_MS = 250;
+import { SocketRounds } from './socket-rounds.ts';
 
 /** How many of them at a time: 16,384 that stand still are all looked at every four seconds. */
 const TICK_SOCKETS = 1024;
@@ -20,39 +18,19 @@ interface Handle {
  * they are asked now and then, a bounded number at a time.
  */
 class SocketWatch {
-  readonly #watched = new Map<Socket, () => void>();
-  #round: Iterator<[Socket, () => void]> | undefined;
-  #timer: NodeJS.Timeout | undefined;
+  readonly #rounds = new SocketRounds<() => void>(TICK_SOCKETS, (socket, onGone) => {
+    if (!isGone(socket)) return;
+    this.remove(socket);
+    onGone();
+  });
 
   /** Calls `onGone`, once, when the connection is found to be over. */
   add(socket: Socket, onGone: () => void): void {
-    this.#watched.set(socket, onGone);
-    this.#timer ??= setInterval(() => this.#look(), TICK_MS).unref();
+    this.#rounds.add(socket, onGone);
   }
 
   remove(socket: Socket): void {
-    this.#watched.delete(socket);
-  }
-
-  #look(): void {
-    if (this.#watched.size === 0) {
-      clearInterval(this.#timer);
-      this.#timer = undefined;
-      this.#round = undefined;
-      return;
-    }
-    for (let left = Math.min(TICK_SOCKETS, this.#watched.size); left > 0; left--) {
-      this.#round ??= this.#watched.entries();
-      const next = this.#round.next();
-      if (next.done) {
-        this.#round = undefined;
-        continue;
-      }
-      const [socket, onGone] = next.value;
-      if (!isGone(socket)) continue;
-      this.remove(socket);
-      onGone();
-    }
+    this.#rounds.remove(socket);
   }
 }
 
