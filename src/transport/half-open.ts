@@ -49,9 +49,9 @@ class Source<T> {
 /**
  * Who has not shown yet who it is, by where it comes from. A handshake costs this node work, so
  * only so many are under way; whoever has spoken waits for a place, and what has begun is finished.
- * Strangers cost nothing to turn up, so a full house must not keep a node out: silence takes no
- * place, a handshake that stands still gives its place to one that waits, and of several sources
- * the one that has least goes first. Pure: time is an argument.
+ * Strangers cost nothing to turn up, so a full house must not keep a node out: silence takes none
+ * of the last half of the places, a handshake that stands still gives its place to one that waits,
+ * and of several sources the one that has least goes first. Pure: time is an argument.
  */
 export class HalfOpen<T extends HalfOpenEntry> {
   readonly #limits: HalfOpenLimits;
@@ -90,6 +90,22 @@ export class HalfOpen<T extends HalfOpenEntry> {
     return undefined;
   }
 
+  /**
+   * Begins the handshake of one that is still silent, when half of all places and half of its
+   * source's are free: then nobody waits, and what it sends is read by TLS itself from the first
+   * byte on. False: its first bytes are waited for.
+   */
+  beginAtOnce(nowMs: number, entry: T): boolean {
+    const place = this.#places.get(entry);
+    const { halfOpen, halfOpenPerAddress } = this.#limits;
+    if (place?.stage !== 'silent' || this.#ready > 0) return false;
+    if (this.#begun >= Math.floor(halfOpen / 2)) return false;
+    if (place.source.begun.size >= Math.floor(halfOpenPerAddress / 2)) return false;
+    this.heard(nowMs, entry);
+    this.#enter(nowMs, entry);
+    return true;
+  }
+
   /** Its first bytes have come. */
   heard(nowMs: number, entry: T): void {
     const place = this.#places.get(entry);
@@ -108,13 +124,8 @@ export class HalfOpen<T extends HalfOpenEntry> {
     const source = this.#neediest(this.#limits.halfOpenPerAddress);
     if (source === undefined) return undefined;
     const [next] = source.ready;
-    const entry = next!;
-    source.ready.delete(entry);
-    source.begun.add(entry);
-    this.#ready -= 1;
-    this.#begun += 1;
-    Object.assign(this.#places.get(entry)!, { stage: 'begun', sinceMs: nowMs });
-    return entry;
+    this.#enter(nowMs, next!);
+    return next;
   }
 
   /** The handshake is done, and who it is will be known only later: an enrolment. */
@@ -145,6 +156,16 @@ export class HalfOpen<T extends HalfOpenEntry> {
     else if (source.ready.delete(entry)) this.#ready -= 1;
     else if (source.begun.delete(entry)) this.#begun -= 1;
     if (source.waiting + source.begun.size === 0) this.#sources.delete(entry.source);
+  }
+
+  #enter(nowMs: number, entry: T): void {
+    const place = this.#places.get(entry)!;
+    place.source.ready.delete(entry);
+    place.source.begun.add(entry);
+    this.#ready -= 1;
+    this.#begun += 1;
+    place.stage = 'begun';
+    place.sinceMs = nowMs;
   }
 
   #turnAway(source: Source<T>): T {

@@ -149,7 +149,9 @@ export class Reception {
     this.#watch(arrival);
     const victim = this.#halfOpen.add(performance.now(), arrival);
     if (victim !== undefined) this.#turnAway(victim, 'too many connections wait for a handshake');
-    if (victim !== arrival) this.#listen(arrival);
+    if (victim === arrival) return;
+    if (this.#halfOpen.beginAtOnce(performance.now(), arrival)) this.#handshake(arrival);
+    else this.#listen(arrival);
   }
 
   /** Drops unfinished handshakes and takes no more. */
@@ -177,7 +179,11 @@ export class Reception {
     });
   }
 
-  /** Silence takes no place: the handshake waits for the first bytes, which stay in the socket. */
+  /**
+   * While places are few, silence takes none: the handshake waits for the first bytes. Node has read
+   * them by then, and hands them to TLS in a buffer of their size, which TLS goes on reading into:
+   * such a lane costs four times the reads for as long as it lives.
+   */
   #listen(arrival: Arrival): void {
     const { raw } = arrival;
     const onReadable = () => {
@@ -206,10 +212,14 @@ export class Reception {
         this.#lookLater();
         return;
       }
-      arrival.begun = true;
-      if (this.#renew(arrival)) this.#tls.emit('connection', arrival.raw);
+      this.#handshake(arrival);
     }
     this.#beginSoon();
+  }
+
+  #handshake(arrival: Arrival): void {
+    arrival.begun = true;
+    if (this.#renew(arrival)) this.#tls.emit('connection', arrival.raw);
   }
 
   #beginSoon(): void {

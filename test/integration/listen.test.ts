@@ -168,7 +168,7 @@ describe('listening', { timeout: 60_000 }, () => {
   });
 
   test('silent strangers make room for a node, the oldest first', async () => {
-    const server = await testListener(gray, { limits: { waiting: 3 } });
+    const server = await testListener(gray, { limits: { waiting: 3, halfOpenPerAddress: 1 } });
     const silent: Socket[] = [];
     for (let i = 0; i < 3; i++) {
       silent.push(await connected(tcpClient(server)));
@@ -265,7 +265,8 @@ describe('listening', { timeout: 60_000 }, () => {
   });
 
   test('one address cannot take all the room', async () => {
-    const server = await testListener(gray, { limits: { waitingPerAddress: 2 } });
+    const limits = { waitingPerAddress: 2, halfOpenPerAddress: 1 };
+    const server = await testListener(gray, { limits });
     const { port } = server.listener.address;
     const greedy: Socket[] = [];
     for (let i = 0; i < 2; i++) {

@@ -58,6 +58,21 @@ test('silence takes no place; who speaks begins, and one source takes only its s
   assert.deepEqual(house.begin(), ['a1'], 'it waited, and nobody was thrown out');
 });
 
+test('with half of the places free a handshake begins before the first bytes', () => {
+  const house = new House();
+  const atOnce = (name: string) => {
+    house.come(name);
+    return house.halfOpen.beginAtOnce(0, house.knock(name));
+  };
+  assert.deepEqual(['a1', 'a2', 'b1', 'c1'].map(atOnce), [true, false, true, false]);
+  house.speak('a2 c1');
+  assert.deepEqual(house.begin(), ['c1', 'a2']);
+  for (const name of ['a1', 'a2', 'b1']) house.halfOpen.remove(house.knock(name));
+  house.come('c2 d1');
+  house.speak('c2');
+  assert.equal(house.halfOpen.beginAtOnce(0, house.knock('d1')), false, 'not before one that waits');
+});
+
 test('of several sources the one that holds least is next, then who has waited longest', () => {
   const house = new House();
   house.come('a1 a2 b1 c1');
