@@ -5,10 +5,11 @@ import type { ForwardConfig } from '../config/types.ts';
 import { ClientList } from './client-list.ts';
 import type { OpenHandlers, OpenRequest, StreamCode, StreamEnd } from './driver-types.ts';
 import { HoldQueue } from './hold.ts';
+import { keepAlive } from './keepalive.ts';
 import { LocalListener } from './listener.ts';
 import { type RefusalCode, Tally } from './results.ts';
 import type { LiveSession } from './sessions.ts';
-import { keepAlive, resetSocket } from './sockets.ts';
+import { resetSocket } from './sockets.ts';
 import type { ForwardStatus } from './status.ts';
 
 /** What a forward asks of the node around it. */

@@ -5,11 +5,12 @@ import type { ServiceConfig } from '../config/types.ts';
 import { mayOpen } from '../fabric/policy.ts';
 import { carryUrgentInline } from '../transport/linux-socket.ts';
 import type { IncomingStream, StreamCode } from './driver-types.ts';
+import { keepAlive } from './keepalive.ts';
 import { keepReadable } from './kept-readable.ts';
 import { proxyHeader } from './proxy-protocol.ts';
 import { Tally } from './results.ts';
 import { nodeName } from './sessions.ts';
-import { keepAlive, resetSocket } from './sockets.ts';
+import { resetSocket } from './sockets.ts';
 import type { ServiceStatus } from './status.ts';
 import { type NameLookup, TargetConnection } from './target.ts';
 

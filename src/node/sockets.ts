@@ -1,7 +1,6 @@
 import { constants } from 'node:fs';
 import { lstat, unlink } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
-import { silenceWatch } from './silence-watch.ts';
 
 /** Ends a connection so that its other end sees a reset; a unix socket has none and is closed. */
 export function resetSocket(socket: Socket): void {
@@ -10,23 +9,6 @@ export function resetSocket(socket: Socket): void {
   if (socket.connecting || socket.remoteFamily === undefined) socket.destroy();
   else if (isShuttingDown(socket)) socket.once('finish', () => resetSocket(socket));
   else socket.resetAndDestroy();
-}
-
-/** One question a second, ten of them: Node's choice. */
-const QUESTIONS_MS = 10_000;
-
-/**
- * Has the system ask the other end after so much silence whether it is still there, and again each
- * second; after ten questions without an answer the connection fails with ETIMEDOUT. Less than a
- * second cannot be asked for. While bytes are on their way the system does not ask; then the same
- * silence is noticed by the watch.
- */
-export function keepAlive(socket: Socket, silenceMs: number): void {
-  // Unix sockets know neither.
-  if (silenceMs <= 0 || socket.remoteFamily === undefined) return;
-  const idleMs = Math.max(silenceMs, 1000);
-  socket.setKeepAlive(true, idleMs);
-  silenceWatch.add(socket, idleMs + QUESTIONS_MS);
 }
 
 /**

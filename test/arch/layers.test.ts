@@ -109,7 +109,7 @@ test('native calls are made in one file, and few ask for them', () => {
   const MAY = [
     'cli/garbage-collector.ts',
     'node/node.ts',
-    'node/silence-watch.ts',
+    'node/keepalive.ts',
     'transport/linux-socket.ts',
   ];
   const naming = files.filter(({ text }) => /['"]koffi['"]/.test(text)).map(({ path }) => path);

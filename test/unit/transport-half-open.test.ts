@@ -70,7 +70,11 @@ test('with half of the places free a handshake begins before the first bytes', (
   for (const name of ['a1', 'a2', 'b1']) house.halfOpen.remove(house.knock(name));
   house.come('c2 d1');
   house.speak('c2');
-  assert.equal(house.halfOpen.beginAtOnce(0, house.knock('d1')), false, 'not before one that waits');
+  assert.equal(
+    house.halfOpen.beginAtOnce(0, house.knock('d1')),
+    false,
+    'not before one that waits',
+  );
 });
 
 test('of several sources the one that holds least is next, then who has waited longest', () => {
