@@ -114,7 +114,7 @@ export const peerSchema = z.strictObject({
 function keepalive(whom: string, other: string) {
   return duration({
     class: 'local',
-    description: `Silence after which ${whom} is asked whether it is still there (TCP keepalive; "0s": never). One that does not answer for 10 s more is gone, and ${other} is reset. For new connections.`,
+    description: `Silence after which ${whom} is asked whether it is still there (TCP keepalive; "0s": never). One that does not answer for 10 s more is gone, and ${other} is reset. Where bytes are on their way to it that needs koffi; without it the system tries for about 15 minutes. For new connections.`,
     min: '0s',
     max: '2h',
     initial: '60s',

@@ -52,6 +52,27 @@ export function loseTowards(namespace: Namespace): Promise<Fault> {
   return onArrival(namespace, ['drop']);
 }
 
+/**
+ * As if its power were cut: from now on the machine says nothing more, not that its processes have
+ * ended either, and hears nothing. Those it was in touch with see no difference in the cable.
+ */
+export function losePower(machine: Namespace): Promise<void> {
+  return nft(
+    machine,
+    `table netdev power {
+  chain arriving {
+    type filter hook ingress device "${machine.device}" priority 0; policy drop;
+  }
+}
+table inet power {
+  chain leaving {
+    type filter hook output priority raw; policy drop;
+  }
+}
+`,
+  );
+}
+
 /** Every packet between the two is lost, without a word to either. */
 export function partition(network: Network): Promise<Fault> {
   return both(network, loseTowards);
@@ -104,6 +125,16 @@ export function rejectWithReset(network: Network, port: number): Promise<Fault> 
     );
     return { heal: () => nft(namespace, `delete table ${table}\n`) };
   });
+}
+
+/** Timers of a namespace's connections from or to a port, as `ss` calls them, `persist` for one. */
+export async function timersOf(namespace: Namespace, port: number): Promise<string[]> {
+  const finished = await runInside(namespace, 'ss', [
+    ...['-tnoH', 'state', 'established'],
+    `( sport = :${port} or dport = :${port} )`,
+  ]);
+  if (finished.code !== 0) throw new Error(`ss in ${namespace.name}: ${finished.stderr}`);
+  return [...finished.stdout.matchAll(/timer:\((\w+)/g)].map(([, timer]) => timer!);
 }
 
 /** The established connections of a namespace from or to a port. */

@@ -67,35 +67,67 @@ async function bringUp(namespace: Namespace): Promise<void> {
   if (widened.code !== 0) throw new Error(`sysctl in ${namespace.name}: ${widened.stderr}`);
 }
 
+/** Lays the cable between two namespaces. */
+async function join(one: Namespace, other: Namespace): Promise<void> {
+  await runOk('ip', [
+    ...['link', 'add', one.device, 'netns', one.name, 'type', 'veth'],
+    ...['peer', 'name', other.device, 'netns', other.name],
+  ]);
+  await bringUp(one);
+  await bringUp(other);
+}
+
+function newTag(): string {
+  return `${process.pid}-${randomBytes(3).toString('hex')}`;
+}
+
 /** Makes the two namespaces. Names carry this process's pid, so parallel runs do not collide. */
 export async function createNetwork(options: { firewall: boolean }): Promise<Network> {
-  const tag = `${process.pid}-${randomBytes(3).toString('hex')}`;
+  const tag = newTag();
   const red = { name: `red-${tag}`, device: 'veth0', ipv4: '10.77.0.1', ipv6: 'fd77::1' };
   const gray = { name: `gray-${tag}`, device: 'veth0', ipv4: '10.77.0.2', ipv6: 'fd77::2' };
   await addNamespace(red);
   await addNamespace(gray);
-  await runOk('ip', [
-    ...['link', 'add', red.device, 'netns', red.name, 'type', 'veth'],
-    ...['peer', 'name', gray.device, 'netns', gray.name],
-  ]);
-  await bringUp(red);
-  await bringUp(gray);
+  await join(red, gray);
   if (options.firewall) await dropNewInbound(red);
   return { red, gray };
 }
 
+/**
+ * Makes one more machine, on a cable of its own to `neighbour`, which is `neighbourIpv4` to it.
+ * Numbers from 1 on, each once in a network.
+ */
+export async function addMachine(
+  neighbour: Namespace,
+  number: number,
+): Promise<{ machine: Namespace; neighbourIpv4: string }> {
+  const [name, device] = [`beside-${newTag()}`, 'veth0'];
+  const machine = { name, device, ipv4: `10.77.${number}.1`, ipv6: `fd77:${number}::1` };
+  const near = {
+    name: neighbour.name,
+    device: `veth${number}`,
+    ipv4: `10.77.${number}.2`,
+    ipv6: `fd77:${number}::2`,
+  };
+  await addNamespace(machine);
+  await join(machine, near);
+  return { machine, neighbourIpv4: near.ipv4 };
+}
+
 export async function removeNetwork(network: Network): Promise<void> {
-  for (const { name } of [network.red, network.gray]) {
-    if (!existing.delete(name)) continue;
-    await runOk('ip', ['netns', 'del', name]);
-  }
+  await removeMachine(network.red);
+  await removeMachine(network.gray);
+}
+
+export async function removeMachine({ name }: Namespace): Promise<void> {
+  if (existing.delete(name)) await runOk('ip', ['netns', 'del', name]);
 }
 
 /** Removes namespaces whose test process was killed before it could. Gives their names. */
 export async function removeOrphans(): Promise<string[]> {
   const removed: string[] = [];
   for (const line of (await runOk('ip', ['netns', 'list'])).split('\n')) {
-    const match = /^((?:red|gray)-(\d+)-[0-9a-f]{6})\b/.exec(line);
+    const match = /^((?:red|gray|beside)-(\d+)-[0-9a-f]{6})\b/.exec(line);
     if (match === null || isAlive(Number(match[2]))) continue;
     await runOk('ip', ['netns', 'del', match[1]!]);
     removed.push(match[1]!);

@@ -53,6 +53,11 @@ function rest(socket: net.Socket, bytes: number, bytesPerSecond: number): void {
   setTimeout(() => socket.resume(), (bytes / bytesPerSecond) * 1000);
 }
 
+/** Has a reader send a byte. */
+export function sendAsReader(params: { handle: number }): void {
+  readerOf(params.handle).socket.write('x');
+}
+
 /** Bytes per second a reader gets over the next `ms`. */
 export async function readerRate(params: { handle: number; ms: number }): Promise<number> {
   const reader = readerOf(params.handle);
