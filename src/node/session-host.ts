@@ -134,12 +134,14 @@ export class SessionHost {
     this.#draining = false;
     const told = new Set(this.live.all());
     const renew = (): void => {
+      // Another drain came meanwhile.
+      if (this.#draining) told.clear();
       for (const session of told) {
         if (session.driver.stats().streams > 0) continue;
         told.delete(session);
         session.driver.close('normal', 'the node takes streams again');
       }
-      if (told.size === 0 || this.#draining) clearInterval(timer);
+      if (told.size === 0) clearInterval(timer);
     };
     const timer = setInterval(renew, RENEW_LOOK_MS);
     timer.unref();
