@@ -198,6 +198,14 @@ export const forwardSchema = z.strictObject({
     },
     readUnavailable,
   ).prefault('refuse'),
+  connect_timeout: duration({
+    class: 'local',
+    description:
+      'How long the other node may take to answer a connection while a lane is up; then the client is reset. More than the connect_timeout of the service there.',
+    min: '10ms',
+    max: '1h',
+    initial: '60s',
+  }),
   keepalive: keepalive('a client', 'its target'),
   clients: z
     .array(

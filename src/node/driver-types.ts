@@ -46,6 +46,8 @@ export type StreamEndHandler = (end: StreamEnd) => void;
 /** Told to the opener of a stream. `onAccepted` comes at most once, `onEnd` exactly once, last. */
 export interface OpenHandlers {
   onAccepted(): void;
+  /** How long the peer may leave it unanswered while a lane carries the session; in ms. */
+  readonly answerMs: number;
   /** Another node may serve it, as long as nothing of its socket was taken. */
   readonly mayMove?: boolean;
   /**

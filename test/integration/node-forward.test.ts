@@ -62,6 +62,7 @@ function start(listen: Address, unavailable: ForwardConfig['unavailable'], live:
       listen,
       to: { site: 'gray', service: 'db' },
       unavailable,
+      connectTimeoutMs: 60_000,
       keepaliveMs: 0,
       clients: undefined,
       socket: { owner: undefined, group: undefined, mode: undefined },

@@ -14,6 +14,7 @@ function forwardTo(service: string): ForwardConfig {
     listen: { kind: 'tcp', host: '127.0.0.1', port: 0 },
     to: { site: 'gray', service },
     unavailable: { kind: 'refuse' },
+    connectTimeoutMs: 60_000,
     keepaliveMs: 0,
     clients: undefined,
     socket: { owner: undefined, group: undefined, mode: undefined },
