@@ -146,14 +146,14 @@ export const STREAM_BEHAVIOURS: readonly Behaviour[] = [
     round: async (attack) => {
       const lane = attack.keep(await attack.attacker.greet());
       const names = Array.from({ length: 20_000 }, (_, index) => `n${index}`);
-      await lane.flood(frames.offers(1, names));
+      await lane.flood(frames.offersInPages(1, names));
     },
   },
   {
     name: 'sessions-many-with-half-a-frame',
     round: async (attack) => {
       const lane = attack.keep(await attack.attacker.greet());
-      await lane.flood(frames.offers(1, Array(20_000).fill('trap-name')).subarray(0, 200_000));
+      await lane.flood(frames.offers(1, Array(5_000).fill('trap-name')).subarray(0, 50_000));
     },
   },
   {

@@ -30,6 +30,7 @@ function fakeSession(node: string, open: Open): LiveSession {
     security: '',
     establishedAtMs: 0,
     sinceMs: 0,
+    offersLeftOut: 0,
     trouble: undefined,
   };
 }
