@@ -45,7 +45,12 @@ export function addNodeCommands(program: Command, act: Act): void {
     .action(act(async () => (await import('./commands/running.ts')).drain));
   withHelp(running(program, 'undrain'), {
     summary: 'Let a node that drains take new streams again.',
-    examples: [['routy undrain', 'the maintenance is put off']],
+    examples: [
+      [
+        'routy undrain',
+        'the maintenance is put off; peers with open streams open new ones when those have ended',
+      ],
+    ],
   }).action(act(async () => (await import('./commands/running.ts')).undrain));
   withHelp(running(program, 'log-level'), {
     summary: "Show or change the running node's log level, until it ends.",

@@ -133,13 +133,25 @@ function peerDetails(peer: PeerStatus): string[] {
   const { session } = peer;
   const lines: string[] = [];
   if (session !== null) {
-    const offers = session.offers.length === 0 ? 'nothing to this node' : session.offers.join(', ');
-    lines.push(`${peer.direction} ${session.remoteAddress}, ${session.security}; offers ${offers}`);
+    const { direction } = peer;
+    lines.push(
+      `${direction} ${session.remoteAddress}, ${session.security}; offers ${offersText(session)}`,
+    );
+    if (session.offersLeftOut > 0) {
+      const services = countText(session.offersLeftOut, 'service');
+      lines.push(`NOT TOLD of ${services} it may open: a list has no room for more`);
+    }
     lines.push(holds(session));
   } else if (peer.name !== null) {
     lines.push(`${peer.direction} ${peer.addresses.join(', ')}`);
   }
   return [...lines, ...why(peer.reason, peer.hint)].map((line) => `      ${line}`);
+}
+
+function offersText({ offers, offersCount }: SessionStatus): string {
+  if (offersCount === 0) return 'nothing to this node';
+  const more = offersCount - offers.length;
+  return `${offers.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }
 
 /** What the session has of the buffers, and how often that was not enough for its peer. */

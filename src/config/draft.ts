@@ -115,6 +115,7 @@ function forwardOf(value: unknown): ForwardConfig | undefined {
       listen: forward.listen,
       to: forward.to,
       unavailable: forward.unavailable,
+      connectTimeoutMs: forward.connect_timeout,
       keepaliveMs: forward.keepalive,
       clients: forward.clients,
       socket: {

@@ -55,6 +55,8 @@ export interface ForwardConfig {
   readonly unavailable:
     | { readonly kind: 'refuse' }
     | { readonly kind: 'hold'; readonly ms: number };
+  /** How long the other node may leave a connection unanswered while a lane is up. */
+  readonly connectTimeoutMs: number;
   /** Silence after which a client is asked whether it is still there; 0 for never. */
   readonly keepaliveMs: number;
   /** Addresses and networks of clients that may connect; undefined for everybody. */

@@ -20,54 +20,72 @@ interface SessionOffer {
   services: ReadonlySet<string>;
 }
 
-/** A site's sessions. A peer may offer very many names, so what is kept for each is small. */
+/** What is known of a site; there while it has a session or a service that is watched. */
 interface Site {
-  sessions: number;
-  /** Service to the session that offers it, or to those that do when they are several. */
-  readonly offering: Map<string, SessionOffer | Set<SessionOffer>>;
+  readonly sessions: Set<SessionOffer>;
+  /** Watched services to the sessions that offer them. */
+  readonly watched: Map<string, Set<SessionOffer>>;
 }
 
+const NOTHING: ReadonlySet<string> = new Set();
+
 /**
- * Who offers what to this node: for every session the services its peer said it may open. Every
- * change returns which services became reachable or ceased to be, so forwards know when to listen.
- * What a change costs goes with the services that it is about, and a question with its answer;
- * neither goes with the number of sessions or with what others offer.
+ * Who offers what to this node: for every session the services its peer said it may open. Peers may
+ * offer very many names, and this node leads to few of them: those it watches. Of these every change
+ * returns which became reachable or ceased to be, so forwards know when to listen. What a change
+ * costs goes with the list or with the watched services of the site, whichever are fewer; a question
+ * about a watched service costs what its answer does. Neither goes with the number of sessions.
  */
 export class Directory {
   readonly #sessions = new Map<string, SessionOffer>();
-  /** Sites to which any session is established. */
   readonly #sites = new Map<string, Site>();
   #added = 0;
+
+  /** Changes of this service are told from now on. */
+  watch(site: string, service: string): void {
+    const known = this.#site(site);
+    if (known.watched.has(service)) return;
+    known.watched.set(service, new Set(offering(known, service)));
+  }
+
+  unwatch(site: string, service: string): void {
+    this.#sites.get(site)?.watched.delete(service);
+    this.#tidy(site);
+  }
 
   /** Adds an established session; it offers nothing until {@link offer}. */
   addSession(session: { sessionId: string; site: string; node: string }): ReachabilityChange[] {
     const changes = this.removeSession(session.sessionId);
     this.#added += 1;
-    const site = this.#sites.get(session.site) ?? { sessions: 0, offering: new Map() };
-    site.sessions += 1;
-    this.#sites.set(session.site, site);
-    this.#sessions.set(session.sessionId, {
+    const offer: SessionOffer = {
       ordinal: this.#added,
       site: session.site,
       candidate: { sessionId: session.sessionId, peer: `${session.site}/${session.node}` },
-      services: new Set(),
-    });
+      services: NOTHING,
+    };
+    this.#sessions.set(session.sessionId, offer);
+    this.#site(session.site).sessions.add(offer);
     return changes;
   }
 
   /** The peer's complete list; replaces the one before. Unknown sessions are ignored. */
-  offer(sessionId: string, services: readonly string[]): ReachabilityChange[] {
+  offer(sessionId: string, services: ReadonlySet<string>): ReachabilityChange[] {
     const session = this.#sessions.get(sessionId);
     if (session === undefined) return [];
-    const before = session.services;
-    session.services = new Set(services);
+    const { site, services: before } = session;
+    session.services = services;
+    const { watched } = this.#sites.get(site)!;
     const changes: ReachabilityChange[] = [];
-    const { offering } = this.#sites.get(session.site)!;
-    for (const service of session.services) {
-      if (!before.has(service)) begins(offering, session, service, changes);
+    for (const service of common(services, watched)) {
+      const there = watched.get(service)!;
+      if (there.size === 0) changes.push({ site, service, reachable: true });
+      there.add(session);
     }
-    for (const service of before) {
-      if (!session.services.has(service)) ceases(offering, session, service, changes);
+    for (const service of common(before, watched)) {
+      if (services.has(service)) continue;
+      const there = watched.get(service)!;
+      there.delete(session);
+      if (there.size === 0) changes.push({ site, service, reachable: false });
     }
     return changes;
   }
@@ -76,67 +94,60 @@ export class Directory {
   removeSession(sessionId: string): ReachabilityChange[] {
     const session = this.#sessions.get(sessionId);
     if (session === undefined) return [];
-    const changes = this.offer(sessionId, []);
+    const changes = this.offer(sessionId, NOTHING);
     this.#sessions.delete(sessionId);
-    const site = this.#sites.get(session.site)!;
-    site.sessions -= 1;
-    if (site.sessions === 0) this.#sites.delete(session.site);
+    this.#sites.get(session.site)!.sessions.delete(session);
+    this.#tidy(session.site);
     return changes;
   }
 
   /** Sessions that can carry a stream to the service, the longest established first. */
   sessionsFor(site: string, service: string): Candidate[] {
-    const found = this.#sites.get(site)?.offering.get(service);
-    if (found === undefined) return [];
-    if (!(found instanceof Set)) return [found.candidate];
-    return [...found].sort((a, b) => a.ordinal - b.ordinal).map(({ candidate }) => candidate);
+    const known = this.#sites.get(site);
+    if (known === undefined) return [];
+    const found = [...(known.watched.get(service) ?? offering(known, service))];
+    return found.sort((a, b) => a.ordinal - b.ordinal).map(({ candidate }) => candidate);
   }
 
   /** True when {@link sessionsFor} would find one. */
   isReachable(site: string, service: string): boolean {
-    return this.#sites.get(site)?.offering.has(service) ?? false;
+    const known = this.#sites.get(site);
+    if (known === undefined) return false;
+    const there = known.watched.get(service);
+    return there === undefined ? offering(known, service).length > 0 : there.size > 0;
   }
 
   /** True when any session to the site is established, whatever it offers: to tell why not. */
   hasSite(site: string): boolean {
-    return this.#sites.has(site);
+    return (this.#sites.get(site)?.sessions.size ?? 0) > 0;
   }
 
-  /** Services the session's peer offers, sorted. */
-  offersOf(sessionId: string): string[] {
-    return [...(this.#sessions.get(sessionId)?.services ?? [])].sort();
+  /** Services the session's peer offers, in its order. */
+  offersOf(sessionId: string): ReadonlySet<string> {
+    return this.#sessions.get(sessionId)?.services ?? NOTHING;
+  }
+
+  #site(name: string): Site {
+    const known = this.#sites.get(name);
+    if (known !== undefined) return known;
+    const site: Site = { sessions: new Set(), watched: new Map() };
+    this.#sites.set(name, site);
+    return site;
+  }
+
+  #tidy(name: string): void {
+    const site = this.#sites.get(name);
+    if (site?.sessions.size === 0 && site.watched.size === 0) this.#sites.delete(name);
   }
 }
 
-function begins(
-  offering: Site['offering'],
-  session: SessionOffer,
-  service: string,
-  changes: ReachabilityChange[],
-): void {
-  const others = offering.get(service);
-  if (others === undefined) {
-    offering.set(service, session);
-    changes.push({ site: session.site, service, reachable: true });
-  } else if (others instanceof Set) {
-    others.add(session);
-  } else {
-    offering.set(service, new Set([others, session]));
-  }
+function offering({ sessions }: Site, service: string): SessionOffer[] {
+  return [...sessions].filter(({ services }) => services.has(service));
 }
 
-function ceases(
-  offering: Site['offering'],
-  session: SessionOffer,
-  service: string,
-  changes: ReachabilityChange[],
-): void {
-  const all = offering.get(service)!;
-  if (all instanceof Set) {
-    all.delete(session);
-    if (all.size === 1) offering.set(service, [...all][0]!);
-    return;
-  }
-  offering.delete(service);
-  changes.push({ site: session.site, service, reachable: false });
+/** Names that are in both; what it costs goes with the smaller one. */
+function common(services: ReadonlySet<string>, watched: ReadonlyMap<string, unknown>): string[] {
+  return watched.size < services.size
+    ? [...watched.keys()].filter((name) => services.has(name))
+    : [...services].filter((name) => watched.has(name));
 }

@@ -46,6 +46,8 @@ export type StreamEndHandler = (end: StreamEnd) => void;
 /** Told to the opener of a stream. `onAccepted` comes at most once, `onEnd` exactly once, last. */
 export interface OpenHandlers {
   onAccepted(): void;
+  /** How long the peer may leave it unanswered while a lane carries the session; in ms. */
+  readonly answerMs: number;
   /** Another node may serve it, as long as nothing of its socket was taken. */
   readonly mayMove?: boolean;
   /**
@@ -100,7 +102,7 @@ export interface DriverHandlers {
   /** A lane carries the session again. */
   onResumed(suspendedMs: number): void;
   /** The peer's complete list of services this node may open; replaces the one before. */
-  onOffers(services: readonly string[]): void;
+  onOffers(services: ReadonlySet<string>): void;
   onStream(stream: IncomingStream): void;
   /** A stream was reset since what the two ends say of it excludes each other. */
   onMismatch(stream: number, reason: string): void;
@@ -190,8 +192,8 @@ export interface SessionDriverApi {
    * true, where the peer has not answered and no byte of the client was taken.
    */
   withdraw(elsewhere: (service: string) => boolean): void;
-  /** Tells the peer which services of this node it may open. */
-  offer(services: readonly string[]): void;
+  /** Tells the peer which services of this node it may open. Returns how many did not fit in. */
+  offer(services: readonly string[]): number;
   /** Waits for a lane when there is none; rejects with a RoutyError when the session ends first. */
   ping(): Promise<PingSample>;
   /** Tells the peer to open nothing new; open streams go on. */

@@ -231,6 +231,13 @@ export class NodeEvents {
     this.#log.failure('lane-refused', message, fields, { peer, code, cause });
   }
 
+  /** The peer may open more services than a list tells. */
+  offersCut(peer: string, services: number, leftOut: number): void {
+    const message = `${peer} is not told of ${leftOut} of the ${services} services it may open: a list has no room for more`;
+    const hint = 'Allow it fewer services: what it is not told of is not reached from there.';
+    this.#log.failure('offers-cut', message, { peer, services, leftOut, hint }, { peer });
+  }
+
   streamOpened(service: string, peer: string): void {
     this.#log.debug('stream-opened', 'stream to a service opened', { service, peer });
   }

@@ -226,6 +226,7 @@ export class Forward {
 class ForwardStream implements OpenHandlers {
   readonly socket: Socket;
   readonly #forward: Forward;
+  readonly answerMs: number;
   readonly #request: OpenRequest;
   /** Those not tried yet; let go as soon as one has accepted. */
   #candidates: readonly LiveSession[];
@@ -236,6 +237,7 @@ class ForwardStream implements OpenHandlers {
     this.socket = socket;
     this.#forward = forward;
     this.#candidates = candidates;
+    this.answerMs = forward.config.connectTimeoutMs;
     this.#request = {
       protocol: 'tcp',
       service: forward.config.to.service,

@@ -8,15 +8,22 @@ function forwardKey({ listen }: ForwardConfig): string {
   return formatAddress(listen);
 }
 
+/** What all forwards together ask of the node around them. */
+export interface ForwardsHost extends ForwardHost {
+  /** Forwards lead to the service, or none does any more. */
+  watch(site: string, service: string): void;
+  unwatch(site: string, service: string): void;
+}
+
 /** All forwards of this node. */
 export class Forwards {
-  readonly #host: ForwardHost;
+  readonly #host: ForwardsHost;
   readonly #byKey = new Map<string, Forward>();
   /** `site/service` to the forwards that lead there. Holds no empty sets. */
   readonly #byService = new Map<string, Set<Forward>>();
   #running = false;
 
-  constructor(configs: Iterable<ForwardConfig>, host: ForwardHost) {
+  constructor(configs: Iterable<ForwardConfig>, host: ForwardsHost) {
     this.#host = host;
     for (const config of configs) this.put(config);
   }
@@ -77,13 +84,21 @@ export class Forwards {
   }
 
   #link(forward: Forward): void {
-    const there = this.#byService.get(forward.to) ?? new Set();
-    this.#byService.set(forward.to, there.add(forward));
+    const there = this.#byService.get(forward.to);
+    if (there !== undefined) {
+      there.add(forward);
+      return;
+    }
+    this.#byService.set(forward.to, new Set([forward]));
+    this.#host.watch(forward.config.to.site, forward.config.to.service);
   }
 
   #unlink(forward: Forward): void {
     const there = this.#byService.get(forward.to);
-    there?.delete(forward);
-    if (there?.size === 0) this.#byService.delete(forward.to);
+    if (there === undefined) return;
+    there.delete(forward);
+    if (there.size > 0) return;
+    this.#byService.delete(forward.to);
+    this.#host.unwatch(forward.config.to.site, forward.config.to.service);
   }
 }

@@ -11,9 +11,9 @@ import { AcceptedSessions } from './accepted.ts';
 import { CertificateWatch } from './certificate-watch.ts';
 import { nodeClockMs } from './clock.ts';
 import { NodeEvents } from './events.ts';
-import type { ForwardHost } from './forward.ts';
-import { Forwards } from './forwards.ts';
+import { Forwards, type ForwardsHost } from './forwards.ts';
 import { LanesListener } from './lanes-listener.ts';
+import { PeerTotals } from './peer-totals.ts';
 import { Peers } from './peers.ts';
 import { applyConfig } from './reload.ts';
 import { Services } from './service.ts';
@@ -131,7 +131,13 @@ class RoutyNode implements RunningNode {
       onOpened: (service, peer) => this.#events.streamOpened(service, peer),
       onRefused: (refusal) => this.#events.streamRefused(refusal),
     });
-    this.#live = new LiveSessions((changes) => this.#forwards.update(changes));
+    this.#live = new LiveSessions(
+      (changes) => this.#forwards.update(changes),
+      new PeerTotals({
+        isConfigured: (peer) => this.#peers.includes(peer),
+        onForgotten: (peer) => metrics.forgetPeer(peer),
+      }),
+    );
     this.#forwards = new Forwards(config.forwards, this.#forwardHost());
     this.#host = new SessionHost({
       commons: commonsOf(options),
@@ -349,10 +355,12 @@ class RoutyNode implements RunningNode {
     return whole;
   }
 
-  #forwardHost(): ForwardHost {
+  #forwardHost(): ForwardsHost {
     return {
       candidates: (site, service) => this.#live.candidates(site, service),
       isReachable: (site, service) => this.#live.isReachable(site, service),
+      watch: (site, service) => this.#live.watch(site, service),
+      unwatch: (site, service) => this.#live.unwatch(site, service),
       whyUnreachable: (site, service) => this.#live.whyUnreachable(site, service),
       nowMs: this.#nowMs,
       retryDelayMs: (attempt) => nextDelayMs({ attempt, random01: Math.random() }),

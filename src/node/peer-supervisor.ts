@@ -103,6 +103,11 @@ export class PeerSupervisor implements SessionOwner {
     return true;
   }
 
+  /** `site/node` of its session, or of the last one it had. */
+  get name(): string | null {
+    return this.#name;
+  }
+
   /** Its session is with this node, and waits for a lane. */
   awaits(name: string): boolean {
     const { driver } = this.#session ?? {};

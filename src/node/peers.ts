@@ -53,6 +53,11 @@ export class Peers {
     for (const peer of this.#byKey.values()) peer.close('shutdown', reason);
   }
 
+  /** Whether a configured address leads to the node `site/node`, or did when it last answered. */
+  includes(name: string): boolean {
+    return [...this.#byKey.values()].some((peer) => peer.includes(name));
+  }
+
   get size(): number {
     return this.#byKey.size;
   }
@@ -106,6 +111,10 @@ class Peer implements SupervisorOwner {
 
   close(code: 'normal' | 'shutdown', reason: string): number {
     return this.#all().reduce((streams, each) => streams + each.close(code, reason), 0);
+  }
+
+  includes(name: string): boolean {
+    return this.#all().some((each) => each.name === name);
   }
 
   status(): PeerStatus[] {

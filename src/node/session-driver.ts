@@ -147,9 +147,10 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     if (this.suspended) this.#streams.withdraw(elsewhere);
   }
 
-  offer(services: readonly string[]): void {
-    this.#session.offer(services);
+  offer(services: readonly string[]): number {
+    const leftOut = this.#session.offer(services);
     this.#schedule();
+    return leftOut;
   }
 
   ping(): Promise<PingSample> {

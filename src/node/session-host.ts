@@ -108,15 +108,24 @@ export class SessionHost {
 
   /** Tells a peer what it may open here and, when this node drains, to open nothing. */
   greet(session: LiveSession): void {
-    session.driver.offer(this.services.offersFor(session.peer));
+    this.#offer(session);
     if (this.#draining) session.driver.drain();
   }
 
   /** Tells the peers that these entries of `allow` name anew what they may open here. */
   offerAnew(entries: ReadonlySet<string>): void {
-    for (const { driver, peer, name } of this.live.all()) {
-      if (entries.has(peer.site) || entries.has(name)) driver.offer(this.services.offersFor(peer));
+    for (const session of this.live.all()) {
+      if (entries.has(session.peer.site) || entries.has(session.name)) this.#offer(session);
     }
+  }
+
+  /** Says once for each session that a list has no room for all. */
+  #offer(session: LiveSession): void {
+    const before = session.offersLeftOut;
+    const services = this.services.offersFor(session.peer);
+    session.offersLeftOut = session.driver.offer(services);
+    if (before > 0 || session.offersLeftOut === 0) return;
+    this.events.offersCut(session.name, services.length, session.offersLeftOut);
   }
 
   /** Tells every peer, and those to come, to open nothing new. */
@@ -134,12 +143,14 @@ export class SessionHost {
     this.#draining = false;
     const told = new Set(this.live.all());
     const renew = (): void => {
+      // Another drain came meanwhile.
+      if (this.#draining) told.clear();
       for (const session of told) {
         if (session.driver.stats().streams > 0) continue;
         told.delete(session);
         session.driver.close('normal', 'the node takes streams again');
       }
-      if (told.size === 0 || this.#draining) clearInterval(timer);
+      if (told.size === 0) clearInterval(timer);
     };
     const timer = setInterval(renew, RENEW_LOOK_MS);
     timer.unref();
@@ -190,6 +201,7 @@ class HostedSession implements DriverHandlers {
       remoteAddress,
       security,
       sinceMs: nowMs,
+      offersLeftOut: 0,
       trouble: undefined,
     };
     this.#session = session;
@@ -235,7 +247,7 @@ class HostedSession implements DriverHandlers {
     this.#host.events.sessionResumed(session, suspendedMs, streamsReset);
   }
 
-  onOffers(services: readonly string[]): void {
+  onOffers(services: ReadonlySet<string>): void {
     if (this.#session !== undefined) this.#host.live.offered(this.#session, services);
   }
 

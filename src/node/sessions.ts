@@ -1,9 +1,11 @@
 import type { Identity } from '../base/identity.ts';
 import { Directory, type ReachabilityChange } from '../fabric/directory.ts';
 import type { LaneFacts, SessionDriverApi } from './driver-types.ts';
+import { PeerTotals } from './peer-totals.ts';
 import type { LaneStatus, SessionStatus, TrafficStatus } from './status.ts';
 
-type Traffic = Omit<TrafficStatus, 'peer'>;
+/** A peer may offer very many services, which would make the status long and slow. */
+const OFFERS_SHOWN_MAX = 1_000;
 
 /** A session with an agreed HELLO, dialled or accepted. */
 export interface LiveSession {
@@ -18,6 +20,8 @@ export interface LiveSession {
   security: string;
   /** Since when it is up, or suspended; by the node's clock. */
   sinceMs: number;
+  /** Services it may open and is not told of, as they are more than a list has room for. */
+  offersLeftOut: number;
   /** Why no lane carries it; undefined while one does. */
   trouble: { readonly reason: string; readonly hint: string | undefined } | undefined;
 }
@@ -29,16 +33,28 @@ export function nodeName(identity: Pick<Identity, 'site' | 'node'>): string {
 /** The live sessions and what their peers offer to this node. */
 export class LiveSessions {
   readonly #byId = new Map<string, LiveSession>();
-  /** By `site/node`, what its ended sessions carried: as many as the fabric has nodes. */
-  readonly #ended = new Map<string, Traffic>();
   readonly #directory = new Directory();
   /** Those that wait for a lane. */
   readonly #suspended = new Set<LiveSession>();
   readonly #onChange: (changes: readonly ReachabilityChange[]) => void;
+  readonly #totals: PeerTotals;
 
-  /** `onChange` is called when services became reachable or ceased to be, with those alone. */
-  constructor(onChange: (changes: readonly ReachabilityChange[]) => void) {
+  /** `onChange` is called when watched services became reachable or ceased to be, with those alone. */
+  constructor(
+    onChange: (changes: readonly ReachabilityChange[]) => void,
+    totals = new PeerTotals(),
+  ) {
     this.#onChange = onChange;
+    this.#totals = totals;
+  }
+
+  /** Changes of the service are told from now on. */
+  watch(site: string, service: string): void {
+    this.#directory.watch(site, service);
+  }
+
+  unwatch(site: string, service: string): void {
+    this.#directory.unwatch(site, service);
   }
 
   /** Nothing happens when another one has its id: what that one has is never taken from it. */
@@ -46,6 +62,7 @@ export class LiveSessions {
     const { sessionId } = session.driver;
     if (this.#byId.has(sessionId)) return;
     this.#byId.set(sessionId, session);
+    this.#totals.came(session.name);
     const { site, node } = session.peer;
     this.#directory.addSession({ sessionId, site, node });
   }
@@ -54,14 +71,14 @@ export class LiveSessions {
   remove(session: LiveSession): void {
     if (!this.#isCurrent(session)) return;
     const { name, driver } = session;
-    this.#ended.set(name, sumOf(this.#ended.get(name), driver.stats()));
-    this.#byId.delete(session.driver.sessionId);
+    this.#totals.went(name, driver.stats());
+    this.#byId.delete(driver.sessionId);
     this.#suspended.delete(session);
-    this.#tell(this.#directory.removeSession(session.driver.sessionId));
+    this.#tell(this.#directory.removeSession(driver.sessionId));
   }
 
   /** The peer's complete list, replacing the one before. */
-  offered(session: LiveSession, services: readonly string[]): void {
+  offered(session: LiveSession, services: ReadonlySet<string>): void {
     if (!this.#isCurrent(session)) return;
     this.#tell(this.#directory.offer(session.driver.sessionId, services));
     this.#moveOpens(session.peer.site);
@@ -142,6 +159,7 @@ export class LiveSessions {
   status(session: LiveSession): SessionStatus {
     const { driver } = session;
     const stats = driver.stats();
+    const offers = this.#directory.offersOf(driver.sessionId);
     const lanes = driver.lanes().map(laneStatus);
     return {
       id: driver.sessionId,
@@ -164,7 +182,9 @@ export class LiveSessions {
       shareBytes: stats.shareBytes,
       streamsRefused: stats.streamsRefused,
       ...driver.memory(),
-      offers: this.#directory.offersOf(driver.sessionId),
+      offers: firstOf(offers, OFFERS_SHOWN_MAX),
+      offersCount: offers.size,
+      offersLeftOut: session.offersLeftOut,
     };
   }
 
@@ -172,13 +192,11 @@ export class LiveSessions {
     if (changes.length > 0) this.#onChange(changes);
   }
 
-  /** What was exchanged with each peer since this node started: it only grows. */
+  /** What was exchanged with each peer since this node started: it only grows, until it is forgotten. */
   traffic(): TrafficStatus[] {
-    const totals = new Map(this.#ended);
-    for (const { name, driver } of this.all()) {
-      totals.set(name, sumOf(totals.get(name), driver.stats()));
-    }
-    return [...totals].map(([peer, traffic]) => ({ peer, ...traffic }));
+    return this.#totals.with(
+      this.all().map(({ name, driver }) => ({ peer: name, carried: driver.stats() })),
+    );
   }
 
   #isCurrent(session: LiveSession): boolean {
@@ -186,12 +204,13 @@ export class LiveSessions {
   }
 }
 
-function sumOf(before: Traffic | undefined, more: Traffic): Traffic {
-  return {
-    bytesSent: (before?.bytesSent ?? 0) + more.bytesSent,
-    bytesReceived: (before?.bytesReceived ?? 0) + more.bytesReceived,
-    bytesReplayed: (before?.bytesReplayed ?? 0) + more.bytesReplayed,
-  };
+function firstOf(names: Iterable<string>, countMax: number): string[] {
+  const first: string[] = [];
+  for (const name of names) {
+    if (first.length === countMax) break;
+    first.push(name);
+  }
+  return first;
 }
 
 function reluctance({ driver }: LiveSession): number {

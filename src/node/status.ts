@@ -126,8 +126,12 @@ export interface SessionStatus {
   /** The same of the stream that holds most. */
   readonly streamReplayBytesMax: number;
   readonly streamReassemblyBytesMax: number;
-  /** Services the peer offers to this node. */
+  /** Services the peer offers to this node, the first thousand of them. */
   readonly offers: readonly string[];
+  /** How many they are in all. */
+  readonly offersCount: number;
+  /** Services it may open here and is not told of, as they are more than a list has room for. */
+  readonly offersLeftOut: number;
 }
 
 /** A TLS connection that carries a session. */

@@ -21,6 +21,9 @@ const PROMPT_BYTES_MAX = 8 * 1024;
  */
 const QUIET_MS = 1000;
 
+/** How often opens that nobody has answered are looked at, in ms. */
+const ANSWER_LOOK_MS = 250;
+
 /** What the streams ask of the driver. */
 export interface StreamSetHost {
   onStream(stream: IncomingStream): void;
@@ -38,6 +41,8 @@ interface Opening {
   /** The client is not read before the answer. */
   readonly isHeld: boolean;
   readonly socket: Socket;
+  /** By the clock of answers. */
+  readonly giveUpAtMs: number;
 }
 
 /** The streams of one session and their sockets. */
@@ -48,6 +53,11 @@ export class StreamSet implements EndpointHost {
   readonly #openings = new Map<number, Opening>();
   readonly #incoming = new Map<number, PendingStream>();
   #unflushed: StreamEndpoint[] = [];
+  /** Runs while there are opens without an answer. */
+  #answerTimer: NodeJS.Timeout | undefined;
+  /** Stands still while no lane could bring an answer, and while this process stands still. */
+  #answerClockMs = 0;
+  #lookedAtMs = 0;
 
   constructor(session: Session, host: StreamSetHost) {
     this.#session = session;
@@ -64,7 +74,9 @@ export class StreamSet implements EndpointHost {
     const endpoint = new StreamEndpoint(result.stream, this);
     this.#endpoints.set(result.stream, endpoint);
     const isHeld = handlers.mayMove === true && this.#host.unheardMs() > QUIET_MS;
-    this.#openings.set(result.stream, { handlers, socket, service: request.service, isHeld });
+    const giveUpAtMs = this.#awaitAnswer(handlers.answerMs);
+    const { service } = request;
+    this.#openings.set(result.stream, { handlers, socket, service, isHeld, giveUpAtMs });
     // As a rule reading starts before the answer: the first bytes travel with OPEN.
     endpoint.attach(socket, 'client', handlers.onEnd);
     this.#read(result.stream);
@@ -97,6 +109,36 @@ export class StreamSet implements EndpointHost {
       endpoint.detach();
       handlers.onWithdrawn();
     }
+  }
+
+  /** The time on the clock of answers at which an open of now is given up. */
+  #awaitAnswer(answerMs: number): number {
+    if (this.#answerTimer === undefined) {
+      this.#lookedAtMs = performance.now();
+      this.#answerTimer = setInterval(() => this.#lookForAnswers(), ANSWER_LOOK_MS).unref();
+    }
+    return this.#answerClockMs + ANSWER_LOOK_MS + answerMs;
+  }
+
+  /** A peer that answers PINGs and no OPEN would keep its clients waiting for ever. */
+  #lookForAnswers(): void {
+    const nowMs = performance.now();
+    const sinceMs = Math.min(nowMs - this.#lookedAtMs, 2 * ANSWER_LOOK_MS);
+    this.#lookedAtMs = nowMs;
+    if (!this.#session.suspended) this.#answerClockMs += sinceMs;
+    for (const [stream, { giveUpAtMs, handlers }] of this.#openings) {
+      if (giveUpAtMs > this.#answerClockMs) continue;
+      const endpoint = this.#endpoints.get(stream);
+      const reason = `the other node gave no answer in ${handlers.answerMs} ms`;
+      this.reset(stream, 'cancelled', reason);
+      endpoint?.reset('target-timeout', reason);
+    }
+    if (this.#openings.size === 0) this.#stopAwaiting();
+  }
+
+  #stopAwaiting(): void {
+    clearInterval(this.#answerTimer);
+    this.#answerTimer = undefined;
   }
 
   /** Passes on an event of a stream; false for an event of the session. */
@@ -241,6 +283,7 @@ export class StreamSet implements EndpointHost {
 
   /** Sockets that still take what came before their reset. */
   #cutAll(reason: string): void {
+    this.#stopAwaiting();
     for (const endpoint of this.#endpoints.values()) endpoint.reset('session-lost', reason);
     this.#endpoints.clear();
   }

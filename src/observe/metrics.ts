@@ -14,6 +14,8 @@ export interface Metrics {
   refusal(reason: string, count?: number): void;
   /** A session that had no lane is carried again. */
   sessionResumed(peer: string): void;
+  /** The peer is neither here nor expected: it has no figures any more. */
+  forgetPeer(peer: string): void;
   /** A lane that carried a session was lost; `code` is a stable code. */
   laneLost(code: string): void;
   /** A listener had to be opened again after an error. */
@@ -42,6 +44,7 @@ export function createMetrics(): Metrics {
     dialAttempt: (outcome) => counters.dials.inc({ outcome }),
     refusal: (reason, count = 1) => counters.refusals.inc({ reason }, count),
     sessionResumed: (peer) => counters.resumes.inc({ peer }),
+    forgetPeer: (peer) => counters.resumes.remove({ peer }),
     laneLost: (code) => counters.lanesLost.inc({ code }),
     listenerRestart: (listener) => counters.restarts.inc({ listener }),
     text: () => {

@@ -22,8 +22,8 @@ export type SessionEvent =
   | { readonly kind: 'suspended' }
   /** A lane carries it again, `suspendedMs` after the last one was lost. */
   | { readonly kind: 'resumed'; readonly lane: number; readonly suspendedMs: number }
-  /** The complete list of services the peer offers. */
-  | { readonly kind: 'offers'; readonly services: readonly string[] }
+  /** The complete list of services the peer offers: the latest, when several came. */
+  | { readonly kind: 'offers'; readonly services: ReadonlySet<string> }
   /** The peer opens a stream; answer with `accept` or `reset`. Data may come before the answer. */
   | { readonly kind: 'opened'; readonly stream: number; readonly request: OpenPayload }
   /** The peer accepted a stream this side opened. */
@@ -67,14 +67,27 @@ export type SessionEvent =
 export class EventQueue {
   #events: SessionEvent[] = [];
   #next = 0;
+  /** Among them, if one is. */
+  #offers: { readonly kind: 'offers'; services: ReadonlySet<string> } | undefined;
 
   push(event: SessionEvent): void {
     this.#events.push(event);
   }
 
+  /** A list that nobody has taken yet gives way to the next one, so that many cost what one does. */
+  pushOffers(services: ReadonlySet<string>): void {
+    if (this.#offers === undefined) {
+      this.#offers = { kind: 'offers', services };
+      this.push(this.#offers);
+    } else {
+      this.#offers.services = services;
+    }
+  }
+
   shift(): SessionEvent | undefined {
     if (this.#next === this.#events.length) return undefined;
     const event = this.#events[this.#next++];
+    if (event === this.#offers) this.#offers = undefined;
     if (this.#next === this.#events.length) {
       this.#events = [];
       this.#next = 0;

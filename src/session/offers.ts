@@ -1,5 +1,5 @@
 import type { FrameHeader } from '../wire/decode.ts';
-import { FLAG_OFFERS_MORE } from '../wire/layout.ts';
+import { FLAG_OFFERS_MORE, OFFERS_BYTES_MAX } from '../wire/layout.ts';
 import { parseOffers } from '../wire/payload.ts';
 import { ProtocolError } from '../wire/protocol-error.ts';
 import type { EventQueue } from './events.ts';
@@ -8,16 +8,15 @@ import type { LaneState } from './lane-state.ts';
 /** Most names of one list. */
 export const OFFERS_NAMES_MAX = 32_768;
 
-/** A list goes out in pages of about so much, so that the receiver does other things in between. */
-const PAGE_BYTES = 64 * 1024 - 1;
-
 /** What a name costs in memory wherever it is kept and found again, roughly. */
 const NAME_BYTES = 256;
 
 /** Pages of a list whose last one has not come yet. */
 export interface OffersPages {
   readonly number: number;
-  readonly names: string[];
+  readonly names: Set<string>;
+  /** Names that came, those said twice too. */
+  count: number;
 }
 
 /** The lists of services each side offers. They are numbered: several lanes may mix up their order. */
@@ -27,10 +26,12 @@ export class Offers {
   #heard = 0;
   #heardNames = 0;
 
-  /** This side's list from now on. */
-  set(services: readonly string[]): void {
+  /** This side's list from now on, said on the lane. Returns how many names it has no room for. */
+  set(services: readonly string[], lane: LaneState | undefined): number {
     this.#pages = pagesOf(services.slice(0, OFFERS_NAMES_MAX));
     this.#said++;
+    this.say(lane);
+    return Math.max(0, services.length - OFFERS_NAMES_MAX);
   }
 
   say(lane: LaneState | undefined): void {
@@ -44,29 +45,31 @@ export class Offers {
   hear(lane: LaneState, header: FrameHeader, payload: Uint8Array, events: EventQueue): void {
     const number = header.offset;
     // The pages of a list come one after the other on one lane; another number begins another list.
-    const before = lane.offers?.number === number ? lane.offers.names : [];
+    const before = lane.offers?.number === number ? lane.offers : undefined;
     lane.offers = undefined;
     if (number <= this.#heard) return;
     const page = parseOffers(payload);
-    const names = before.length === 0 ? page : before;
-    if (before.length > 0) for (const name of page) before.push(name);
-    if (names.length > OFFERS_NAMES_MAX) {
+    const list: OffersPages = before ?? { number, names: new Set(), count: 0 };
+    list.count += page.length;
+    if (list.count > OFFERS_NAMES_MAX) {
       throw new ProtocolError('frame-payload', `OFFERS of more than ${OFFERS_NAMES_MAX} names`);
     }
+    // Page by page, so that nothing is left to do for the whole list in one go.
+    for (const name of page) list.names.add(name);
     if ((header.flags & FLAG_OFFERS_MORE) !== 0) {
       if (page.length === 0) throw new ProtocolError('frame-payload', 'OFFERS with an empty page');
-      lane.offers = { number, names };
+      lane.offers = list;
       return;
     }
     this.#heard = number;
-    this.#heardNames = names.length;
-    events.push({ kind: 'offers', services: names });
+    this.#heardNames = list.count;
+    events.pushOffers(list.names);
   }
 
   /** Memory that the peer's lists take, those under way on `lanes` too. */
   heldBytes(lanes: Iterable<LaneState>): number {
     let names = this.#heardNames;
-    for (const { offers } of lanes) names += offers?.names.length ?? 0;
+    for (const { offers } of lanes) names += offers?.count ?? 0;
     return names * NAME_BYTES;
   }
 }
@@ -74,13 +77,14 @@ export class Offers {
 /** At least one page: an empty list is said too. */
 function pagesOf(services: readonly string[]): string[][] {
   const pages: string[][] = [[]];
-  let bytes = 0;
+  // As JSON: two brackets, and a comma less than there are names.
+  let bytes = 1;
   for (const name of services) {
-    // As JSON: two quotes and a comma. Names are ASCII.
+    // Two quotes and a comma. Names are ASCII.
     bytes += name.length + 3;
-    if (bytes > PAGE_BYTES) {
+    if (bytes > OFFERS_BYTES_MAX) {
       pages.push([]);
-      bytes = name.length + 3;
+      bytes = 1 + name.length + 3;
     }
     pages.at(-1)!.push(name);
   }

@@ -264,11 +264,10 @@ export class Session {
     this.#streams.finDelivered(stream);
   }
 
-  /** Tells the peer the complete list of services it may open. */
-  offer(services: readonly string[]): void {
-    if (!this.established) return;
-    this.#offers.set(services);
-    this.#offers.say(this.#lanes.established[0]);
+  /** Tells the peer the complete list of services it may open. Returns how many did not fit in. */
+  offer(services: readonly string[]): number {
+    if (!this.established) return 0;
+    return this.#offers.set(services, this.#lanes.established[0]);
   }
 
   /** Sends a PING; its `pong` event carries the number returned here. Without a lane that is 0. */

@@ -13,6 +13,9 @@ export const HEADER_BYTES = 24;
 /** Most payload bytes of any frame. */
 export const PAYLOAD_BYTES_MAX = 256 * 1024;
 
+/** Most payload bytes of OFFERS: a name costs its receiver far more than its bytes do. */
+export const OFFERS_BYTES_MAX = 64 * 1024;
+
 /** Largest stream id and offset: what a double holds exactly. */
 export const OFFSET_MAX = Number.MAX_SAFE_INTEGER;
 
@@ -25,7 +28,7 @@ export const FrameType = {
   PING: 0x03,
   /** Offset: the PING's. Payload: u64 the PING's clock, u64 clock on receipt, u64 clock on sending. */
   PONG: 0x04,
-  /** Offset: rises with every list. Payload: JSON array, all services the receiver may open. */
+  /** Offset: rises with every list. Payload: JSON array, a page of the services it may open. */
   OFFERS: 0x05,
   /** The sender takes no new streams. Payload: empty. */
   GOAWAY: 0x06,
@@ -79,7 +82,7 @@ export const FRAME_RULES: ReadonlyMap<number, FrameRule> = new Map([
   [FrameType.CLOSE, rule('CLOSE', false, 2, 4 * 1024)],
   [FrameType.PING, rule('PING', false, 8, 8)],
   [FrameType.PONG, rule('PONG', false, 24, 24)],
-  [FrameType.OFFERS, rule('OFFERS', false, 2, PAYLOAD_BYTES_MAX, FLAG_OFFERS_MORE)],
+  [FrameType.OFFERS, rule('OFFERS', false, 2, OFFERS_BYTES_MAX, FLAG_OFFERS_MORE)],
   [FrameType.GOAWAY, rule('GOAWAY', false, 0, 0)],
   [FrameType.OPEN, rule('OPEN', true, 2, 4 * 1024)],
   [FrameType.ACCEPT, rule('ACCEPT', true, 2, 1024)],

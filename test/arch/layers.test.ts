@@ -108,8 +108,8 @@ test('native calls are made in one file, and few ask for them', () => {
   const LIBC = 'transport/libc.ts';
   const MAY = [
     'cli/garbage-collector.ts',
-    'node/node.ts',
     'node/keepalive.ts',
+    'node/node.ts',
     'transport/linux-socket.ts',
   ];
   const naming = files.filter(({ text }) => /['"]koffi['"]/.test(text)).map(({ path }) => path);

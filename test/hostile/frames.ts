@@ -1,4 +1,9 @@
-import { FrameType, HEADER_BYTES } from '../../src/wire/layout.ts';
+import {
+  FLAG_OFFERS_MORE,
+  FrameType,
+  HEADER_BYTES,
+  OFFERS_BYTES_MAX,
+} from '../../src/wire/layout.ts';
 
 export const TYPE = FrameType;
 
@@ -82,8 +87,23 @@ export function pong({ offset, payload }: Frame): Buffer {
   return raw(TYPE.PONG, Buffer.concat([payload, payload, payload]), { offset });
 }
 
-export function offers(number: number, services: readonly unknown[]): Buffer {
-  return json(TYPE.OFFERS, services, { offset: number });
+export function offers(number: number, services: readonly unknown[], more = false): Buffer {
+  return json(TYPE.OFFERS, services, { offset: number, flags: more ? FLAG_OFFERS_MORE : 0 });
+}
+
+/** The list in pages of at most 64 KiB, all but the last with the flag that it goes on. */
+export function offersInPages(number: number, services: readonly string[]): Buffer {
+  const pages: Buffer[] = [];
+  for (let at = 0; at < services.length; ) {
+    const from = at;
+    for (let bytes = 1; at < services.length; at += 1) {
+      bytes += services[at]!.length + 3;
+      if (bytes > OFFERS_BYTES_MAX) break;
+    }
+    const fields = { offset: number, flags: at < services.length ? FLAG_OFFERS_MORE : 0 };
+    pages.push(json(TYPE.OFFERS, services.slice(from, at), fields));
+  }
+  return Buffer.concat(pages);
 }
 
 export function resume(records: Uint8Array, last = true): Buffer {

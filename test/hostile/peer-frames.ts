@@ -59,6 +59,7 @@ export const FRAME_BEHAVIOURS: readonly Behaviour[] = [
     Buffer.concat([frames.open(1, 'sink'), frames.data(1, 0, randomBytes(50)), frames.reset(1, 1)]),
   ),
   broken('offers-no-array', () => frames.json(TYPE.OFFERS, { a: 1 }, { offset: 1 })),
+  broken('offers-too-large', () => frames.offers(1, Array(10_000).fill('trap-name'))),
   broken('offers-bad-names', () => frames.offers(1, ['ok', 'NOT A NAME', '\u202e', 7])),
   broken('resume-no-records', () => frames.resume(randomBytes(1_000))),
   broken('resume-ids-never-heard', () =>

@@ -39,6 +39,13 @@ function acknowledge(lane: HostileLane, stepBytes = 32 * 1024): void {
   };
 }
 
+/** Resets each stream once it is accepted, behind bytes that it has announced and never sends. */
+function announce(lane: HostileLane): void {
+  lane.onFrame = ({ type, stream }) => {
+    if (type === TYPE.ACCEPT) lane.send(frames.reset(stream, CREDIT_MAX));
+  };
+}
+
 /** Sends on stream 1 as far as the other side's credit goes. */
 async function upload(attack: Attack, lane: HostileLane, pieceBytes: number): Promise<void> {
   const piece = randomBytes(pieceBytes);
@@ -112,6 +119,22 @@ export const STREAM_BEHAVIOURS: readonly Behaviour[] = [
     { count: 50, service: 'stuck', credit: 0 },
     (attack, lane) => upload(attack, lane, 32 * 1024),
   ),
+  streams(
+    'reset-behind-bytes-that-never-come',
+    { count: 500, service: 'sink', credit: 0 },
+    (attack, lane) => {
+      announce(lane);
+      return attack.rest(() => lane.gone);
+    },
+  ),
+  streams(
+    'reset-behind-bytes-while-downloading',
+    { count: 100, service: 'source', credit: CREDIT_MAX },
+    (attack, lane) => {
+      announce(lane);
+      return attack.rest(() => lane.gone);
+    },
+  ),
   {
     name: 'sessions-many',
     round: async (attack) => {
@@ -123,14 +146,14 @@ export const STREAM_BEHAVIOURS: readonly Behaviour[] = [
     round: async (attack) => {
       const lane = attack.keep(await attack.attacker.greet());
       const names = Array.from({ length: 20_000 }, (_, index) => `n${index}`);
-      await lane.flood(frames.offers(1, names));
+      await lane.flood(frames.offersInPages(1, names));
     },
   },
   {
     name: 'sessions-many-with-half-a-frame',
     round: async (attack) => {
       const lane = attack.keep(await attack.attacker.greet());
-      await lane.flood(frames.offers(1, Array(20_000).fill('trap-name')).subarray(0, 200_000));
+      await lane.flood(frames.offers(1, Array(5_000).fill('trap-name')).subarray(0, 50_000));
     },
   },
   {
@@ -197,6 +220,25 @@ export const STREAM_BEHAVIOURS: readonly Behaviour[] = [
           .catch(() => undefined);
       }
       await attack.rest(() => lane.gone);
+    },
+  },
+  {
+    name: 'opens-never-answered-by-many-sessions',
+    round: async (attack) => {
+      const { attacker } = attack;
+      // The last one that offers it is asked as well when the others have gone.
+      const lanes = [await attacker.greet(), await attacker.greet(), await attacker.greet()];
+      for (const lane of lanes) attack.keep(lane).send(frames.offers(1, ['trap']));
+      for (const lane of lanes) {
+        for (let count = 0; count < 20 && !attack.over; count += 1) {
+          await attacker.tcp('127.0.0.1', attacker.options.trapPort).then(
+            (client) => attack.keep(client).write('x'),
+            () => undefined,
+          );
+        }
+        await attack.pause(200);
+        attack.drop(lane);
+      }
     },
   },
   {

@@ -4,16 +4,8 @@ import { createConnection, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { initFabric } from '../../src/pki/init.ts';
-import {
-  cli,
-  cliJson,
-  cliOk,
-  echoServer,
-  Home,
-  Running,
-  scratch,
-  untilStatus,
-} from './cli-support.ts';
+import { startPair } from './cli-pair.ts';
+import { cli, cliJson, cliOk, Home, Running, scratch, untilStatus } from './cli-support.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -43,21 +35,7 @@ async function openEcho(t: TestContext, path: string): Promise<(line: string) =>
 }
 
 test('both nodes renew while a connection goes on, with the old key and with a new one', async (t) => {
-  const directory = scratch(t);
-  const [gray, red] = [new Home(directory, 'gray'), new Home(directory, 'red')];
-  const socket = join(directory, 'echo.sock');
-  await cliOk(
-    ...['init', '--site', 'gray', '--node', 'gray1', '--listen', '127.0.0.1:0', ...gray.made],
-    ...['--forward', `unix:${socket}=red/echo`],
-  );
-  const grayUp = new Running(t, 'up', ...gray.at);
-  const [, address] = await grayUp.printed(/listening for lanes on (127\.0\.0\.1:\d+)/);
-  const { joinLine } = await cliJson<{ joinLine: string }>(
-    ...['invite', 'red', '--address', address!, ...gray.at],
-  );
-  const service = ['--service', `echo=${await echoServer(t)}`, '--allow', 'gray'];
-  const redUp = new Running(t, 'join', joinLine, '--node', 'red1', '--up', ...red.made, ...service);
-  await untilStatus(gray, ({ forwards }) => forwards[0]?.state === 'listening');
+  const { gray, red, grayUp, redUp, socket } = await startPair(t);
   const ask = await openEcho(t, socket);
   assert.equal(await ask('before'), 'before');
   const configBefore = readFileSync(red.config, 'utf8');

@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { formatAddress, parseAddress } from '../../src/base/address.ts';
-import { cliJson, cliOk, Home, Running, scratch, untilStatus } from './cli-support.ts';
+import { startGray } from './cli-pair.ts';
+import { Home, Running, scratch, untilStatus } from './cli-support.ts';
 import { dial, serve, until } from './node-support.ts';
 
 /** Throws in the process it is loaded into when that gets a signal nothing else means. */
@@ -28,17 +29,9 @@ async function connection(t: TestContext) {
   const [gray, red] = [new Home(directory, 'gray'), new Home(directory, 'red')];
   const target = await serve((socket) => socket.write('hello'));
   t.after(() => target.close());
-  await cliOk(
-    ...['init', '--site', 'gray', '--node', 'gray1', '--listen', '127.0.0.1:0', ...gray.made],
-    ...['--forward', '127.0.0.1:0=red/db'],
-  );
   process.env.NODE_OPTIONS = `--import=data:text/javascript,${encodeURIComponent(DEFECT)}`;
   t.after(() => delete process.env.NODE_OPTIONS);
-  const grayUp = new Running(t, 'up', ...gray.at);
-  const [, address] = await grayUp.printed(/listening for lanes on (127\.0\.0\.1:\d+)/);
-  const { joinLine } = await cliJson<{ joinLine: string }>(
-    ...['invite', 'red', '--address', address!, ...gray.at],
-  );
+  const { grayUp, joinLine } = await startGray(t, gray, '127.0.0.1:0=red/db');
   const redUp = new Running(
     t,
     ...['join', joinLine, '--node', 'red1', '--up', ...red.made],

@@ -25,21 +25,31 @@ export interface Pair {
   readonly socket: string;
 }
 
-/** Gray has the CA and listens, red joins and dials; red offers an echo to gray. */
-export async function startPair(t: TestContext): Promise<Pair> {
-  const directory = scratch(t);
-  const gray = new Home(directory, 'gray');
-  const red = new Home(directory, 'red');
-  const socket = join(directory, 'echo.sock');
+/** Starts gray, which has the CA and listens, with these forwards; red may join by the line. */
+export async function startGray(
+  t: TestContext,
+  gray: Home,
+  ...forwards: readonly string[]
+): Promise<{ grayUp: Running; joinLine: string }> {
   await cliOk(
     ...['init', '--site', 'gray', '--node', 'gray1', '--listen', '127.0.0.1:0', ...gray.made],
-    ...['--forward', `unix:${socket}=red/echo`],
+    ...forwards.flatMap((forward) => ['--forward', forward]),
   );
   const grayUp = new Running(t, 'up', ...gray.at);
   const [, address] = await grayUp.printed(/listening for lanes on (127\.0\.0\.1:\d+)/);
   const { joinLine } = await cliJson<{ joinLine: string }>(
     ...['invite', 'red', '--address', address!, ...gray.at],
   );
+  return { grayUp, joinLine };
+}
+
+/** Gray has the CA and listens, red joins and dials; red offers an echo to gray. */
+export async function startPair(t: TestContext): Promise<Pair> {
+  const directory = scratch(t);
+  const gray = new Home(directory, 'gray');
+  const red = new Home(directory, 'red');
+  const socket = join(directory, 'echo.sock');
+  const { grayUp, joinLine } = await startGray(t, gray, `unix:${socket}=red/echo`);
   const redUp = new Running(
     t,
     ...['join', joinLine, '--node', 'red1', '--up', ...red.made],

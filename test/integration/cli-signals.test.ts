@@ -55,7 +55,61 @@ test('SIGTERM during the start ends it by that signal', async (t) => {
   assert.ok(end === 'SIGTERM' || end === 0, String(end));
 });
 
+/** What the shipped unit runs between the start of the program and its being started. */
+function startPost(): string {
+  const unit = readFileSync(new URL('../../packaging/routy.service', import.meta.url), 'utf8');
+  const command = /^ExecStartPost=\/bin\/sh -c '([^']+)'$/m.exec(unit);
+  assert.ok(command !== null, 'the unit waits');
+  return command[1]!;
+}
+
+test('the unit counts as started when SIGHUP no longer ends the node', async (t) => {
+  const home = await newNode(t);
+  const node = new Running(t, 'up', ...home.at);
+  const env = { ...process.env, MAINPID: String(node.pid) };
+  const waiting = spawn('/bin/sh', ['-c', startPost()], { env, stdio: 'ignore' });
+  assert.deepEqual(await once(waiting, 'close'), [0, null]);
+  node.signal('SIGHUP');
+  node.signal('SIGUSR1');
+  await node.printed(/"event":"node-up"[\s\S]*reloaded/);
+  assert.equal(await node.stop(), 0);
+});
+
+test('the unit does not wait for a node that has ended', async (t) => {
+  const node = new Running(t, 'up', '--config', '/nonexistent/routy.toml');
+  await node.exited();
+  const env = { ...process.env, MAINPID: String(node.pid) };
+  const waiting = spawn('/bin/sh', ['-c', startPost()], { env, stdio: 'ignore' });
+  assert.deepEqual(await once(waiting, 'close'), [0, null]);
+});
+
 const asRoot = process.geteuid?.() === 0 ? false : 'needs root, for a process namespace';
+
+test('as the first process of a container, signals that come too early do not end it', {
+  skip: asRoot,
+}, async (t) => {
+  const home = await newNode(t);
+  const up = ['--pid', '--fork', '--mount-proc', process.execPath, CLI, 'up', ...home.at];
+  const child = spawn('unshare', up, { stdio: ['ignore', 'pipe', 'inherit'] });
+  t.after(() => child.kill('SIGKILL'));
+  const closed = once(child, 'close');
+  let output = '';
+  let inside = 0;
+  // From the first moment on: Node needs longer for its own start than this waits.
+  while (inside === 0) {
+    inside = Number(readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8'));
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  const hangups = setInterval(() => process.kill(inside, 'SIGHUP'), 1);
+  for await (const text of child.stdout.setEncoding('utf8')) {
+    output += text;
+    if (output.includes('"event":"node-up"')) break;
+  }
+  clearInterval(hangups);
+  assert.match(output, /"event":"node-up"/);
+  process.kill(inside, 'SIGTERM');
+  assert.deepEqual(await closed, [0, null]);
+});
 
 test('as the first process of a container, SIGTERM ends also who waits to be adopted', {
   skip: asRoot,

@@ -5,17 +5,8 @@ import { createConnection, Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { NodeStatus, PingReply } from '../../src/node/status.ts';
-import {
-  CLI,
-  cli,
-  cliJson,
-  cliOk,
-  echoServer,
-  Home,
-  Running,
-  scratch,
-  untilStatus,
-} from './cli-support.ts';
+import { startGray } from './cli-pair.ts';
+import { CLI, cli, cliJson, cliOk, echoServer, Home, scratch, untilStatus } from './cli-support.ts';
 
 /** Connections at a time, each of which makes a line. */
 const ROUND = 50;
@@ -75,14 +66,8 @@ async function stalledReader(
   const directory = scratch(t);
   const [gray, red] = [new Home(directory, 'gray'), new Home(directory, 'red')];
   const paths = { echo: join(directory, 'echo.sock'), dead: join(directory, 'dead.sock') };
-  await cliOk(
-    ...['init', '--site', 'gray', '--node', 'gray1', '--listen', '127.0.0.1:0', ...gray.made],
-    ...['--forward', `unix:${paths.echo}=red/echo`, '--forward', `unix:${paths.dead}=red/dead`],
-  );
-  const grayUp = new Running(t, 'up', ...gray.at);
-  const [, address] = await grayUp.printed(/listening for lanes on (127\.0\.0\.1:\d+)/);
-  const invitation = ['invite', 'red', '--address', address!, ...gray.at];
-  const { joinLine } = await cliJson<{ joinLine: string }>(...invitation);
+  const forwards = [`unix:${paths.echo}=red/echo`, `unix:${paths.dead}=red/dead`];
+  const { joinLine } = await startGray(t, gray, ...forwards);
   const services = ['--service', `echo=${await echoServer(t)}`, '--allow', 'gray'];
   const dead = ['--service', `dead=unix:${join(directory, 'nobody.sock')}`];
   await cliOk('join', joinLine, '--node', 'red1', ...red.made, ...services, ...dead);

@@ -30,6 +30,7 @@ function fakeSession(node: string, open: Open): LiveSession {
     security: '',
     establishedAtMs: 0,
     sinceMs: 0,
+    offersLeftOut: 0,
     trouble: undefined,
   };
 }
@@ -62,6 +63,7 @@ function start(listen: Address, unavailable: ForwardConfig['unavailable'], live:
       listen,
       to: { site: 'gray', service: 'db' },
       unavailable,
+      connectTimeoutMs: 60_000,
       keepaliveMs: 0,
       clients: undefined,
       socket: { owner: undefined, group: undefined, mode: undefined },

@@ -14,6 +14,7 @@ function forwardTo(service: string): ForwardConfig {
     listen: { kind: 'tcp', host: '127.0.0.1', port: 0 },
     to: { site: 'gray', service },
     unavailable: { kind: 'refuse' },
+    connectTimeoutMs: 60_000,
     keepaliveMs: 0,
     clients: undefined,
     socket: { owner: undefined, group: undefined, mode: undefined },
@@ -30,6 +31,8 @@ function rig() {
       looked.atForwards += 1;
       return live.isReachable(site, service);
     },
+    watch: (site, service) => live.watch(site, service),
+    unwatch: (site, service) => live.unwatch(site, service),
     whyUnreachable: (site, service) => live.whyUnreachable(site, service),
     nowMs: () => 0,
     retryDelayMs: () => 10,
@@ -50,7 +53,7 @@ function rig() {
       },
     } as unknown as SessionDriverApi;
     const name = `gray/gray${index}`;
-    const times = { establishedAtMs: 0, sinceMs: 0 };
+    const times = { establishedAtMs: 0, sinceMs: 0, offersLeftOut: 0 };
     return { driver, peer, name, ...times, remoteAddress: '', security: '', trouble: undefined };
   };
   return { looked, live, forwards, session };
@@ -70,7 +73,7 @@ test('forwards are looked at when their service comes or goes, not at every sess
   const sessions = Array.from({ length: SESSIONS }, (_, index) => session(index));
   for (const each of sessions) {
     live.add(each);
-    live.offered(each, services);
+    live.offered(each, new Set(services));
   }
   assert.equal(looked.atForwards, FORWARDS);
   await until('all listen', () =>
@@ -93,15 +96,15 @@ test('a forward that a reload leads elsewhere, or takes away, follows its new se
   const [forward] = forwards.all();
   const gray1 = session(1);
   live.add(gray1);
-  live.offered(gray1, ['cache']);
+  live.offered(gray1, new Set(['cache']));
   assert.equal(forward!.status().state, 'unavailable');
   forwards.put(forwardTo('cache'));
   await until('it listens', () => forward!.status().state === 'listening');
-  live.offered(gray1, ['db']);
+  live.offered(gray1, new Set(['db']));
   assert.equal(forward!.status().state, 'unavailable');
-  live.offered(gray1, ['db', 'cache']);
+  live.offered(gray1, new Set(['db', 'cache']));
   await until('it listens again', () => forward!.status().state === 'listening');
   forwards.remove(forwardTo('cache'));
-  live.offered(gray1, []);
+  live.offered(gray1, new Set());
   assert.deepEqual(forwards.all(), []);
 });

@@ -10,8 +10,8 @@ const RESERVED_TYPES = [FrameType.DATAGRAM, FrameType.ROUTES];
 
 /** Lengths at which something changes. */
 const LENGTHS = [
-  0, 1, 2, 7, 8, 9, 23, 24, 25, 1024, 1025, 4096, 4097, 16_384, 16_385, 262_144, 262_145,
-  0x7fff_ffff, 0x8000_0000, 0xffff_ffff,
+  0, 1, 2, 7, 8, 9, 23, 24, 25, 1024, 1025, 4096, 4097, 16_384, 16_385, 65_536, 65_537, 262_144,
+  262_145, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff,
 ];
 
 /** Halves of the u64 values at which something changes. */

@@ -363,7 +363,7 @@ export class SimSession {
         this.resumes++;
         break;
       case 'offers':
-        this.offers = event.services;
+        this.offers = [...event.services];
         break;
       case 'draining':
         this.note('peer drains');

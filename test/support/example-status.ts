@@ -52,6 +52,8 @@ export function exampleStatus(): NodeStatus {
           streamReplayBytesMax: 3000,
           streamReassemblyBytesMax: 95,
           offers: ['postgres'],
+          offersCount: 1,
+          offersLeftOut: 0,
         },
       },
       {

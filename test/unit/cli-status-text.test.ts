@@ -25,6 +25,17 @@ test('a peer that is up shows evidence', () => {
   assert.match(text, /dialled 192\.0\.2\.1:7443, TLSv1\.3 \S+; offers postgres/);
 });
 
+test('of very many services the first are shown, and those that the peer is not told of', () => {
+  const [peer] = exampleStatus().peers;
+  const many = { offers: ['a', 'b'], offersCount: 1_234, offersLeftOut: 7 };
+  const text = shown({ peers: [{ ...peer!, session: { ...peer!.session!, ...many } }] });
+  assert.match(text, /; offers a, b and 1232 more\n/);
+  assert.match(text, /NOT TOLD of 7 services it may open: a list has no room for more/);
+  const none = { offers: [], offersCount: 0 };
+  const nothing = shown({ peers: [{ ...peer!, session: { ...peer!.session!, ...none } }] });
+  assert.match(nothing, /offers nothing to this node/);
+});
+
 test('a suspended peer shows its session, and why no lane carries it', () => {
   const [peer] = exampleStatus().peers;
   const session = { ...peer!.session!, state: 'suspended' as const, lanes: [] };

@@ -57,6 +57,7 @@ test('every key is read', () => {
     [[forward]]
     listen = "unix:/run/routy/redis.sock"
     to = "gray/redis"
+    connect_timeout = "10m"
     keepalive = "0s"
     socket_owner = "redis"
     socket_group = "33"
@@ -135,6 +136,7 @@ test('every key is read', () => {
       listen: { kind: 'tcp', host: '127.0.0.1', port: 6432 },
       to: { site: 'gray', service: 'postgres' },
       unavailable: { kind: 'hold', ms: 10_000 },
+      connectTimeoutMs: 60_000,
       clients: ['127.0.0.1', '10.0.0.0/8'],
       keepaliveMs: 60_000,
       socket: { owner: undefined, group: undefined, mode: undefined },
@@ -143,6 +145,7 @@ test('every key is read', () => {
       listen: { kind: 'unix', path: '/run/routy/redis.sock' },
       to: { site: 'gray', service: 'redis' },
       unavailable: { kind: 'refuse' },
+      connectTimeoutMs: 600_000,
       clients: undefined,
       keepaliveMs: 0,
       socket: { owner: 'redis', group: '33', mode: 0o600 },

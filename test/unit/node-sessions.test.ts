@@ -23,6 +23,7 @@ function live(
     remoteAddress: '',
     security: '',
     sinceMs: 0,
+    offersLeftOut: 0,
     trouble: undefined,
   };
 }
@@ -32,7 +33,7 @@ test('sessions that wait for a lane are the last to be asked, but are asked', ()
   const all = [live('gray1', true), live('gray2'), live('gray3', true), live('gray4')];
   for (const session of all) {
     sessions.add(session);
-    sessions.offered(session, ['db']);
+    sessions.offered(session, new Set(['db']));
   }
   const names = () => sessions.candidates('gray', 'db').map(({ name }) => name);
   assert.deepEqual(names(), ['gray/gray2', 'gray/gray4', 'gray/gray1', 'gray/gray3']);
@@ -45,7 +46,7 @@ test('a node that is silent is asked after those that are heard, before those wi
   const sessions = new LiveSessions(() => undefined);
   for (const session of [live('gray1', true), live('gray2', false, true), live('gray3')]) {
     sessions.add(session);
-    sessions.offered(session, ['db']);
+    sessions.offered(session, new Set(['db']));
   }
   const names = sessions.candidates('gray', 'db').map(({ name }) => name);
   assert.deepEqual(names, ['gray/gray3', 'gray/gray2', 'gray/gray1']);
@@ -56,14 +57,15 @@ test('only a service that becomes reachable, or ceases to be, is told', () => {
   const sessions = new LiveSessions((changes) => {
     for (const { service, reachable } of changes) told.push(`${service} ${reachable}`);
   });
+  for (const service of ['db', 'cache']) sessions.watch('gray', service);
   const [first, second] = [live('gray1'), live('gray2')] as const;
   sessions.add(first);
   assert.deepEqual(told, []);
-  sessions.offered(first, ['db', 'cache']);
+  sessions.offered(first, new Set(['db', 'cache', 'other']));
   assert.deepEqual(told.splice(0), ['db true', 'cache true']);
   assert.equal(sessions.isReachable('gray', 'db'), true);
   sessions.add(second);
-  sessions.offered(second, ['db']);
+  sessions.offered(second, new Set(['db']));
   sessions.draining(first);
   sessions.remove(first);
   assert.deepEqual(told.splice(0), ['cache false']);
@@ -76,9 +78,9 @@ test('a session with the id of another one takes nothing from it', () => {
   const sessions = new LiveSessions(() => undefined);
   const [first, second] = [live('gray1'), live('gray1')] as const;
   sessions.add(first);
-  sessions.offered(first, ['db']);
+  sessions.offered(first, new Set(['db']));
   sessions.add(second);
-  sessions.offered(second, []);
+  sessions.offered(second, new Set());
   sessions.remove(second);
   assert.deepEqual(sessions.candidates('gray', 'db'), [first]);
 });

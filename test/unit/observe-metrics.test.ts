@@ -99,6 +99,16 @@ test('events are counted by reason', async () => {
   assert.match(text, /^routy_listener_restarts_total\{listener="127\.0\.0\.1:6432"\} 1$/m);
 });
 
+test('a peer that is forgotten has no figures of its own any more', async () => {
+  const metrics = createMetrics();
+  metrics.sessionResumed('gray/gray1');
+  metrics.sessionResumed('gray/gray2');
+  metrics.forgetPeer('gray/gray1');
+  const text = await metrics.text();
+  assert.doesNotMatch(text, /gray\/gray1/);
+  assert.match(text, /gray\/gray2/);
+});
+
 test('two nodes in one process do not share figures', async () => {
   const one = createMetrics();
   const two = createMetrics();

@@ -75,6 +75,17 @@ test('streams for which there is no memory are refused until some is free', () =
   assert.equal(rig.kinds().at(-1), 'opened');
 });
 
+test('OPENs that nobody has answered hold a window each, and no more than the budget', () => {
+  const shared = pools(1e6, 100 * WINDOW_BYTES_MIN);
+  const rig = established('dialler', { pools: shared });
+  for (let id = 2; id <= 2000; id += 2) rig.feed(openFrame(id, 100));
+  assert.equal(rig.session.streamCount, 100);
+  assert.equal(rig.session.totals.refused, 900);
+  assert.equal(shared.receive.used, shared.receive.limit);
+  for (let id = 2; id <= 200; id += 2) rig.session.reset(id, 'target-timeout', 'nobody there');
+  assert.equal(shared.receive.used, 0);
+});
+
 /** A stream with plenty of credit. */
 function wideStream(rig: Rig): number {
   const stream = open(rig);

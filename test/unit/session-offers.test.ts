@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FairPool } from '../../src/session/fair-pool.ts';
 import { OFFERS_NAMES_MAX } from '../../src/session/offers.ts';
-import { FLAG_OFFERS_MORE, FrameType, PAYLOAD_BYTES_MAX } from '../../src/wire/layout.ts';
+import { FLAG_OFFERS_MORE, FrameType, OFFERS_BYTES_MAX } from '../../src/wire/layout.ts';
 import { frame, type ReadFrame } from '../support/frames.ts';
 import { established, type Rig } from './session-rig.ts';
 
@@ -15,8 +15,8 @@ function page(number: number, services: readonly string[], more = false): Uint8A
 }
 
 /** Lists of the peer's that were told, one after the other. */
-function heard(rig: Rig): (readonly string[])[] {
-  return rig.events().flatMap((event) => (event.kind === 'offers' ? [event.services] : []));
+function heard(rig: Rig): string[][] {
+  return rig.events().flatMap((event) => (event.kind === 'offers' ? [[...event.services]] : []));
 }
 
 function pages(frames: readonly ReadFrame[]): ReadFrame[] {
@@ -29,7 +29,7 @@ test('4,000 long names and 20,000 names come through as they are', () => {
     sender.sent();
     sender.session.offer(list);
     const said = pages(sender.sent());
-    assert.ok(said.every(({ payload }) => payload.length <= PAYLOAD_BYTES_MAX / 4));
+    assert.ok(said.every(({ payload }) => payload.length <= OFFERS_BYTES_MAX));
     assert.deepEqual(
       said.map(({ flags }) => flags),
       said.map((_, index) => (index === said.length - 1 ? 0 : FLAG_OFFERS_MORE)),
@@ -86,7 +86,9 @@ test('a list with too many names or with an empty page is refused', () => {
   const refused: [Uint8Array[], string][] = [
     [[page(1, [], true)], 'frame-payload: OFFERS with an empty page'],
     [
-      [...['a', 'b', 'c'].map((prefix) => page(1, names(OFFERS_NAMES_MAX / 3 + 1, prefix), true))],
+      ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'].map((prefix) =>
+        page(1, names(OFFERS_NAMES_MAX / 8 + 1, prefix), true),
+      ),
       `frame-payload: OFFERS of more than ${OFFERS_NAMES_MAX} names`,
     ],
   ];
@@ -101,7 +103,9 @@ test('a list with too many names or with an empty page is refused', () => {
 test('this side offers no more names than a list may have', () => {
   const rig = established('acceptor');
   rig.sent();
-  rig.session.offer(names(OFFERS_NAMES_MAX + 5));
+  assert.equal(rig.session.offer(names(OFFERS_NAMES_MAX)), 0);
+  rig.sent();
+  assert.equal(rig.session.offer(names(OFFERS_NAMES_MAX + 5)), 5, 'and says how many are left out');
   const count = pages(rig.sent()).reduce((sum, { payload }) => {
     return sum + (JSON.parse(new TextDecoder().decode(payload)) as string[]).length;
   }, 0);
@@ -113,7 +117,7 @@ test('many names count as memory of the peer, and sessions beyond its share end'
   const shares = { send: pools.send.of('red/red1'), receive: pools.receive.of('red/red1') };
   const rigs = Array.from({ length: 16 }, () => established('acceptor', { pools: shares }));
   const ended = rigs.map((rig) => {
-    rig.feed(page(1, names(15_000), true), page(1, names(15_000, 'x')));
+    rig.feed(...['a', 'b', 'c', 'd', 'e'].map((prefix) => page(1, names(6_000, prefix), true)));
     return rig.session.closed;
   });
   assert.equal(ended[0], false);
@@ -121,4 +125,61 @@ test('many names count as memory of the peer, and sessions beyond its share end'
   assert.ok(pools.receive.used <= pools.receive.limit);
   for (const rig of rigs) rig.session.close(rig.nowMs, 'normal', 'done');
   assert.equal(pools.receive.used, 0);
+});
+
+test('a page of 65,536 bytes is taken and sent, a larger frame ends the session by name', () => {
+  // Two brackets, two quotes and a comma for each name: 65,536 = 2 + 1023 x 64 + 62, less the comma.
+  const largest = [
+    ...names(1_023, 'x'.repeat(50)).map((name) => name.padEnd(61, 'y')),
+    'z'.repeat(60),
+  ];
+  const sender = established('acceptor');
+  sender.sent();
+  sender.session.offer(largest);
+  const [said, ...more] = pages(sender.sent());
+  assert.equal(said!.payload.length, OFFERS_BYTES_MAX);
+  assert.deepEqual(more, []);
+  const receiver = established('dialler');
+  receiver.feed(page(1, largest));
+  assert.deepEqual(heard(receiver), [largest]);
+  receiver.feed(page(2, [...largest.slice(0, -1), 'z'.repeat(61)]));
+  const closed = receiver.events().find((event) => event.kind === 'closed');
+  const reason = 'frame-length: OFFERS of 65537 bytes, allowed 2 to 65536';
+  assert.equal(
+    closed?.kind === 'closed' && `${closed.code} ${closed.reason}`,
+    `protocol-error ${reason}`,
+  );
+});
+
+test('names that are said twice count twice and are there once', () => {
+  const rig = established('dialler');
+  rig.events();
+  rig.feed(page(1, ['a', 'b', 'a'], true), page(1, ['b']));
+  assert.deepEqual(heard(rig), [['a', 'b']]);
+  const half = Array.from({ length: OFFERS_NAMES_MAX / 4 }, () => 'same');
+  rig.feed(...[1, 2, 3, 4].map(() => page(2, half, true)), page(2, ['one']));
+  const closed = rig.events().find((event) => event.kind === 'closed');
+  assert.equal(
+    closed?.kind === 'closed' && closed.reason,
+    `frame-payload: OFFERS of more than ${OFFERS_NAMES_MAX} names`,
+  );
+});
+
+test('of lists that come together the latest is told, once', () => {
+  const rig = established('dialler');
+  rig.events();
+  const lists = Array.from({ length: 500 }, (_, n) => page(n + 1, n % 2 === 0 ? [] : [`s${n}`]));
+  rig.feed(
+    ...lists,
+    frame((writer) => writer.goaway()),
+  );
+  const events = rig.events();
+  assert.deepEqual(
+    events.map(({ kind }) => kind),
+    ['offers', 'draining'],
+  );
+  assert.ok(events[0]?.kind === 'offers');
+  assert.deepEqual([...events[0].services], ['s499']);
+  rig.feed(page(501, ['next']));
+  assert.deepEqual(heard(rig), [['next']]);
 });

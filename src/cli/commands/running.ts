@@ -74,7 +74,8 @@ export async function drain(
     drained
       ? 'drained: the node takes no new streams, none is open, and it may be stopped'
       : `NOT drained: ${countText(streams, 'stream')} still open; no new ones are taken
-  hint: wait for them with "routy drain --wait", or take streams again with "routy undrain"`,
+  hint: wait for them with "routy drain --wait", or take streams again with "routy undrain":
+        peers that have some open then open new ones when those have ended`,
   );
   return drained ? EXIT.done : EXIT.failed;
 }

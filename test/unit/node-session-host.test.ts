@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { DriverHandlers, SessionDriverApi } from '../../src/node/driver-types.ts';
+import { NodeEvents } from '../../src/node/events.ts';
+import { Services } from '../../src/node/service.ts';
+import { SessionHost, type SessionOwner } from '../../src/node/session-host.ts';
+import type { SessionCommons } from '../../src/node/session-options.ts';
+import { LiveSessions } from '../../src/node/sessions.ts';
+import { createLog } from '../../src/observe/log.ts';
+import { createMetrics } from '../../src/observe/metrics.ts';
+import type { Lane } from '../../src/transport/lane.ts';
+
+const NOBODY = {
+  onUp: () => undefined,
+  onLaneUp: () => undefined,
+  onDown: () => undefined,
+} as unknown as SessionOwner;
+
+/** A host whose sessions leave out so many names of a list, and the lines it logs. */
+function rig() {
+  const lines: { event: string; msg: string; peer: string }[] = [];
+  const log = createLog({
+    level: 'warn',
+    format: 'json',
+    stream: { write: (line: string) => lines.push(JSON.parse(line)) },
+  });
+  const list = { leftOut: 0 };
+  const made: DriverHandlers[] = [];
+  const live = new LiveSessions(() => undefined);
+  const host = new SessionHost({
+    commons: {} as SessionCommons,
+    live,
+    services: new Services([], {
+      nowMs: () => 0,
+      onOpened: () => undefined,
+      onRefused: () => undefined,
+    }),
+    events: new NodeEvents(log, createMetrics()),
+    nowMs: () => 0,
+    factory: (options, handlers) => {
+      made.push(handlers);
+      const driver = { peer: options.peer, sessionId: options.sessionId };
+      return { ...driver, offer: () => list.leftOut } as unknown as SessionDriverApi;
+    },
+  });
+  const establish = (node: string, sessionId: string): void => {
+    host.accepted({ fabric: 'f', site: 'red', node }, sessionId, NOBODY);
+    made.at(-1)!.onEstablished({ remoteAddress: '192.0.2.1:1', security: '' } as Lane);
+  };
+  return { host, live, list, lines, log, establish };
+}
+
+test('a list that has no room for all services is said once for a session, and kept', () => {
+  const { host, live, list, lines, log, establish } = rig();
+  establish('red1', 'a');
+  list.leftOut = 5;
+  establish('red2', 'b');
+  const all = new Set(['red']);
+  for (let n = 0; n < 10; n++) host.offerAnew(all);
+  assert.deepEqual(
+    lines.map(({ event, peer }) => [event, peer]),
+    [
+      ['offers-cut', 'red/red2'],
+      ['offers-cut', 'red/red1'],
+    ],
+  );
+  assert.match(lines[0]!.msg, /^red\/red2 is not told of 5 of the 0 services it may open/);
+  assert.deepEqual(
+    live.all().map(({ offersLeftOut }) => offersLeftOut),
+    [5, 5],
+  );
+  list.leftOut = 0;
+  host.offerAnew(all);
+  assert.deepEqual(
+    live.all().map(({ offersLeftOut }) => offersLeftOut),
+    [0, 0],
+  );
+  for (let n = 0; n < 1_000; n++) {
+    list.leftOut = n % 2;
+    host.offerAnew(all);
+  }
+  assert.equal(lines.length, 2, 'and what comes again is counted');
+  log.close();
+});
