@@ -128,3 +128,11 @@ test('as the first process of a container, SIGTERM ends also who waits to be ado
   const [code] = (await closed) as [number];
   assert.equal(code, 143);
 });
+
+test('in the container Node itself opens no inspector, from its first instruction on', () => {
+  const dockerfile = readFileSync(new URL('../../Dockerfile', import.meta.url), 'utf8');
+  const image = dockerfile.slice(dockerfile.lastIndexOf('\nFROM '));
+  assert.match(image, /^ENV .*\bNODE_OPTIONS=--disable-sigusr1$/m);
+  // The option came with Node 22.14.
+  assert.ok(Number(/^FROM node:(\d+)/m.exec(image)?.[1]) >= 22);
+});

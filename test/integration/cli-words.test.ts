@@ -97,6 +97,25 @@ test('commands to the running node need only its state directory of the file', a
   assert.equal(await node.stop(), 0);
 });
 
+test('a node whose peers are all down runs, and is not ready', async (t) => {
+  const home = await aloneNode(t);
+  const alone = new Running(t, 'up', ...home.at);
+  await alone.printed(/"event":"node-up"/);
+  assert.equal(await cliOk('status', '--ready', ...home.at), 'ready\n');
+  assert.equal(await alone.stop(), 0);
+
+  appendFileSync(home.config, '\n[[peer]]\naddress = "127.0.0.1:1"\n');
+  const node = new Running(t, 'up', ...home.at);
+  await node.printed(/"event":"node-up"/);
+  const { code, stdout } = await cli('status', '--ready', ...home.at);
+  assert.equal(code, 1);
+  assert.match(stdout, /^not ready: its peer is not up/);
+  const asked = await cli('status', '--ready', '--json', ...home.at);
+  assert.deepEqual([asked.code, JSON.parse(asked.stdout).ready], [1, false]);
+  assert.match(await cliOk('status', ...home.at), /NOT READY: its peer is not up/);
+  assert.equal(await node.stop(), 0);
+});
+
 test('where others dial a node is remembered for later invites', async (t) => {
   const home = await aloneNode(t, '--advertise', 'gray.example:7443', '--advertise', '192.0.2.1:1');
   const { addresses } = await cliJson<{ addresses: string[] }>('invite', 'red', ...home.at);

@@ -1,37 +1,31 @@
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { test } from 'node:test';
-import { formatAddress } from '../../src/base/address.ts';
 import { keepReadable } from '../../src/node/kept-readable.ts';
 import { credentials, forward, LabNode, LISTEN, peerTo, service } from './node-lab.ts';
-import { dial, serve, type TestServer, until } from './node-support.ts';
+import { dial, until } from './node-support.ts';
+import { targetProcess } from './target-process.ts';
 
 const CLIENTS = 300;
 
 const ANSWER = `-ERR Protocol error: ${'x'.repeat(2000)}\r\n`;
 
 /** As Redis does with what it does not understand: the answer, and then it closes. */
-function protocolError(socket: Socket): void {
-  socket.once('data', () => {
-    socket.pause();
-    socket.write(ANSWER, () => socket.destroy());
-  });
-}
+const PROTOCOL_ERROR = `(socket) => socket.resume().once('data', () => {
+  socket.pause();
+  socket.write(${JSON.stringify(ANSWER)}, () => socket.destroy());
+})`;
 
-async function startPair(target: TestServer, more = '') {
+async function startPair(port: number, more: string) {
   const gray = await LabNode.start(
     await credentials('gray'),
-    LISTEN + service('db', formatAddress(target.address), 'red', more),
+    LISTEN + service('db', `127.0.0.1:${port}`, 'red', more),
   );
   const red = await LabNode.start(
     await credentials('red'),
     peerTo(gray) + forward('127.0.0.1:0', 'gray/db'),
   );
-  const stop = async () => {
-    await Promise.all([red.stop(), gray.stop()]);
-    await target.close();
-  };
-  return { red, gray, stop };
+  return { red, gray, stop: () => Promise.all([red.stop(), gray.stop()]) };
 }
 
 /** Sends on and on, whatever comes, and gives what came. */
@@ -50,23 +44,27 @@ async function pesterUntilClosed(socket: Socket): Promise<string> {
   return text;
 }
 
-test('the last answer of a target that closes while its clients send on is whole', async () => {
-  const target = await serve(protocolError);
-  const { red, gray, stop } = await startPair(target, 'proxy_protocol = "v1"');
-  const address = await red.reach('gray/db');
-  let whole = 0;
-  for (let round = 0; round < CLIENTS / 20; round++) {
-    const answers = Array.from({ length: 20 }, () => pesterUntilClosed(dial(address)));
-    for (const answer of await Promise.all(answers)) whole += answer === ANSWER ? 1 : 0;
-  }
-  assert.equal(whole, CLIENTS);
-  for (const { running } of [red, gray]) {
-    const { forwards, services } = running.status();
-    const open = () => [...forwards, ...services].reduce((sum, { streams }) => sum + streams, 0);
-    await until(
-      'no stream is left',
-      () => open() === 0 || running.status().peers[0]?.session?.streams === 0,
-    );
-  }
-  await stop();
-});
+for (const [to, more] of [
+  ['a request', ''],
+  ['a PROXY header', 'proxy_protocol = "v1"'],
+] as const) {
+  test(`the answer to ${to} of a target that closes while its clients send on is whole`, async (t) => {
+    const { red, gray, stop } = await startPair(await targetProcess(t, PROTOCOL_ERROR), more);
+    const address = await red.reach('gray/db');
+    let whole = 0;
+    for (let round = 0; round < CLIENTS / 20; round++) {
+      const answers = Array.from({ length: 20 }, () => pesterUntilClosed(dial(address)));
+      for (const answer of await Promise.all(answers)) whole += answer === ANSWER ? 1 : 0;
+    }
+    assert.equal(whole, CLIENTS);
+    for (const { running } of [red, gray]) {
+      const { forwards, services } = running.status();
+      const open = () => [...forwards, ...services].reduce((sum, { streams }) => sum + streams, 0);
+      await until(
+        'no stream is left',
+        () => open() === 0 || running.status().peers[0]?.session?.streams === 0,
+      );
+    }
+    await stop();
+  });
+}

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import type { Address } from '../../src/base/address.ts';
 import { credentials, forward, LabNode, LISTEN, peerTo, service } from './node-lab.ts';
 import { dial, serve, until } from './node-support.ts';
+import { targetProcess } from './target-process.ts';
 
 const ANSWER_BYTES = 4_096;
 const REQUEST_BYTES = 32 * 1024;
@@ -39,11 +40,11 @@ function whenOver(socket: Socket, tell: (how: 'reset' | 'end') => void): void {
 }
 
 /** What a client of the address read, and how that ended. */
-function ask(address: Address): Promise<string> {
+function ask(address: Address, request = 'PING\r\n'): Promise<string> {
   return new Promise((resolve) => {
     const socket = dial(address);
     let read = 0;
-    socket.on('connect', () => socket.write('PING\r\n'));
+    socket.on('connect', () => socket.write(request));
     socket.on('data', (bytes) => {
       read += bytes.length;
     });
@@ -89,6 +90,31 @@ test('an answer that is followed by a reset arrives whole, 400 clients at once e
     assert.deepEqual(counted(outcomes), { [`${ANSWER_BYTES} reset`]: 400 });
   }
   await stop();
+});
+
+test('an answer of a server that closes with input unread arrives whole', async (t) => {
+  // So does Redis with too many clients, and a web server with a body that is too large.
+  const rude = `(socket) => setTimeout(() => {
+    socket.write(Buffer.alloc(${ANSWER_BYTES}, 'E'), () => socket.destroy());
+  }, 5)`;
+  const port = await targetProcess(t, rude);
+  const gray = await LabNode.start(
+    await credentials('gray'),
+    LISTEN + service('x', `127.0.0.1:${port}`, 'red'),
+  );
+  const red = await LabNode.start(
+    await credentials('red'),
+    peerTo(gray) + forward('127.0.0.1:0', 'gray/x'),
+  );
+  const address = await red.reach('gray/x');
+  for (const request of ['PING\r\n', 'PING\r\n'.repeat(3000)]) {
+    const outcomes = await Promise.all(Array.from({ length: 400 }, () => ask(address, request)));
+    // Where the request was late nothing was unread yet, and the target's end came in order.
+    const bytes = outcomes.map((outcome) => outcome.split(' ')[0]!);
+    assert.deepEqual(counted(bytes), { [ANSWER_BYTES]: 400 });
+    assert.ok((counted(outcomes)[`${ANSWER_BYTES} reset`] ?? 0) > 200, 'most are reset');
+  }
+  await Promise.all([red.stop(), gray.stop()]);
 });
 
 test('so it does beside bulk that goes the same way', async () => {

@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { test } from 'node:test';
 import { parseTcpAddress } from '../../src/base/address.ts';
 import { statusText } from '../../src/cli/status-text.ts';
+import { startSession } from '../../src/node/session-driver.ts';
 import { FaultProxy } from '../support/fault-proxy.ts';
 import { credentials, forward, LabNode, LISTEN, peerTo, service } from './node-lab.ts';
 import { echo, serve, talk, until } from './node-support.ts';
@@ -84,6 +85,36 @@ test('a path that falls silent is told long before it is given up', {
   await until('it is heard again', () => red.peer()?.session?.silent === false);
   await Promise.all([red.stop(), gray.stop()]);
   proxy.close();
+});
+
+test('a node that comes to its work late again and again says so', async () => {
+  const gray = await LabNode.start(await credentials('gray'), LISTEN);
+  const never = new Int32Array(new SharedArrayBuffer(4));
+  const told = () => gray.running.status().troubles.some(({ what }) => what === 'event loop');
+  for (let times = 0; times < 8 && !told(); times++) {
+    // Nothing in this process gets a turn meanwhile.
+    Atomics.wait(never, 0, 0, 1_400);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  assert.ok(told());
+  const line = gray.lines.find(({ event }) => event === 'trouble');
+  assert.equal(line?.code, 'event-loop-late');
+  assert.match(String(line?.hint), /overloaded/);
+  await gray.stop();
+});
+
+test('a peer whose clock differs is told of in the log', async () => {
+  const gray = await LabNode.start(await credentials('gray'), LISTEN);
+  const red = await LabNode.start(await credentials('red'), peerTo(gray), '3s', (...made) => {
+    const driver = startSession(...made);
+    const stats = driver.stats.bind(driver);
+    driver.stats = () => ({ ...stats(), clockOffsetMs: -60_000 });
+    return driver;
+  });
+  const line = () => red.lines.find(({ event }) => event === 'clocks-differ');
+  await until('it is told', () => line() !== undefined);
+  assert.match(line()!.msg, /the clock of gray\/gray1 is 60\.0 s behind that of this node/);
+  await Promise.all([red.stop(), gray.stop()]);
 });
 
 test('localhost is every loopback address: [listen] and a forward', {

@@ -101,6 +101,34 @@ test('a client that resets after it half-closed, and after its end was read, is 
   await until('it is noticed', () => session.told.includes('connection-reset'));
 });
 
+// A unix socket knows no reset: what comes nearest is what its system says of bytes that nobody read.
+for (const [said, wanted] of [
+  ['a query', { error: 'ECONNRESET', ended: false }],
+  ['', { error: undefined, ended: true }],
+] as const) {
+  const name = said === '' ? 'without' : 'with';
+  test(`a unix client ${name} bytes that are not read, when its stream is given up`, {
+    skip: process.platform !== 'linux' && 'other systems may say it otherwise',
+  }, async () => {
+    const { socket, peer } = await connected(join(directory, `given-up-${name}`));
+    const endpoint = new StreamEndpoint(1, new Session());
+    endpoint.attach(socket, 'client', () => {});
+    const fate = { error: undefined as string | undefined, ended: false };
+    peer.on('error', (error: NodeJS.ErrnoException) => {
+      fate.error = error.code;
+    });
+    peer.on('end', () => {
+      fate.ended = true;
+    });
+    peer.resume();
+    if (said !== '') await new Promise((resolve) => peer.write(said, resolve));
+    endpoint.reset('session-lost', 'the session was given up');
+    await until('the client is told', () => fate.ended || fate.error !== undefined);
+    assert.deepEqual(fate, wanted);
+    peer.destroy();
+  });
+}
+
 test('what a target said before it reset is read when the session takes it again', async () => {
   const { socket, peer, session, endpoint } = await paused('target');
   const answer = 'a'.repeat(96 * 1024);

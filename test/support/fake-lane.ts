@@ -15,6 +15,8 @@ export class FakeLane implements Lane {
   /** How it was ended here. */
   ended: 'end' | 'destroy' | undefined;
   takes = true;
+  /** Nothing of it is read at the moment. */
+  paused = false;
   #handlers: LaneHandlers | undefined;
 
   constructor(peer: Identity, direction: Lane['direction'] = 'accepted') {
@@ -39,8 +41,13 @@ export class FakeLane implements Lane {
     this.ended = 'destroy';
   }
 
-  pause(): void {}
-  resume(): void {}
+  pause(): void {
+    this.paused = true;
+  }
+
+  resume(): void {
+    this.paused = false;
+  }
 
   data(chunk: Uint8Array): void {
     this.#handlers!.onData(chunk);

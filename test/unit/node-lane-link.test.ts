@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { performance } from 'node:perf_hooks';
 import { test } from 'node:test';
+import { setImmediate as nextRound } from 'node:timers/promises';
 import { RoutyError } from '../../src/base/errors.ts';
 import { LaneLink, type LaneReceiver } from '../../src/node/lane-link.ts';
 import { PeerTurn } from '../../src/node/peer-turns.ts';
@@ -71,4 +73,22 @@ test('an aborted lane is destroyed at once', () => {
   const { lane, link } = linked();
   link.abort();
   assert.equal(lane.ended, 'destroy');
+});
+
+test('a lane whose bytes make long work waits until others have had their turn', async () => {
+  const { lane, link } = linked();
+  const work = (ms: number) => () => {
+    const untilMs = performance.now() + ms;
+    while (performance.now() < untilMs);
+  };
+  link.receiver = { ...receiver(), laneData: work(5) };
+  lane.data(Buffer.from('one'));
+  assert.equal(lane.paused, true);
+  await nextRound();
+  assert.equal(lane.paused, false);
+  // Work for it that its bytes have brought, and that is done later.
+  const sinceMs = performance.now();
+  work(5)();
+  link.spent(sinceMs);
+  assert.equal(lane.paused, true);
 });
