@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { networkInterfaces } from 'node:os';
 import { createServer } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { test } from 'node:test';
 import { parseTcpAddress } from '../../src/base/address.ts';
 import { statusText } from '../../src/cli/status-text.ts';
@@ -101,6 +101,28 @@ test('a node that comes to its work late again and again says so', async () => {
   assert.equal(line?.code, 'event-loop-late');
   assert.match(String(line?.hint), /overloaded/);
   await gray.stop();
+});
+
+test('setting the clock back an hour moves no moment and no waiting time of the status', async (t) => {
+  const gray = await LabNode.start(await credentials('gray'), LISTEN);
+  const nobody = '[[peer]]\naddress = "127.0.0.1:1"\n';
+  const red = await LabNode.start(await credentials('red'), peerTo(gray) + nobody);
+  const waits = () => red.running.status().peers.map((peer) => peer.nextAttemptInMs ?? 0);
+  await until(
+    'one is up, one waits',
+    () =>
+      red.running.status().peers.some(({ state }) => state === 'up') && Math.max(...waits()) > 0,
+  );
+  const now = Date.now;
+  t.mock.method(Date, 'now', () => now() - 3_600_000);
+  const status = red.running.status();
+  for (const since of [status.startedAt, ...status.peers.map((peer) => peer.since)]) {
+    const agoMs = Date.now() - Date.parse(since!);
+    assert.ok(agoMs > -1_000 && agoMs < 60_000, `${agoMs} ms ago`);
+  }
+  await until('it waits again', () => Math.max(...waits()) > 0);
+  assert.ok(Math.max(...waits()) < 60_000);
+  await Promise.all([red.stop(), gray.stop()]);
 });
 
 test('a peer whose clock differs is told of in the log', async () => {
