@@ -110,15 +110,24 @@ test("an ended certificate does not keep the CA's node from starting, and is ren
   assert.equal(await node.stop(), 0);
 });
 
-test('a certificate near its end is spoken of', async (t) => {
+test('a certificate is spoken of in log and status from 30 days before its end on, louder from 7', async (t) => {
   for (const [daysLeft, level] of [
-    [20, 'warn'],
-    [3, 'error'],
+    [31.5, undefined],
+    [29, 'warn'],
+    [8, 'warn'],
+    [6, 'error'],
   ] as const) {
     const home = await endedNode(t, -daysLeft);
     const node = new Running(t, 'up', ...home.at);
-    await node.printed(new RegExp(`"level":"${level}"[^\\n]*"event":"certificate-ends"`));
+    await node.printed(/"event":"node-up"/);
+    const { certificateWarning } = await untilStatus(home, () => true);
+    if (level === undefined) assert.equal(certificateWarning, null);
+    else {
+      assert.match(certificateWarning ?? '', /ends in \d+ days/);
+      await node.printed(new RegExp(`"level":"${level}"[^\\n]*"event":"certificate-ends"`));
+    }
     assert.equal(await node.stop(), 0);
+    assert.equal(node.output.includes('certificate-ends'), level !== undefined);
   }
 });
 
