@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
-import { test } from 'node:test';
-import type { Address } from '../../src/base/address.ts';
+import { type TestContext, test } from 'node:test';
+import type { Address, TcpAddress } from '../../src/base/address.ts';
 import { credentials, forward, LabNode, LISTEN, peerTo, service } from './node-lab.ts';
 import { dial, serve, until } from './node-support.ts';
 import { targetProcess } from './target-process.ts';
@@ -62,12 +63,8 @@ function counted(outcomes: readonly string[]): Record<string, number> {
 /** Both nodes offer the same, each to the other's clients. */
 async function lab() {
   const answering = await serve(answerAndReset);
-  const bulk = await serve(source);
-  const services = (allow: string) =>
-    service('x', `127.0.0.1:${answering.port}`, allow) +
-    service('bulk', `127.0.0.1:${bulk.port}`, allow);
-  const forwards = (site: string) =>
-    forward('127.0.0.1:0', `${site}/x`) + forward('127.0.0.2:0', `${site}/bulk`);
+  const services = (allow: string) => service('x', `127.0.0.1:${answering.port}`, allow);
+  const forwards = (site: string) => forward('127.0.0.1:0', `${site}/x`);
   const gray = await LabNode.start(
     await credentials('gray'),
     LISTEN + services('red') + forwards('red'),
@@ -78,7 +75,7 @@ async function lab() {
   );
   const stop = async () => {
     await Promise.all([red.stop(), gray.stop()]);
-    await Promise.all([answering.close(), bulk.close()]);
+    await answering.close();
   };
   return { gray, red, stop };
 }
@@ -92,52 +89,75 @@ test('an answer that is followed by a reset arrives whole, 400 clients at once e
   await stop();
 });
 
-test('an answer of a server that closes with input unread arrives whole', async (t) => {
-  // So does Redis with too many clients, and a web server with a body that is too large.
-  const rude = `(socket) => setTimeout(() => {
-    socket.write(Buffer.alloc(${ANSWER_BYTES}, 'E'), () => socket.destroy());
-  }, 5)`;
-  const port = await targetProcess(t, rude);
+// So does Redis with too many clients, and a web server with a body that is too large.
+const RUDE = `(socket) => setTimeout(() => {
+  socket.write(Buffer.alloc(${ANSWER_BYTES}, 'E'), () => socket.destroy());
+}, 5)`;
+
+/** Answers of a rude target that is a process of its own, to 400 clients at once. */
+async function askRude(t: TestContext, request: string, busy?: (red: LabNode) => Promise<void>) {
+  const port = await targetProcess(t, RUDE);
+  const bulk = await serve(source);
+  t.after(() => bulk.close());
   const gray = await LabNode.start(
     await credentials('gray'),
-    LISTEN + service('x', `127.0.0.1:${port}`, 'red'),
+    LISTEN +
+      service('x', `127.0.0.1:${port}`, 'red') +
+      service('bulk', `127.0.0.1:${bulk.port}`, 'red'),
   );
+  t.after(() => gray.stop());
   const red = await LabNode.start(
     await credentials('red'),
-    peerTo(gray) + forward('127.0.0.1:0', 'gray/x'),
+    peerTo(gray) + forward('127.0.0.1:0', 'gray/x') + forward('127.0.0.2:0', 'gray/bulk'),
   );
+  t.after(() => red.stop());
+  await busy?.(red);
   const address = await red.reach('gray/x');
-  for (const request of ['PING\r\n', 'PING\r\n'.repeat(3000)]) {
-    const outcomes = await Promise.all(Array.from({ length: 400 }, () => ask(address, request)));
-    // Where the request was late nothing was unread yet, and the target's end came in order.
-    const bytes = outcomes.map((outcome) => outcome.split(' ')[0]!);
-    assert.deepEqual(counted(bytes), { [ANSWER_BYTES]: 400 });
-    assert.ok((counted(outcomes)[`${ANSWER_BYTES} reset`] ?? 0) > 200, 'most are reset');
-  }
-  await Promise.all([red.stop(), gray.stop()]);
-});
+  const outcomes = await Promise.all(Array.from({ length: 400 }, () => ask(address, request)));
+  // Where the request was late nothing was unread yet, and the target's end came in order.
+  const bytes = outcomes.map((outcome) => outcome.split(' ')[0]!);
+  assert.deepEqual(counted(bytes), { [ANSWER_BYTES]: 400 });
+  assert.ok((counted(outcomes)[`${ANSWER_BYTES} reset`] ?? 0) > 200, 'most are reset');
+}
 
-test('so it does beside bulk that goes the same way', async () => {
-  const { red, stop } = await lab();
-  const bulk = await red.reach('gray/bulk');
-  const readers = Array.from({ length: 4 }, () => dial(bulk));
-  let read = 0;
-  for (const reader of readers) {
-    reader.on('error', () => undefined);
-    reader.on('data', (bytes) => {
-      read += bytes.length;
-    });
-  }
-  await until('bulk flows', () => read > 8 * 1024 * 1024);
-  const address = await red.reach('gray/x');
-  const outcomes: string[] = [];
-  for (let i = 0; i < 50; i++) outcomes.push(await ask(address));
-  assert.deepEqual(counted(outcomes), { [`${ANSWER_BYTES} reset`]: 50 });
-  for (const reader of readers) reader.destroy();
-  await stop();
-});
+for (const [size, request] of [
+  ['short', 'PING\r\n'],
+  ['long', 'PING\r\n'.repeat(3000)],
+] as const) {
+  test(`the answer to a ${size} request of a server that closes with input unread arrives whole`, (t) =>
+    askRude(t, request));
+}
 
-test('what a client sent before it was reset reaches the target, then the reset does', async () => {
+test('so it does beside bulk that goes the same way', (t) =>
+  askRude(t, 'PING\r\n'.repeat(3000), async (red) => {
+    const bulk = await red.reach('gray/bulk');
+    let read = 0;
+    for (let n = 0; n < 4; n++) {
+      const reader = dial(bulk);
+      t.after(() => reader.destroy());
+      reader.on('error', () => undefined);
+      reader.on('data', (bytes) => {
+        read += bytes.length;
+      });
+    }
+    await until('bulk flows', () => read > 8 * 1024 * 1024);
+  }));
+
+/** The text of a program: clients that are served send so many bytes each, and reset behind them. */
+function resettingClients(port: number, clients: number, bytes: number): string {
+  return `
+    const served = [];
+    for (let n = 0; n < ${clients}; n++) {
+      const socket = require('node:net').connect(${port}, '127.0.0.1');
+      socket.on('error', () => {});
+      socket.once('data', () => {
+        if (served.push(socket) < ${clients}) return;
+        for (const each of served) each.write(Buffer.alloc(${bytes}), () => each.resetAndDestroy());
+      });
+    }`;
+}
+
+test('what a client sent before it was reset reaches the target, then the reset does', async (t) => {
   const seen: string[] = [];
   const target = await serve((socket) => {
     let read = 0;
@@ -156,16 +176,12 @@ test('what a client sent before it was reset reaches the target, then the reset 
     await credentials('red'),
     peerTo(gray) + forward('127.0.0.1:0', 'gray/x'),
   );
-  const address = await red.reach('gray/x');
-  for (let i = 0; i < 50; i++) {
-    const socket = dial(address);
-    socket.on('error', () => undefined);
-    socket.once('data', () => {
-      socket.write(Buffer.alloc(REQUEST_BYTES), () => socket.resetAndDestroy());
-    });
-  }
-  await until('all targets were reset', () => seen.length === 50);
-  assert.deepEqual(counted(seen), { [`${REQUEST_BYTES} reset`]: 50 });
+  const { port } = (await red.reach('gray/x')) as TcpAddress;
+  // A process of their own: bytes and reset then meet at the node in one go.
+  const clients = spawn(process.execPath, ['-e', resettingClients(port, 200, REQUEST_BYTES)]);
+  t.after(() => clients.kill('SIGKILL'));
+  await until('all targets were reset', () => seen.length === 200);
+  assert.deepEqual(counted(seen), { [`${REQUEST_BYTES} reset`]: 200 });
   await Promise.all([red.stop(), gray.stop()]);
   await target.close();
 });
