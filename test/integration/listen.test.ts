@@ -202,7 +202,7 @@ describe('listening', { timeout: 60_000 }, () => {
   });
 
   test('a herd of one address comes in whole: newcomers wait, and what has begun is finished', async () => {
-    const server = await testListener(gray, { limits: { halfOpenPerAddress: 4 } });
+    const server = await testListener(gray, { limits: { halfOpenPerAddress: 1 } });
     const address = server.listener.address;
     const dial = () => dialLane({ address, credentials: red });
     const lanes = await Promise.all(Array.from({ length: 60 }, dial));
