@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { type ConnectionOptions, type TLSSocket, connect as tlsConnect } from 'node:tls';
 import { backoffCapMs, NETWORK_CAP_MS } from '../../src/fabric/backoff.ts';
@@ -223,6 +223,31 @@ describe('listening', { timeout: 60_000 }, () => {
       [['overload', 'it stood still while others waited for a handshake']],
     );
     for (const client of stalled) client.destroy();
+    await server.close();
+  });
+
+  test('whoever gives way after its own part of the handshake knows that it may come again soon', async () => {
+    const server = await testListener(gray, { limits: { halfOpenPerAddress: 1 } });
+    const address = server.listener.address;
+    // Passes on the dialler's first part alone: it takes the lane for up, the listener waits.
+    const relay = createServer((socket) => {
+      const onward = connect({ host: address.host, port: address.port });
+      socket.once('data', (hello) => onward.write(hello)).on('error', () => undefined);
+      onward.on('data', (chunk) => socket.write(chunk));
+      onward.on('end', () => socket.end());
+      onward.on('error', () => socket.resetAndDestroy());
+    });
+    relay.listen(0, '127.0.0.1');
+    await once(relay, 'listening');
+    const { port } = relay.address() as AddressInfo;
+    const lane = await dialLane({ address: { ...LOOPBACK, port }, credentials: red });
+    const recorder = new LaneRecorder();
+    lane.bind(recorder);
+    await assertStillWorks(server);
+    await until('it is told', () => recorder.closes.length === 1);
+    assert.equal(server.refusals[0]!.code, 'overload');
+    assert.equal(backoffCapMs(recorder.closes[0]?.code), NETWORK_CAP_MS, recorder.closes[0]?.code);
+    relay.close();
     await server.close();
   });
 
