@@ -13,6 +13,8 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const COVERED = ['unit', 'property', 'sim'];
 const PLAIN = ['integration', 'hostile', 'arch'];
+/** Integration tests that take minutes are a category of their own, `hostile`. */
+const HOSTILE = 'test/integration/hostile-';
 /** Longest a single test file may take, in ms: a hanging test fails instead of hanging the run. */
 const FILE_TIMEOUT_MS = 300_000;
 
@@ -39,11 +41,13 @@ function filesOfCategory(category: string): string[] {
 }
 
 function filesIn(category: string): string[] {
-  const directory = join(root, 'test', category);
+  const isHostile = category === 'hostile';
+  const directory = join(root, 'test', isHostile ? 'integration' : category);
   if (!existsSync(directory)) return [];
   return readdirSync(directory, { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.test.ts'))
     .map((name) => relative(root, join(directory, name)))
+    .filter((file) => file.startsWith(HOSTILE) === isHostile)
     .sort();
 }
 
@@ -53,8 +57,8 @@ function selectByFilters(): string[] {
   const chosen = new Set<string>();
   for (const filter of filters) {
     const isCategory = COVERED.includes(filter) || PLAIN.includes(filter);
-    const wanted = isCategory ? `test/${filter}/` : filter.replace(/^\.\//, '');
-    const found = all.filter((file) => file.includes(wanted));
+    const wanted = filter.replace(/^\.\//, '');
+    const found = isCategory ? filesIn(filter) : all.filter((file) => file.includes(wanted));
     if (found.length === 0) fail(`no test file matches ${filter}`, 1);
     for (const file of found) chosen.add(file);
   }

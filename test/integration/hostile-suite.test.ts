@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { BEHAVIOURS, PEER_BEHAVIOURS } from './behaviours.ts';
-import { LIMITS } from './limits.ts';
-import { runHostile } from './run.ts';
-import { STRANGER_BEHAVIOURS } from './strangers.ts';
+import { BEHAVIOURS, PEER_BEHAVIOURS } from '../hostile/behaviours.ts';
+import { LIMITS } from '../hostile/limits.ts';
+import { runHostile } from '../hostile/run.ts';
+import { STRANGER_BEHAVIOURS } from '../hostile/strangers.ts';
 
 /** Of each behaviour. `npm run hostile` takes longer, and judges the speed of the honest tunnel too. */
 const SECONDS = 0.6;
