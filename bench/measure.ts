@@ -17,7 +17,7 @@ export interface PerNode {
 }
 
 /** CPU seconds, user and system, used so far by a process and all its threads. Source: proc(5). */
-function cpuSeconds(pid: number): number {
+export function cpuSeconds(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
   // The name in field 2 may hold spaces; what follows its last ')' starts with field 3.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');

@@ -14,6 +14,12 @@ const BUSY_WORK = 1_000;
  */
 const COLLECTIONS = 3;
 
+/** Memory beside buffers that is looked at closely: twice what a node has when it is idle, in bytes. */
+const LARGE_BYTES = 160 * 1024 * 1024;
+
+/** Beyond what the last collection has left, by this factor: then it is time for another one. */
+const GROWTH = 1.5;
+
 /** What a node has done since it started. */
 export interface WorkDone {
   readonly streams: number;
@@ -29,7 +35,8 @@ export interface WorkDone {
  * generation is collected when it is full, which is rare: bytes in transit die young. Nothing is
  * collected any more once the load is over, though, so that is done here, while nobody waits. What
  * is then free within malloc goes back to the system, where that can be asked for; see
- * docs/adr/0032.
+ * docs/adr/0032. Under a load that makes much garbage the same is done when memory has grown: the
+ * collector knows of the heap's limit, but not of the machine's.
  *
  * @returns a function that ends it
  */
@@ -38,10 +45,14 @@ export function tuneGarbageCollector(workDone: () => WorkDone): () => void {
   const collect = collector();
   const trimMemory = libc()?.trimMemory;
   const calm = new CalmAfterLoad(workDone());
+  const growth = new Growth();
   const timer = setInterval(() => {
-    if (!calm.collectionDue(workDone())) return;
+    const isDue = calm.collectionDue(workDone());
+    const isLarge = growth.isLarge(process.memoryUsage());
+    if (!isDue && !isLarge) return;
     collect();
-    if (calm.isOver) trimMemory?.();
+    if (calm.isOver || isLarge) trimMemory?.();
+    if (isLarge) growth.collected(process.memoryUsage());
   }, LOOK_INTERVAL_MS);
   timer.unref();
   return () => clearInterval(timer);
@@ -71,6 +82,26 @@ export class CalmAfterLoad {
     this.#due -= 1;
     return true;
   }
+}
+
+/** Says when a process that has no calm has grown so much that it should be collected all the same. */
+export class Growth {
+  #limit = LARGE_BYTES;
+
+  isLarge(usage: MemoryInUse): boolean {
+    return besideBuffers(usage) > this.#limit;
+  }
+
+  /** To be told what is left after the collection that this asked for. */
+  collected(usage: MemoryInUse): void {
+    this.#limit = Math.max(LARGE_BYTES, GROWTH * besideBuffers(usage));
+  }
+}
+
+type MemoryInUse = Pick<NodeJS.MemoryUsage, 'rss' | 'external'>;
+
+function besideBuffers({ rss, external }: MemoryInUse): number {
+  return rss - external;
 }
 
 /** Streams and the 64 KiB that one read brings weigh about the same. */

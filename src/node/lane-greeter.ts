@@ -56,6 +56,8 @@ export class LaneGreeter implements LaneReceiver {
   /** Nothing waits here for the lane to drain: its last frames are all that is ever sent. */
   laneDrained(): void {}
 
+  laneResumed(): void {}
+
   laneClosed(link: LaneLink): void {
     this.#over({ code: 'lane-lost', reason: link.endReason, remote: false });
   }

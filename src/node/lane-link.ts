@@ -1,4 +1,3 @@
-import { performance } from 'node:perf_hooks';
 import type { RoutyError } from '../base/errors.ts';
 import type { Lane } from '../transport/lane.ts';
 import type { PeerTurn } from './peer-turns.ts';
@@ -10,6 +9,8 @@ const CLOSE_TIMEOUT_MS = 2_000;
 export interface LaneReceiver {
   laneData(link: LaneLink, chunk: Uint8Array): void;
   laneDrained(link: LaneLink): void;
+  /** The peer has waited for others and has its next turn. */
+  laneResumed(link: LaneLink): void;
   /** Not called for a lane that was ended here. */
   laneClosed(link: LaneLink): void;
 }
@@ -33,6 +34,9 @@ export class LaneLink {
   error: RoutyError | undefined;
   readonly #onGone: (link: LaneLink) => void;
   readonly #turn: PeerTurn;
+  #held = false;
+  /** What was read and has not been passed on: the peer's turn was over. */
+  readonly #unpassed: Uint8Array[] = [];
   #deadline: NodeJS.Timeout | undefined;
 
   /** `turn`: of the lane's peer. `onGone` is called once, when the connection is closed. */
@@ -40,7 +44,7 @@ export class LaneLink {
     this.lane = lane;
     this.#turn = turn;
     this.#onGone = onGone;
-    turn.join(lane);
+    turn.join(this);
     lane.bind({
       onData: (chunk) => this.#data(chunk),
       onDrain: () => this.#drained(),
@@ -53,11 +57,41 @@ export class LaneLink {
     return this.error === undefined ? 'the peer ended the lane' : this.error.message;
   }
 
+  /** Others have their turn: nothing is done for the peer that can wait. */
+  get yields(): boolean {
+    return this.#turn.yields;
+  }
+
+  /** Nothing more is read until `release`: what was read is still to be worked on. */
+  hold(): void {
+    this.#held = true;
+    this.lane.pause();
+  }
+
+  release(): void {
+    if (!this.#held) return;
+    this.#held = false;
+    // Not from inside of what it was held for.
+    setImmediate(() => this.#goOn());
+  }
+
+  /** For the turn of the peer. */
+  pause(): void {
+    this.lane.pause();
+  }
+
+  resume(): void {
+    this.receiver?.laneResumed(this);
+    this.#goOn();
+  }
+
   /** Sends the last frames if the lane can still carry them, and in any case ends it. */
   end(last: readonly Uint8Array[]): void {
     this.receiver = undefined;
     if (this.gone) return;
     this.gone = true;
+    // The end of the peer is to be seen.
+    this.release();
     if (last.length > 0) this.lane.write(last);
     this.lane.end();
     this.#deadline = setTimeout(() => this.lane.destroy(), CLOSE_TIMEOUT_MS);
@@ -77,10 +111,40 @@ export class LaneLink {
     this.#turn.spent(sinceMs);
   }
 
+  /** Work for the lane's peer takes so long elsewhere, in ms. */
+  charge(ms: number): void {
+    this.#turn.charge(ms);
+  }
+
   #data(chunk: Uint8Array): void {
-    const sinceMs = performance.now();
-    this.receiver?.laneData(this, chunk);
-    this.#turn.spent(sinceMs);
+    if (chunk.length <= this.#turn.partBytes && this.#unpassed.length === 0) {
+      this.#pass(chunk);
+      return;
+    }
+    this.#unpassed.push(chunk);
+    this.#passOn();
+  }
+
+  /** Bytes that are cheap go through whole; of others what takes long goes in parts. */
+  #passOn(): void {
+    while (!this.#turn.waits && !this.#held) {
+      const chunk = this.#unpassed.shift();
+      if (chunk === undefined) return;
+      const { partBytes } = this.#turn;
+      if (chunk.length > partBytes) this.#unpassed.unshift(chunk.subarray(partBytes));
+      this.#pass(chunk.subarray(0, partBytes));
+    }
+  }
+
+  #pass(part: Uint8Array): void {
+    const sinceMs = this.#turn.nowMs();
+    this.receiver?.laneData(this, part);
+    this.#turn.spent(sinceMs, part.length);
+  }
+
+  #goOn(): void {
+    this.#passOn();
+    if (!this.#turn.waits && !this.#held) this.lane.resume();
   }
 
   #drained(): void {
@@ -90,9 +154,11 @@ export class LaneLink {
 
   #closed(error: RoutyError | undefined): void {
     clearTimeout(this.#deadline);
-    this.#turn.leave(this.lane);
+    this.#turn.leave(this);
     this.gone = true;
     this.error = error;
+    // It was all there before the end.
+    for (const part of this.#unpassed.splice(0)) this.receiver?.laneData(this, part);
     this.receiver?.laneClosed(this);
     this.#onGone(this);
   }

@@ -32,6 +32,15 @@ const TRANSMIT_BYTES = 128 * 1024;
 /** Received bytes after which they are passed on without waiting for the rest of the round. */
 const DISPATCH_BYTES = 256 * 1024;
 
+/** Events are dispatched for about so long at a time, in ms: one may begin a connection. */
+const DISPATCH_MS = 1;
+
+/**
+ * A connection to a target that begins leads to so many times that work again until it has ended,
+ * in callbacks of the event loop that nobody measures.
+ */
+const CONNECT_AFTERMATH = 12;
+
 /** Lane chunks up to this size end what the peer sent in one go. */
 const PROMPT_BYTES_MAX = 8 * 1024;
 
@@ -78,6 +87,8 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
   #roundDue = false;
   #inRound = false;
   #undispatched = 0;
+  /** Something is left for the next turn of the peer. */
+  #leftOver = false;
   #promptAtMs = 0;
   #refusedTold = 0;
   /** Says which lane begins. */
@@ -219,6 +230,10 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     this.#schedule();
   }
 
+  laneResumed(): void {
+    if (this.#leftOver) this.#schedule();
+  }
+
   laneClosed(link: LaneLink): void {
     this.#session.handleLaneClosed(performance.now(), link.epoch, link.endReason);
     this.#round();
@@ -257,6 +272,10 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
 
   #scheduledRound(): void {
     this.#roundDue = false;
+    if (this.#yields) {
+      this.#leftOver = true;
+      return;
+    }
     const sinceMs = performance.now();
     this.#round();
     this.#links[0]?.spent(sinceMs);
@@ -267,11 +286,17 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     if (this.#inRound) return;
     this.#inRound = true;
     this.#undispatched = 0;
-    this.#dispatchAll();
+    this.#leaveOver(!this.#dispatchAll());
     this.#tellRefused();
     this.#transmit();
     if (!this.#ended) this.#timer.set(this.#session.pollTimeout());
     this.#inRound = false;
+    if (this.#leftOver) this.#schedule();
+  }
+
+  /** Others have their turn, and the lanes will say when it is over. */
+  get #yields(): boolean {
+    return !this.#session.closed && this.#links.some((link) => link.yields && !link.gone);
   }
 
   /** Streams are refused inside the session: their number of this round is told in one go. */
@@ -283,15 +308,28 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     this.#handlers.onOverload(streams, refusedReason);
   }
 
-  #dispatchAll(): void {
-    for (;;) {
+  #leaveOver(leftOver: boolean): void {
+    if (leftOver) for (const link of this.#links) link.hold();
+    else if (this.#leftOver) for (const link of this.#links) link.release();
+    this.#leftOver = leftOver;
+  }
+
+  /** False: some are left for a later round, so that one round does not take too long. */
+  #dispatchAll(): boolean {
+    if (this.#yields) return false;
+    const startMs = performance.now();
+    for (let nowMs = startMs; nowMs - startMs < DISPATCH_MS || this.#session.closed; ) {
       const event = this.#session.pollEvent();
       if (event === undefined) {
-        if (!this.#streams.flush()) return;
+        if (!this.#streams.flush()) return true;
       } else if (!this.#streams.dispatch(event)) {
         this.#dispatch(event);
       }
+      const sinceMs = nowMs;
+      nowMs = performance.now();
+      if (event?.kind === 'opened') this.#links[0]?.charge(CONNECT_AFTERMATH * (nowMs - sinceMs));
     }
+    return false;
   }
 
   /**

@@ -15,6 +15,9 @@ import type { DriverOptions } from './session-driver.ts';
 import type { SessionCommons } from './session-options.ts';
 import { type LiveSession, type LiveSessions, nodeName } from './sessions.ts';
 
+/** What the TLS handshake of a lane costs, roughly, in ms: nobody measures it. */
+const HANDSHAKE_MS = 4;
+
 /** How often a session that is to be begun anew is looked at, in ms. */
 const RENEW_LOOK_MS = 200;
 
@@ -65,9 +68,9 @@ export class SessionHost {
 
   /** Starts reading a fresh lane. */
   link(lane: Lane): LaneLink {
-    const link = new LaneLink(lane, this.#turns.of(nodeName(lane.peer)), (gone) =>
-      this.#links.delete(gone),
-    );
+    const turn = this.#turns.of(nodeName(lane.peer));
+    const link = new LaneLink(lane, turn, (gone) => this.#links.delete(gone));
+    turn.charge(HANDSHAKE_MS);
     this.#links.add(link);
     return link;
   }

@@ -26,6 +26,12 @@ const ROUND_TRIPS_SPREAD = 4;
 /** Added to the round trips when the rate is turned into a window: what the two ends take. */
 const SLACK_MS = 0.5;
 
+/** An answer to credit that takes longer than this says that the sender had nothing to send, in ms. */
+const ANSWER_MS_MAX = 20;
+
+/** With each measurement what answers took at worst counts so much less. */
+const ANSWER_DECAY = 7 / 8;
+
 /** A window more than this many times what the rate needs shrinks. */
 const SHRINK_FACTOR = 4;
 
@@ -50,10 +56,22 @@ export class ReceiveWindow {
   /** Where and when the measurement of the rate began. */
   #measuredFrom = 0;
   #measuredAtMs: number;
+  /** Bytes came: the sender has answered new credit, if it had none left. */
+  answered(nowMs: number): void {
+    if (this.#creditedAtMs === undefined) return;
+    const tookMs = nowMs - this.#creditedAtMs;
+    this.#creditedAtMs = undefined;
+    if (tookMs < ANSWER_MS_MAX) this.#answerMs = Math.max(this.#answerMs, tookMs);
+  }
+
   /** Bytes came ahead of others since the measurement began. */
   #spread = false;
   /** What the last measured rate needs; undefined until one was measured. */
   #target: number | undefined;
+  /** When credit was given to a sender that had none left; undefined once it has answered. */
+  #creditedAtMs: number | undefined;
+  /** What a sender without credit takes to answer new credit. */
+  #answerMs = 0;
 
   /** `initial` bytes were taken from `pool` by the caller and are given back by {@link close}. */
   constructor(initial: number, windowMax: number, pool: Budget, nowMs: number) {
@@ -116,6 +134,7 @@ export class ReceiveWindow {
     const used = this.#window - (this.#limit - this.#delivered);
     if (used * 2 < this.#window) return false;
     this.#resize();
+    if (this.#received === this.#limit) this.#creditedAtMs ??= nowMs;
     return true;
   }
 
@@ -145,8 +164,11 @@ export class ReceiveWindow {
     if (elapsedMs < IDLE_INTERVALS * intervalMs) {
       const bytesPerMs = (this.#delivered - this.#measuredFrom) / elapsedMs;
       const roundTrips = this.#spread ? ROUND_TRIPS_SPREAD : ROUND_TRIPS;
-      this.#target = Math.ceil(bytesPerMs * (roundTrips * rttMs + SLACK_MS));
+      this.#target = Math.ceil(
+        bytesPerMs * (roundTrips * Math.max(rttMs, this.#answerMs) + SLACK_MS),
+      );
     }
+    this.#answerMs *= ANSWER_DECAY;
     this.#spread = false;
     this.#measuredFrom = this.#delivered;
     this.#measuredAtMs = nowMs;

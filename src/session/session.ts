@@ -311,7 +311,7 @@ export class Session {
   #handleData(lane: LaneState, stream: number, offset: number, bytes: Uint8Array): void {
     if (lane.closed) return;
     if (!lane.established) throw lane.outOfOrder(FrameType.DATA);
-    this.#receiver.data(stream, offset, bytes);
+    this.#receiver.data(this.#nowMs, stream, offset, bytes);
   }
 
   #handleFrame(lane: LaneState, header: FrameHeader, payload: Uint8Array): void {

@@ -21,10 +21,11 @@ export class StreamReceiver {
     this.#sender = sender;
   }
 
-  data(id: number, offset: number, bytes: Uint8Array): void {
+  data(nowMs: number, id: number, offset: number, bytes: Uint8Array): void {
     const stream = this.#expect(id, FrameType.DATA);
     if (stream === undefined) return;
     const { receive } = stream;
+    receive.answered(nowMs);
     const end = offset + bytes.length;
     receive.expect(end);
     if (stream.finalSize !== undefined && end > stream.finalSize) {

@@ -14,7 +14,7 @@ export const HEADER_BYTES = 24;
 export const PAYLOAD_BYTES_MAX = 256 * 1024;
 
 /** Most payload bytes of OFFERS: a name costs its receiver far more than its bytes do. */
-export const OFFERS_BYTES_MAX = 64 * 1024;
+export const OFFERS_BYTES_MAX = 16 * 1024;
 
 /** Largest stream id and offset: what a double holds exactly. */
 export const OFFSET_MAX = Number.MAX_SAFE_INTEGER;

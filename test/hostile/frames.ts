@@ -91,7 +91,7 @@ export function offers(number: number, services: readonly unknown[], more = fals
   return json(TYPE.OFFERS, services, { offset: number, flags: more ? FLAG_OFFERS_MORE : 0 });
 }
 
-/** The list in pages of at most 64 KiB, all but the last with the flag that it goes on. */
+/** The list in pages of at most 16 KiB, all but the last with the flag that it goes on. */
 export function offersInPages(number: number, services: readonly string[]): Buffer {
   const pages: Buffer[] = [];
   for (let at = 0; at < services.length; ) {

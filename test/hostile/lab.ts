@@ -2,6 +2,7 @@ import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { cpuSeconds } from '../../bench/measure.ts';
 import { freePort } from '../../bench/processes.ts';
 import type { NodeStatus } from '../../src/node/status.ts';
 import type { TlsCredentials } from '../../src/transport/lane.ts';
@@ -13,6 +14,12 @@ import type { AttackOrder } from './attacker-main.ts';
 import type { TargetPorts } from './targets-main.ts';
 
 const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+
+/** In seconds. */
+export interface CpuUse {
+  readonly gray: number;
+  readonly hostile: number;
+}
 
 export interface AttackResult {
   readonly rounds: number;
@@ -26,6 +33,8 @@ export interface AttackResult {
 export class HostileLab {
   readonly directory = mkdtempSync(join(tmpdir(), 'routy-hostile-'));
   readonly #daemons: Daemon[] = [];
+  /** The attacker and the targets behind the services that it may use. */
+  readonly #hostile: Daemon[] = [];
   #gray!: Daemon;
   #attacker!: Daemon;
   #ports!: { readonly honestEcho: number; readonly honestSource: number };
@@ -52,6 +61,12 @@ export class HostileLab {
 
   get grayRuns(): boolean {
     return this.#gray.running;
+  }
+
+  /** Used so far by gray, and by the attacker and its targets. */
+  cpuSeconds(): CpuUse {
+    const hostile = this.#hostile.reduce((sum, { pid }) => sum + cpuSeconds(pid), 0);
+    return { gray: cpuSeconds(this.grayPid), hostile };
   }
 
   /** Everything that gray has written to its log. */
@@ -106,6 +121,7 @@ export class HostileLab {
 
   async #targets(name: string): Promise<TargetPorts> {
     const daemon = this.#script(`targets-${name}`, './targets-main.ts');
+    if (name === 'hostile') this.#hostile.push(daemon);
     return new Promise((resolve) => daemon.child.once('message', resolve));
   }
 
@@ -149,6 +165,7 @@ export class HostileLab {
       caPem: readFileSync(join(this.directory, 'gray', 'ca.crt'), 'utf8'),
     };
     this.#attacker = this.#script('attacker', './attacker-main.ts');
+    this.#hostile.push(this.#attacker);
     this.#attacker.child.send({ port, trapPort, papers } satisfies AttackerOptions);
   }
 
@@ -165,7 +182,15 @@ export class HostileLab {
   }
 
   #node(name: string): Daemon {
-    const up = ['-c', 'ulimit -n 65536; exec "$@"', 'sh', process.execPath, CLI, 'up'];
+    const up = [
+      '-c',
+      'ulimit -n 65536; exec "$@"',
+      'sh',
+      process.execPath,
+
+      CLI,
+      'up',
+    ];
     return this.#daemon(name, '/bin/sh', [...up, '--config', this.#file(`${name}.toml`)], false);
   }
 

@@ -6,7 +6,7 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { BEHAVIOURS } from './behaviours.ts';
-import { judge, LIMITS } from './limits.ts';
+import { judge, LIMITS, missedBy } from './limits.ts';
 import { type Outcome, runHostile } from './run.ts';
 
 const { values, positionals } = readArguments();
@@ -15,12 +15,19 @@ const known = BEHAVIOURS.some(({ name }) => positionals.some((part) => name.incl
 if (!(seconds >= 0.5) || (positionals.length > 0 && !known)) usage();
 
 process.stdout.write(
-  `${'behaviour'.padEnd(42)} rounds   p50 ms   p99 ms  bulk MB/s  RSS MiB  log lines\n`,
+  `${'behaviour'.padEnd(42)} rounds   p50 ms   p99 ms   bulk  quiet   calm   gray hostile  RSS MiB  log lines\n` +
+    `${' '.repeat(70)}MB/s     of     of   CPUs    CPUs\n`,
 );
-const report = await runHostile({ only: positionals, seconds, idleSeconds: 90, onOutcome: print });
+const report = await runHostile({
+  only: positionals,
+  seconds,
+  idleSeconds: 90,
+  isGood: (outcome, quiet) => missedBy(outcome, quiet).length === 0,
+  onOutcome: print,
+});
 const verdict = judge(report);
 process.stdout.write(
-  `quiet: echo p99 ${report.quiet.echo.p99Ms.toFixed(1)} ms, bulk ${report.quiet.bulkMBps.toFixed(0)} MB/s, ` +
+  `quiet: echo p99 ${report.quiet.echo.p99Ms.toFixed(1)} ms, bulk ${calmText()}, ` +
     `RSS ${report.quiet.rssMiB.toFixed(0)} MiB\n` +
     `worst: RSS ${report.rssMiBMax.toFixed(0)} MiB (limit ${LIMITS.rssMiB.toFixed(0)}), ` +
     `${report.logLinesInWorstMinute} log lines in a minute (limit ${LIMITS.logLinesAMinute})\n` +
@@ -33,17 +40,34 @@ if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(repo
 process.exit(verdict.length === 0 ? 0 : 1);
 
 function print(outcome: Outcome): void {
-  const { name, rounds, echo, bulkMBps, rssMiB, logLines, failure, errors } = outcome;
-  const figures =
-    failure ??
-    [echo!.p50Ms.toFixed(1), echo!.p99Ms.toFixed(1), bulkMBps!.toFixed(0).padStart(10)]
-      .map((text) => text.padStart(8))
-      .join(' ');
-  const tail = `${rssMiB.toFixed(0).padStart(8)} ${String(logLines).padStart(10)}`;
+  const { name, rounds, rssMiB, logLines, failure, errors } = outcome;
+  const columns = [
+    String(rounds).padStart(6),
+    failure ?? honestFigures(outcome),
+    rssMiB.toFixed(0).padStart(8),
+    String(logLines).padStart(10),
+  ];
   const wrong = errors.length > 0 ? `  (${errors.join('; ')})` : '';
-  process.stdout.write(
-    `${name.padEnd(42)} ${String(rounds).padStart(6)} ${figures} ${tail}${wrong}\n`,
-  );
+  process.stdout.write(`${name.padEnd(42)} ${columns.join(' ')}${wrong}\n`);
+}
+
+function honestFigures({ echo, bulkMBps, calmMBps, bulkShare, cpu }: Outcome): string {
+  const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;
+  return [
+    echo!.p50Ms.toFixed(1).padStart(8),
+    echo!.p99Ms.toFixed(1).padStart(8),
+    bulkMBps!.toFixed(0).padStart(6),
+    percent(bulkMBps! / calmMBps).padStart(6),
+    percent(bulkShare!).padStart(6),
+    cpu!.gray.toFixed(2).padStart(6),
+    cpu!.hostile.toFixed(2).padStart(7),
+  ].join(' ');
+}
+
+function calmText(): string {
+  return report.quiet.bulk
+    .map(({ cpu, bulkMBps }) => `${bulkMBps.toFixed(0)} MB/s beside ${cpu.toFixed(2)} CPUs`)
+    .join(', ');
 }
 
 function readArguments() {

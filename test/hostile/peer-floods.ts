@@ -56,12 +56,12 @@ export const FLOOD_BEHAVIOURS: readonly Behaviour[] = [
     many(50, (index) => frames.offers(round * 50 + index, ['trap'])),
   ),
   flood('offers-toggle', (round) => frames.offers(round, round % 2 === 0 ? [] : ['trap'])),
-  flood('offers-invented', (round) => frames.offers(round, names(2_800, 20))),
+  flood('offers-invented', (round) => frames.offers(round, names(700, 20))),
   flood('offers-largest', (round) => frames.offersInPages(round, names(OFFERS_NAMES_MAX, 12))),
   flood('offers-longest-names', (round) =>
     frames.offersInPages(round, names(OFFERS_NAMES_MAX, 62)),
   ),
-  flood('offers-never-whole', (round) => frames.offers(round, names(2_800, 20), true)),
+  flood('offers-never-whole', (round) => frames.offers(round, names(700, 20), true)),
   flood('resume-flood', () => many(500, () => frames.resume(frames.record(1, 0, 0)))),
   flood('resume-never-whole', () => frames.resume(frames.record(1, 0, 0), false)),
   flood('open-reset', (round) =>

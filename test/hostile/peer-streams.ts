@@ -153,7 +153,7 @@ export const STREAM_BEHAVIOURS: readonly Behaviour[] = [
     name: 'sessions-many-with-half-a-frame',
     round: async (attack) => {
       const lane = attack.keep(await attack.attacker.greet());
-      await lane.flood(frames.offers(1, Array(5_000).fill('trap-name')).subarray(0, 50_000));
+      await lane.flood(frames.offers(1, Array(1_300).fill('trap-name')).subarray(0, 15_000));
     },
   },
   {

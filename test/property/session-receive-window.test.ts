@@ -41,6 +41,7 @@ class Bench {
     if (each.kind === 'wait') this.nowMs += each.ms;
     if (each.kind === 'receive') {
       const length = Math.floor(each.share * (window.limit - window.received));
+      window.answered(this.nowMs);
       window.receive(length);
     }
     if (each.kind === 'deliver') {

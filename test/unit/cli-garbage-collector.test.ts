@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CalmAfterLoad } from '../../src/cli/garbage-collector.ts';
+import { CalmAfterLoad, Growth } from '../../src/cli/garbage-collector.ts';
 
 const IDLE = { streams: 10, bytes: 1_000_000 };
 
@@ -40,4 +40,18 @@ test('the last collection of a calm is known, and a load in between begins anoth
 test('a session that ends takes its bytes out of the sum, which is no load', () => {
   const calm = new CalmAfterLoad({ streams: 0, bytes: 1e12 });
   assert.deepEqual(answers(calm, [IDLE, IDLE]), [false, false]);
+});
+
+test('memory that has grown is collected under a load too, not again and again where it is in use', () => {
+  const MIB = 1024 * 1024;
+  const growth = new Growth();
+  const usage = (rss: number, external: number) => ({ rss: rss * MIB, external: external * MIB });
+  assert.equal(growth.isLarge(usage(400, 250)), false, 'buffers are counted elsewhere');
+  assert.equal(growth.isLarge(usage(400, 200)), true);
+  growth.collected(usage(220, 20));
+  assert.equal(growth.isLarge(usage(290, 0)), false);
+  assert.equal(growth.isLarge(usage(310, 0)), true);
+  growth.collected(usage(100, 20));
+  assert.equal(growth.isLarge(usage(150, 0)), false);
+  assert.equal(growth.isLarge(usage(170, 0)), true);
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type GreetingEnd, LaneGreeter } from '../../src/node/lane-greeter.ts';
 import { LaneLink } from '../../src/node/lane-link.ts';
-import { PeerTurn } from '../../src/node/peer-turns.ts';
+import { PeerTurns } from '../../src/node/peer-turns.ts';
 import { makeHello, type Refusal } from '../../src/session/handshake.ts';
 import type { GreetingOptions } from '../../src/session/options.ts';
 import { FrameType } from '../../src/wire/layout.ts';
@@ -27,7 +27,7 @@ const ping = frame((writer) => writer.ping(1, 0));
 /** A greeter whose owner gives this answer to every HELLO. */
 function greet(answer?: Refusal) {
   const lane = new FakeLane(red);
-  const link = new LaneLink(lane, new PeerTurn(() => {}), () => {});
+  const link = new LaneLink(lane, new PeerTurns().of('red/red1'), () => {});
   const routed: { id: string; early: boolean }[] = [];
   const ends: (GreetingEnd | undefined)[] = [];
   const greeter = new LaneGreeter(link, options(), {

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { setImmediate as nextRound } from 'node:timers/promises';
 import { RoutyError } from '../../src/base/errors.ts';
 import { LaneLink, type LaneReceiver } from '../../src/node/lane-link.ts';
-import { PeerTurn } from '../../src/node/peer-turns.ts';
+import { PeerTurns } from '../../src/node/peer-turns.ts';
 import { FakeLane } from '../support/fake-lane.ts';
 
 const peer = { fabric: 'f', site: 'red', node: 'red1' };
@@ -15,6 +15,7 @@ function receiver(): LaneReceiver & { readonly heard: string[] } {
   return {
     heard,
     laneData: (_link, chunk) => heard.push(String(Buffer.from(chunk))),
+    laneResumed: () => {},
     laneDrained: () => heard.push('drained'),
     laneClosed: (link) => heard.push(`closed: ${link.endReason}`),
   };
@@ -23,7 +24,7 @@ function receiver(): LaneReceiver & { readonly heard: string[] } {
 function linked() {
   const lane = new FakeLane(peer);
   const gone: LaneLink[] = [];
-  const link = new LaneLink(lane, new PeerTurn(() => {}), (each) => gone.push(each));
+  const link = new LaneLink(lane, new PeerTurns().of('red/red1'), (each) => gone.push(each));
   return { lane, link, gone };
 }
 
@@ -91,4 +92,55 @@ test('a lane whose bytes make long work waits until others have had their turn',
   work(5)();
   link.spent(sinceMs);
   assert.equal(lane.paused, true);
+});
+
+test('bytes that take long are passed on in parts, and those of a held lane later', async () => {
+  const lane = new FakeLane(peer);
+  let nowMs = 0;
+  const turns = new PeerTurns({ nowMs: () => nowMs, idleMs: () => 0 });
+  const link = new LaneLink(lane, turns.of('red/red1'), () => {});
+  const parts: number[] = [];
+  link.receiver = {
+    ...receiver(),
+    laneData: (_link, part) => {
+      parts.push(part.length);
+      nowMs += part.length / 8192;
+    },
+  };
+  lane.data(new Uint8Array(64 * 1024));
+  assert.deepEqual(parts.splice(0), [64 * 1024], 'nothing is known of them yet');
+  await nextRound();
+  assert.equal(lane.paused, false);
+  lane.data(new Uint8Array(40 * 1024));
+  assert.deepEqual(parts.splice(0), [8192, 8192], 'the slice is over');
+  assert.equal(lane.paused, true);
+  await nextRound();
+  assert.deepEqual(parts.splice(0), [8192, 8192]);
+  link.hold();
+  await nextRound();
+  assert.deepEqual(parts, []);
+  link.release();
+  assert.deepEqual(parts, [], 'not from inside of the work that it was held for');
+  await nextRound();
+  assert.deepEqual(parts.splice(0), [8192]);
+  assert.equal(lane.paused, false);
+});
+
+test('what a lane brought before its end is passed on before that is told', () => {
+  const { lane, link } = linked();
+  const told = receiver();
+  link.receiver = told;
+  link.hold();
+  lane.data(Buffer.from('last'));
+  lane.close();
+  assert.deepEqual(told.heard, ['last', 'closed: the peer ended the lane']);
+});
+
+test('a held lane that is ended here is read on, so that the peer’s end is seen', async () => {
+  const { lane, link } = linked();
+  link.receiver = receiver();
+  link.hold();
+  link.end([]);
+  await nextRound();
+  assert.equal(lane.paused, false);
 });

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { performance } from 'node:perf_hooks';
-import { test } from 'node:test';
-import { setImmediate as nextRound } from 'node:timers/promises';
-import { PeerTurns } from '../../src/node/peer-turns.ts';
+import { type TestContext, test } from 'node:test';
+import { setImmediate as nextRound, setTimeout as sleep } from 'node:timers/promises';
+import { type PeerTurn, PeerTurns } from '../../src/node/peer-turns.ts';
+import { until } from '../support/process.ts';
 
 class Reading {
   on = true;
@@ -15,6 +16,31 @@ class Reading {
 
   resume(): void {
     this.on = true;
+  }
+}
+
+/** Two peers with a lane each, on a clock in the test's hand. */
+class Bench {
+  now = 1000;
+  idle = 0;
+  readonly red = new Reading();
+  readonly blue = new Reading();
+  readonly turns = new PeerTurns({ nowMs: () => this.now, idleMs: () => this.idle });
+  readonly redTurn = this.turns.of('red/red1');
+  readonly blueTurn = this.turns.of('blue/blue1');
+
+  constructor(t: TestContext) {
+    this.redTurn.join(this.red);
+    this.blueTurn.join(this.blue);
+    // Nobody yields on a clock that stands still.
+    t.after(() => {
+      this.now += 1000;
+    });
+  }
+
+  work(turn: PeerTurn, ms: number): void {
+    this.now += ms;
+    turn.spent(this.now - ms);
   }
 }
 
@@ -36,9 +62,88 @@ test('after a slice of time all lanes of the peer, and no others, wait for the n
   turn.spent(performance.now() - 10);
   assert.equal(one.pauses, 1);
   await nextRound();
-  assert.ok(one.on && two.on && late.on);
+  assert.ok(one.on && two.on && late.on, 'nobody else has work');
   turn.spent(performance.now() - 10);
   assert.equal(one.pauses, 2, 'and so on');
   for (const lane of [one, two, late]) turn.leave(lane);
   assert.notEqual(turns.of('red/red1'), turn, 'forgotten with its last lane');
+});
+
+test('while others make use of the event loop, a peer yields for twice its slice', async (t) => {
+  const bench = new Bench(t);
+  const { red, blue, redTurn, blueTurn } = bench;
+  bench.work(blueTurn, 1);
+  bench.work(redTurn, 10);
+  assert.ok(redTurn.yields && !red.on);
+  assert.ok(!blueTurn.yields && blue.on);
+  bench.now += 19;
+  await sleep(10);
+  assert.ok(redTurn.yields && !red.on);
+  bench.now += 1;
+  await until('red goes on', () => red.on && !redTurn.yields);
+  // What is done for it elsewhere counts as well.
+  bench.work(blueTurn, 1);
+  redTurn.charge(30);
+  bench.now += 49;
+  await sleep(10);
+  assert.ok(redTurn.yields, 'three times as long as the slice it had');
+  bench.now += 1;
+  await until('red goes on, as nobody waits for ever', () => red.on);
+});
+
+test('a peer goes on when the loop would be idle, and less and less is tried whether it would', async (t) => {
+  const bench = new Bench(t);
+  const { red, redTurn, blueTurn } = bench;
+  for (const free of [1, 3, 7]) {
+    bench.work(blueTurn, 1);
+    bench.work(redTurn, 10);
+    assert.ok(redTurn.yields);
+    bench.now += 1;
+    bench.idle += 1;
+    await until('red goes on', () => red.on);
+    for (let slice = 0; slice < free; slice++) {
+      bench.work(blueTurn, 1);
+      bench.work(redTurn, 10);
+      assert.ok(!red.on && !redTurn.yields, `slice ${slice} of ${free}`);
+      await nextRound();
+      assert.ok(red.on);
+    }
+  }
+  bench.work(blueTurn, 1);
+  bench.work(redTurn, 10);
+  bench.now += 1;
+  bench.idle += 0.7;
+  await until('red goes on', () => red.on);
+  bench.work(blueTurn, 1);
+  bench.work(redTurn, 10);
+  assert.ok(redTurn.yields, 'others needed some of it, so that red waits after each slice again');
+});
+
+test('where all yield, the one with the least time left goes on', async (t) => {
+  const bench = new Bench(t);
+  const { red, blue, redTurn, blueTurn } = bench;
+  bench.work(blueTurn, 1);
+  bench.work(redTurn, 10);
+  bench.work(blueTurn, 3);
+  assert.ok(!red.on && !blue.on);
+  await nextRound();
+  assert.ok(!red.on && blue.on, 'blue has 8 ms left, red has 17');
+  bench.work(blueTurn, 11);
+  await nextRound();
+  assert.ok(red.on && !blue.on);
+});
+
+test('bytes that cost much are taken in parts of about a millisecond', (t) => {
+  const bench = new Bench(t);
+  const { redTurn } = bench;
+  assert.equal(redTurn.partBytes, Infinity);
+  const cost = (bytes: number, ms: number) => {
+    bench.now += ms;
+    redTurn.spent(bench.now - ms, bytes);
+    return redTurn.partBytes;
+  };
+  assert.equal(cost(64 * 1024, 8), 8 * 1024);
+  assert.equal(cost(1024, 8), 8 * 1024, 'a few bytes say nothing of others');
+  assert.equal(cost(8 * 1024, 4), 4 * 1024, 'no less');
+  assert.equal(cost(4 * 1024, 0.0625), 64 * 1024);
 });

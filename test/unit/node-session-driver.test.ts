@@ -5,7 +5,7 @@ import type { Identity } from '../../src/base/identity.ts';
 import { parseConfig } from '../../src/config/load.ts';
 import type { DriverHandlers } from '../../src/node/driver-types.ts';
 import { LaneLink } from '../../src/node/lane-link.ts';
-import { PeerTurn } from '../../src/node/peer-turns.ts';
+import { PeerTurns } from '../../src/node/peer-turns.ts';
 import { startSession } from '../../src/node/session-driver.ts';
 import {
   createPools,
@@ -15,7 +15,7 @@ import {
 } from '../../src/node/session-options.ts';
 import { Greeting } from '../../src/session/greeting.ts';
 import { FakeLane } from '../support/fake-lane.ts';
-import { concat, frame } from '../support/frames.ts';
+import { concat, frame, openFrame } from '../support/frames.ts';
 
 const RED: Identity = { fabric: 'f', site: 'red', node: 'red1' };
 const GRAY: Identity = { fabric: 'f', site: 'gray', node: 'gray1' };
@@ -29,28 +29,28 @@ function commonsOf(self: Identity, digit: string): SessionCommons {
   return { self, instance, fabric, limits, software: 'routy/test', pools: createPools(limits) };
 }
 
-/** Notes the names of the handlers that are called. */
-function handlers(told: string[]): DriverHandlers {
-  return new Proxy({} as DriverHandlers, {
-    get: (_handlers, name) => () => told.push(String(name)),
+/** Notes the names of the handlers that are called, but for those that are given. */
+function handlers(told: string[], given: Partial<DriverHandlers> = {}): DriverHandlers {
+  return new Proxy(given as DriverHandlers, {
+    get: (_given, name) => Reflect.get(given, name) ?? (() => told.push(String(name))),
   });
 }
 
-function linkOf(lane: FakeLane): LaneLink {
-  return new LaneLink(lane, new PeerTurn(() => {}), () => undefined);
+function linkOf(lane: FakeLane, turns = new PeerTurns()): LaneLink {
+  return new LaneLink(lane, turns.of(`${lane.peer.site}/${lane.peer.node}`), () => undefined);
 }
 
 /** The lane of a dialled session, and what the session tells. */
-async function established() {
+async function established(given: Partial<DriverHandlers> = {}, turns?: PeerTurns) {
   const told: string[] = [];
   const red = commonsOf(RED, 'a');
   const gray = commonsOf(GRAY, 'b');
   const driver = startSession(
     { commons: red, role: 'dialler', peer: GRAY, sessionId: ID },
-    handlers(told),
+    handlers(told, given),
   );
   const lane = new FakeLane(GRAY, 'dialled');
-  driver.dial(linkOf(lane));
+  driver.dial(linkOf(lane, turns));
   await nextRound();
   const greeting = new Greeting(greetingOptions(gray, RED), performance.now(), wallOffsetMs());
   greeting.handleBytes(performance.now(), concat(lane.written));
@@ -65,7 +65,7 @@ async function established() {
   await nextRound();
   assert.equal(driver.established, true);
   far.close('shutdown', 'the test is over');
-  return { lane, told };
+  return { lane, told, driver };
 }
 
 test('a session that is closed says so before a further lane can join it', async () => {
@@ -77,4 +77,28 @@ test('a session that is closed says so before a further lane can join it', async
   });
   lane.data(chunk);
   assert.equal(told.at(-1), 'onClosed');
+});
+
+test('a flood of opens is dispatched in slices, and nothing more is read until all of it is', async () => {
+  let opened = 0;
+  const onStream = () => {
+    opened++;
+    const untilMs = performance.now() + 0.2;
+    while (performance.now() < untilMs);
+  };
+  const turns = new PeerTurns();
+  const { lane, driver } = await established({ onStream }, turns);
+  const opens = Array.from({ length: 300 }, (_, index) => openFrame(2 * index + 2, 0));
+  lane.data(concat(opens));
+  await nextRound();
+  assert.ok(opened > 0 && opened < 100, `${opened} of 300 in one slice`);
+  for (let rounds = 0; opened < 300; rounds++) {
+    assert.ok(rounds < 1000, `${opened} of 300 after all`);
+    assert.equal(lane.paused, true);
+    await nextRound();
+  }
+  await nextRound();
+  await nextRound();
+  assert.equal(lane.paused, false);
+  driver.close('shutdown', 'the test is over');
 });

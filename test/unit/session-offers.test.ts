@@ -86,8 +86,8 @@ test('a list with too many names or with an empty page is refused', () => {
   const refused: [Uint8Array[], string][] = [
     [[page(1, [], true)], 'frame-payload: OFFERS with an empty page'],
     [
-      ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'].map((prefix) =>
-        page(1, names(OFFERS_NAMES_MAX / 8 + 1, prefix), true),
+      Array.from({ length: 32 }, (_, part) =>
+        page(1, names(OFFERS_NAMES_MAX / 32 + 1, `p${part}-`), true),
       ),
       `frame-payload: OFFERS of more than ${OFFERS_NAMES_MAX} names`,
     ],
@@ -117,7 +117,8 @@ test('many names count as memory of the peer, and sessions beyond its share end'
   const shares = { send: pools.send.of('red/red1'), receive: pools.receive.of('red/red1') };
   const rigs = Array.from({ length: 16 }, () => established('acceptor', { pools: shares }));
   const ended = rigs.map((rig) => {
-    rig.feed(...['a', 'b', 'c', 'd', 'e'].map((prefix) => page(1, names(6_000, prefix), true)));
+    const parts = Array.from({ length: 30 }, (_, part) => names(1_000, `p${part}-`));
+    rig.feed(...parts.map((part) => page(1, part, true)));
     return rig.session.closed;
   });
   assert.equal(ended[0], false);
@@ -127,10 +128,10 @@ test('many names count as memory of the peer, and sessions beyond its share end'
   assert.equal(pools.receive.used, 0);
 });
 
-test('a page of 65,536 bytes is taken and sent, a larger frame ends the session by name', () => {
-  // Two brackets, two quotes and a comma for each name: 65,536 = 2 + 1023 x 64 + 62, less the comma.
+test('a page of 16,384 bytes is taken and sent, a larger frame ends the session by name', () => {
+  // Two brackets, two quotes and a comma for each name: 16,384 = 2 + 255 x 64 + 62, less the comma.
   const largest = [
-    ...names(1_023, 'x'.repeat(50)).map((name) => name.padEnd(61, 'y')),
+    ...names(255, 'x'.repeat(50)).map((name) => name.padEnd(61, 'y')),
     'z'.repeat(60),
   ];
   const sender = established('acceptor');
@@ -144,7 +145,7 @@ test('a page of 65,536 bytes is taken and sent, a larger frame ends the session 
   assert.deepEqual(heard(receiver), [largest]);
   receiver.feed(page(2, [...largest.slice(0, -1), 'z'.repeat(61)]));
   const closed = receiver.events().find((event) => event.kind === 'closed');
-  const reason = 'frame-length: OFFERS of 65537 bytes, allowed 2 to 65536';
+  const reason = 'frame-length: OFFERS of 16385 bytes, allowed 2 to 16384';
   assert.equal(
     closed?.kind === 'closed' && `${closed.code} ${closed.reason}`,
     `protocol-error ${reason}`,
@@ -156,8 +157,8 @@ test('names that are said twice count twice and are there once', () => {
   rig.events();
   rig.feed(page(1, ['a', 'b', 'a'], true), page(1, ['b']));
   assert.deepEqual(heard(rig), [['a', 'b']]);
-  const half = Array.from({ length: OFFERS_NAMES_MAX / 4 }, () => 'same');
-  rig.feed(...[1, 2, 3, 4].map(() => page(2, half, true)), page(2, ['one']));
+  const part = Array.from({ length: OFFERS_NAMES_MAX / 16 }, () => 'same');
+  rig.feed(...Array.from({ length: 16 }, () => page(2, part, true)), page(2, ['one']));
   const closed = rig.events().find((event) => event.kind === 'closed');
   assert.equal(
     closed?.kind === 'closed' && closed.reason,

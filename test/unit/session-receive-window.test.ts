@@ -148,3 +148,32 @@ test('bytes that come over several lanes get a window of twice as many round tri
   fill(window, 90, 10);
   assert.equal(window.window, wide, 'nothing came ahead since');
 });
+
+/** The sender uses all of its credit on a path of 100 KiB/ms, and answers new credit after so long. */
+function answerAfter(window: ReceiveWindow, answerMs: number, fromMs: number): void {
+  for (let nowMs = fromMs; nowMs < fromMs + 1000; nowMs += answerMs) {
+    window.answered(nowMs);
+    nowMs += (window.limit - window.received) / (100 * KIB);
+    fill(window, nowMs, 0.2);
+  }
+}
+
+test('it holds what comes in the time that a busy sender takes to answer credit', () => {
+  const { window } = makeWindow(64 * MIB);
+  window.start();
+  answerAfter(window, 0.2, 0);
+  assert.ok(window.window < 200 * KIB, `${window.window} where it answers at once`);
+  answerAfter(window, 5, 2000);
+  assert.ok(window.window > 500 * KIB, `${window.window} where it takes 5 ms`);
+  answerAfter(window, 0.2, 4000);
+  assert.ok(window.window < 500 * KIB, `${window.window} once it is fast again`);
+});
+
+test('a sender that had nothing to send for a while gets no larger window for that', () => {
+  const { window } = makeWindow(64 * MIB);
+  window.start();
+  answerAfter(window, 0.2, 0);
+  const before = window.window;
+  answerAfter(window, 30, 2000);
+  assert.ok(window.window <= before);
+});
