@@ -15,6 +15,7 @@ export interface Outcome extends AttackResult {
   readonly bulkShare: number | undefined;
   /** Used meanwhile, per second. */
   readonly cpu: CpuUse | undefined;
+  /** The most in the meantime. */
   readonly rssMiB: number;
   /** Lines of gray's log in the meantime. */
   readonly logLines: number;
@@ -71,6 +72,8 @@ class Run {
   readonly #lab: HostileLab;
   readonly #options: RunOptions;
   #rssMiBMax = 0;
+  /** Of the behaviour that goes on. */
+  #rssMiBPeak = 0;
 
   constructor(lab: HostileLab, options: RunOptions) {
     this.#lab = lab;
@@ -127,7 +130,7 @@ class Run {
         ? quiet.bulk[0]!.bulkMBps
         : await measureBulk(this.#lab.ports.honestSource, CALM_SECONDS);
     const lines = this.#lab.grayLog().length;
-    this.#rssMiBMax = Math.max(this.#rssMiBMax, this.#sampleRss());
+    this.#rssMiBPeak = this.#sampleRss();
     const attack = this.#lab.attack({ name, seconds });
     let echo: Figures | undefined;
     let bulkMBps: number | undefined;
@@ -146,7 +149,7 @@ class Run {
     const bulkShare = cpu && bulkMBps! / (calmMBps * partBeside(quiet.bulk, cpu.hostile));
     const logLines = this.#lab.grayLog().slice(lines).split('\n').length - 1;
     const honest = { echo, calmMBps, bulkMBps, bulkShare, cpu, failure };
-    return { ...result, name, ...honest, rssMiB: this.#sampleRss(), logLines };
+    return { ...result, name, ...honest, rssMiB: this.#rssMiBPeak, logLines };
   }
 
   /** Waits until gray holds nothing of the attacks any more. */
@@ -166,6 +169,7 @@ class Run {
     if (!this.#lab.grayRuns) return 0;
     const rss = rssMiB(this.#lab.grayPid);
     this.#rssMiBMax = Math.max(this.#rssMiBMax, rss);
+    this.#rssMiBPeak = Math.max(this.#rssMiBPeak, rss);
     return rss;
   }
 
