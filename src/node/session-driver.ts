@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { RoutyError } from '../base/errors.ts';
@@ -22,7 +21,7 @@ import type {
 import type { LaneLink, LaneReceiver } from './lane-link.ts';
 import { proveOn } from './lane-proof.ts';
 import { Pings } from './pings.ts';
-import { greetingOptions, type SessionCommons, wallOffsetMs } from './session-options.ts';
+import { type DriverOptions, sessionOptions, wallOffsetMs } from './session-options.ts';
 import { SessionTimer } from './session-timer.ts';
 import { StreamSet } from './stream-set.ts';
 
@@ -35,10 +34,7 @@ const DISPATCH_BYTES = 256 * 1024;
 /** Events are dispatched for about so long at a time, in ms: one may begin a connection. */
 const DISPATCH_MS = 1;
 
-/**
- * A connection to a target that begins leads to so many times that work again until it has ended,
- * in callbacks of the event loop that nobody measures.
- */
+/** What connecting to a target costs comes so often again, in callbacks that nobody measures. */
 const CONNECT_AFTERMATH = 12;
 
 /** Lane chunks up to this size end what the peer sent in one go. */
@@ -49,18 +45,6 @@ const PROMPT_INTERVAL_MS = 0.03;
 
 /** A heartbeat comes every interval: after one and a half one is missing. */
 const SILENT_INTERVALS = 1.5;
-
-const SECRET_BYTES = 32;
-
-export interface DriverOptions {
-  readonly commons: SessionCommons;
-  readonly role: 'dialler' | 'acceptor';
-  readonly peer: Identity;
-  /** 32 hex digits: random for a dialler, an acceptor takes the dialler's. */
-  readonly sessionId: string;
-  /** Dialler: id of the session with the same peer that this one stands in for. */
-  readonly replaces?: string | undefined;
-}
 
 /** A session without a lane; `dial` or `attach` gives it the first. */
 export function startSession(options: DriverOptions, handlers: DriverHandlers): SessionDriverApi {
@@ -102,7 +86,11 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     this.sessionId = options.sessionId;
     this.#handlers = handlers;
     this.#silentMs = SILENT_INTERVALS * options.commons.fabric.heartbeatIntervalMs;
-    this.#session = newSession(options, () => this.#streams.pauseAll());
+    this.#session = new Session(
+      sessionOptions(options, () => this.#streams.pauseAll()),
+      performance.now(),
+      wallOffsetMs(),
+    );
     this.#streams = new StreamSet(this.#session, {
       onStream: (stream) => handlers.onStream(stream),
       onMismatch: (stream, reason) => handlers.onMismatch(stream, reason),
@@ -428,29 +416,4 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     this.#timer.stop();
     this.#handlers.onClosed(end);
   }
-}
-
-function newSession(options: DriverOptions, pauseWriters: () => void): Session {
-  const { commons, role, peer, sessionId, replaces } = options;
-  const { fabric, limits, pools } = commons;
-  const name = `${peer.site}/${peer.node}`;
-  return new Session(
-    {
-      ...greetingOptions(commons, peer),
-      role,
-      sessionId,
-      secret: role === 'acceptor' ? randomBytes(SECRET_BYTES).toString('hex') : '',
-      ...(replaces !== undefined && { replaces }),
-      heartbeatIntervalMs: fabric.heartbeatIntervalMs,
-      heartbeatMisses: fabric.heartbeatMisses,
-      resumeTimeMs: fabric.resumeTimeMs,
-      streamWindow: limits.streamWindow,
-      sessionBuffer: limits.sessionBuffer,
-      streams: limits.streams,
-      pools: { send: pools.send.of(name), receive: pools.receive.of(name) },
-      pauseWriters,
-    },
-    performance.now(),
-    wallOffsetMs(),
-  );
 }

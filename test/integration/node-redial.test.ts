@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatAddress, parseAddress, type TcpAddress } from '../../src/base/address.ts';
-import { type DriverOptions, startSession } from '../../src/node/session-driver.ts';
+import { startSession } from '../../src/node/session-driver.ts';
+import type { DriverOptions } from '../../src/node/session-options.ts';
 import type { SessionFactory } from '../../src/node/session-host.ts';
 import { FaultProxy } from '../support/fault-proxy.ts';
 import { credentials, LabNode, LISTEN } from './node-lab.ts';
