@@ -62,6 +62,11 @@ export class LaneLink {
     return this.#turn.yields;
   }
 
+  /** There is no other peer that could be held up. */
+  get isAlone(): boolean {
+    return this.#turn.isAlone;
+  }
+
   /** Nothing more is read until `release`: what was read is still to be worked on. */
   hold(): void {
     this.#held = true;

@@ -49,7 +49,7 @@ export class PeerTurn {
   readonly #onRound = () => this.#goOn();
   readonly #onTick = () => this.#tick();
   #timer: NodeJS.Timeout | undefined;
-  #activeAtMs = 0;
+  #activeAtMs = -Infinity;
   #partBytes = Infinity;
   #spentMs = 0;
   #waits = false;
@@ -70,7 +70,12 @@ export class PeerTurn {
 
   /** How much of a lane's bytes to take at a time, going by what those before have cost. */
   get partBytes(): number {
-    return this.#partBytes;
+    return this.isAlone ? Infinity : this.#partBytes;
+  }
+
+  /** There is no other peer that could be held up. */
+  get isAlone(): boolean {
+    return this.#turns.size === 1;
   }
 
   /** Nothing is read from its lanes for now. */
@@ -120,7 +125,7 @@ export class PeerTurn {
 
   /** Work for the peer takes about so long where nobody measures it, in ms. */
   charge(ms: number): void {
-    if (this.#turns.size > 1) this.#add(ms);
+    if (!this.isAlone) this.#add(ms);
   }
 
   #add(ms: number): void {
@@ -128,7 +133,7 @@ export class PeerTurn {
     if (this.#spentMs < SLICE_MS || this.#waits) return;
     this.#waits = true;
     for (const lane of this.#lanes) lane.pause();
-    if (this.#turns.size > 1 && this.#slicesFree === 0) {
+    if (!this.isAlone && this.#slicesFree === 0) {
       this.#yield();
     } else {
       this.#slicesFree = Math.max(0, this.#slicesFree - 1);

@@ -33,7 +33,6 @@ const DISPATCH_BYTES = 256 * 1024;
 
 /** Events are dispatched for about so long at a time, in ms: one may begin a connection. */
 const DISPATCH_MS = 1;
-
 /** What connecting to a target costs comes so often again, in callbacks that nobody measures. */
 const CONNECT_AFTERMATH = 12;
 
@@ -305,8 +304,10 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
   /** False: some are left for a later round, so that one round does not take too long. */
   #dispatchAll(): boolean {
     if (this.#yields) return false;
+    const link = this.#links[0];
+    const limitMs = link?.isAlone === false ? DISPATCH_MS : Infinity;
     const startMs = performance.now();
-    for (let nowMs = startMs; nowMs - startMs < DISPATCH_MS || this.#session.closed; ) {
+    for (let nowMs = startMs; nowMs - startMs < limitMs || this.#session.closed; ) {
       const event = this.#session.pollEvent();
       if (event === undefined) {
         if (!this.#streams.flush()) return true;
@@ -315,7 +316,7 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
       }
       const sinceMs = nowMs;
       nowMs = performance.now();
-      if (event?.kind === 'opened') this.#links[0]?.charge(CONNECT_AFTERMATH * (nowMs - sinceMs));
+      if (event?.kind === 'opened') link?.charge(CONNECT_AFTERMATH * (nowMs - sinceMs));
     }
     return false;
   }

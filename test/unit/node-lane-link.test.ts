@@ -99,6 +99,7 @@ test('bytes that take long are passed on in parts, and those of a held lane late
   let nowMs = 0;
   const turns = new PeerTurns({ nowMs: () => nowMs, idleMs: () => 0 });
   const link = new LaneLink(lane, turns.of('red/red1'), () => {});
+  turns.of('blue/blue1');
   const parts: number[] = [];
   link.receiver = {
     ...receiver(),

@@ -87,6 +87,7 @@ test('a flood of opens is dispatched in slices, and nothing more is read until a
     while (performance.now() < untilMs);
   };
   const turns = new PeerTurns();
+  turns.of('blue/blue1');
   const { lane, driver } = await established({ onStream }, turns);
   const opens = Array.from({ length: 300 }, (_, index) => openFrame(2 * index + 2, 0));
   lane.data(concat(opens));
