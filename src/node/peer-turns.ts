@@ -52,6 +52,8 @@ export class PeerTurn {
   #activeAtMs = -Infinity;
   #partBytes = Infinity;
   #spentMs = 0;
+  /** Since when that was spent. */
+  #spentSinceMs: number;
   #waits = false;
   #yields = false;
   /** When it began to yield, and what the clock was when that was last looked at. */
@@ -66,6 +68,7 @@ export class PeerTurn {
     this.#turns = turns;
     this.#peer = peer;
     this.#clock = clock;
+    this.#spentSinceMs = clock.nowMs();
   }
 
   /** How much of a lane's bytes to take at a time, going by what those before have cost. */
@@ -131,6 +134,8 @@ export class PeerTurn {
   #add(ms: number): void {
     this.#spentMs += ms;
     if (this.#spentMs < SLICE_MS || this.#waits) return;
+    if (!this.isAlone) this.#settle(ms);
+    if (this.#spentMs < SLICE_MS) return;
     this.#waits = true;
     for (const lane of this.#lanes) lane.pause();
     if (!this.isAlone && this.#slicesFree === 0) {
@@ -139,6 +144,16 @@ export class PeerTurn {
       this.#slicesFree = Math.max(0, this.#slicesFree - 1);
       setImmediate(this.#onRound);
     }
+  }
+
+  /** What it has left to others since counts as waited: who needs little never has to yield. */
+  #settle(lastMs: number): void {
+    const nowMs = this.#clock.nowMs();
+    const others = this.#turns.activeSince(nowMs - ACTIVE_MS) - 1;
+    const leftMs = Math.max(0, nowMs - this.#spentSinceMs - this.#spentMs);
+    const owedMs = this.#spentMs - leftMs / (WAIT_FACTOR * Math.max(1, others));
+    this.#spentMs = Math.max(lastMs, owedMs);
+    this.#spentSinceMs = nowMs;
   }
 
   #yield(): void {
@@ -176,6 +191,7 @@ export class PeerTurn {
 
   #goOn(): void {
     this.#spentMs = 0;
+    this.#spentSinceMs = this.#clock.nowMs();
     this.#waits = false;
     this.#yields = false;
     for (const lane of this.#lanes) lane.resume();

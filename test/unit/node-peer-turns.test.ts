@@ -119,6 +119,19 @@ test('a peer goes on when the loop would be idle, and less and less is tried whe
   assert.ok(redTurn.yields, 'others needed some of it, so that red waits after each slice again');
 });
 
+test('a peer that needs little never yields, however long it goes on', (t) => {
+  const bench = new Bench(t);
+  const { redTurn, blueTurn } = bench;
+  for (let query = 0; query < 100; query++) {
+    bench.now += 100;
+    bench.work(blueTurn, 0.01);
+    bench.work(redTurn, 0.1);
+    assert.ok(!redTurn.waits, `query ${query} of 0.1 ms, ten in a second`);
+  }
+  for (let query = 0; query < 40 && !redTurn.yields; query++) bench.work(redTurn, 0.1);
+  assert.ok(redTurn.yields, 'a slice in one go is another thing');
+});
+
 test('where all yield, the one with the least time left goes on', async (t) => {
   const bench = new Bench(t);
   const { red, blue, redTurn, blueTurn } = bench;
