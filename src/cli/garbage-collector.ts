@@ -52,7 +52,7 @@ export function tuneGarbageCollector(workDone: () => WorkDone): () => void {
     if (!isDue && !isLarge) return;
     collect();
     if (calm.isOver || isLarge) trimMemory?.();
-    if (isLarge) growth.collected(process.memoryUsage());
+    growth.collected(process.memoryUsage());
   }, LOOK_INTERVAL_MS);
   timer.unref();
   return () => clearInterval(timer);
@@ -92,7 +92,7 @@ export class Growth {
     return besideBuffers(usage) > this.#limit;
   }
 
-  /** To be told what is left after the collection that this asked for. */
+  /** To be told what is left after each collection. */
   collected(usage: MemoryInUse): void {
     this.#limit = Math.max(LARGE_BYTES, GROWTH * besideBuffers(usage));
   }

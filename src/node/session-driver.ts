@@ -19,6 +19,7 @@ import type {
   SessionEnd,
 } from './driver-types.ts';
 import type { LaneLink, LaneReceiver } from './lane-link.ts';
+import { Leftovers } from './leftovers.ts';
 import { proveOn } from './lane-proof.ts';
 import { Pings } from './pings.ts';
 import { type DriverOptions, sessionOptions, wallOffsetMs } from './session-options.ts';
@@ -34,13 +35,16 @@ const DISPATCH_BYTES = 256 * 1024;
 /** Events are dispatched for about so long at a time, in ms: one may begin a connection. */
 const DISPATCH_MS = 1;
 /** What connecting to a target costs comes so often again, in callbacks that nobody measures. */
-const CONNECT_AFTERMATH = 12;
+const CONNECT_AFTERMATH = 6;
 
 /** Lane chunks up to this size end what the peer sent in one go. */
 const PROMPT_BYTES_MAX = 8 * 1024;
 
 /** Messages closer together than this are gathered. */
 const PROMPT_INTERVAL_MS = 0.03;
+
+/** Lanes are not read for this part of an interval at most because of events that are left. */
+const HOLD_INTERVALS = 0.25;
 
 /** A heartbeat comes every interval: after one and a half one is missing. */
 const SILENT_INTERVALS = 1.5;
@@ -66,12 +70,11 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
   readonly #onScheduled = () => this.#scheduledRound();
   /** In the order they came, until the session has given them up. */
   readonly #links: LaneLink[] = [];
+  readonly #left: Leftovers;
   #epoch = 0;
   #roundDue = false;
   #inRound = false;
   #undispatched = 0;
-  /** Something is left for the next turn of the peer. */
-  #leftOver = false;
   #promptAtMs = 0;
   #refusedTold = 0;
   /** Says which lane begins. */
@@ -84,7 +87,9 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     this.peer = options.peer;
     this.sessionId = options.sessionId;
     this.#handlers = handlers;
-    this.#silentMs = SILENT_INTERVALS * options.commons.fabric.heartbeatIntervalMs;
+    const { heartbeatIntervalMs } = options.commons.fabric;
+    this.#silentMs = SILENT_INTERVALS * heartbeatIntervalMs;
+    this.#left = new Leftovers(this.#links, HOLD_INTERVALS * heartbeatIntervalMs);
     this.#session = new Session(
       sessionOptions(options, () => this.#streams.pauseAll()),
       performance.now(),
@@ -218,7 +223,7 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
   }
 
   laneResumed(): void {
-    if (this.#leftOver) this.#schedule();
+    if (this.#left.postponed || this.#left.holds) this.#schedule();
   }
 
   laneClosed(link: LaneLink): void {
@@ -259,10 +264,8 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
 
   #scheduledRound(): void {
     this.#roundDue = false;
-    if (this.#yields) {
-      this.#leftOver = true;
-      return;
-    }
+    this.#left.postponed = this.#yields;
+    if (this.#left.postponed) return;
     const sinceMs = performance.now();
     this.#round();
     this.#links[0]?.spent(sinceMs);
@@ -273,17 +276,18 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     if (this.#inRound) return;
     this.#inRound = true;
     this.#undispatched = 0;
-    this.#leaveOver(!this.#dispatchAll());
+    this.#left.postponed = this.#yields;
+    if (!this.#left.postponed) this.#left.hold(!this.#dispatchAll());
     this.#tellRefused();
     this.#transmit();
     if (!this.#ended) this.#timer.set(this.#session.pollTimeout());
     this.#inRound = false;
-    if (this.#leftOver) this.#schedule();
+    if (this.#left.holds && !this.#left.postponed) this.#schedule();
   }
 
-  /** Others have their turn, and the lanes will say when it is over. */
+  /** A session that is closed is told at once. */
   get #yields(): boolean {
-    return !this.#session.closed && this.#links.some((link) => link.yields && !link.gone);
+    return !this.#session.closed && this.#left.yields;
   }
 
   /** Streams are refused inside the session: their number of this round is told in one go. */
@@ -295,15 +299,8 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     this.#handlers.onOverload(streams, refusedReason);
   }
 
-  #leaveOver(leftOver: boolean): void {
-    if (leftOver) for (const link of this.#links) link.hold();
-    else if (this.#leftOver) for (const link of this.#links) link.release();
-    this.#leftOver = leftOver;
-  }
-
   /** False: some are left for a later round, so that one round does not take too long. */
   #dispatchAll(): boolean {
-    if (this.#yields) return false;
     const link = this.#links[0];
     const limitMs = link?.isAlone === false ? DISPATCH_MS : Infinity;
     const startMs = performance.now();

@@ -11,7 +11,6 @@ import { endText, laneHint, type NodeEvents } from './events.ts';
 import { LaneLink } from './lane-link.ts';
 import { PeerTurns } from './peer-turns.ts';
 import type { Services } from './service.ts';
-
 import type { DriverOptions, SessionCommons } from './session-options.ts';
 import { type LiveSession, type LiveSessions, nodeName } from './sessions.ts';
 

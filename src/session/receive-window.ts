@@ -56,13 +56,6 @@ export class ReceiveWindow {
   /** Where and when the measurement of the rate began. */
   #measuredFrom = 0;
   #measuredAtMs: number;
-  /** Bytes came: the sender has answered new credit, if it had none left. */
-  answered(nowMs: number): void {
-    if (this.#creditedAtMs === undefined) return;
-    const tookMs = nowMs - this.#creditedAtMs;
-    this.#creditedAtMs = undefined;
-    if (tookMs < ANSWER_MS_MAX) this.#answerMs = Math.max(this.#answerMs, tookMs);
-  }
 
   /** Bytes came ahead of others since the measurement began. */
   #spread = false;
@@ -115,6 +108,14 @@ export class ReceiveWindow {
         `DATA up to ${end}, credit ends at ${this.#limit}`,
       );
     }
+  }
+
+  /** Bytes came: the sender has answered new credit, if it had none left. */
+  answered(nowMs: number): void {
+    if (this.#creditedAtMs === undefined) return;
+    const tookMs = nowMs - this.#creditedAtMs;
+    this.#creditedAtMs = undefined;
+    if (tookMs < ANSWER_MS_MAX) this.#answerMs = Math.max(this.#answerMs, tookMs);
   }
 
   /** Bytes came ahead of others, over another lane. */
