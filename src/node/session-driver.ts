@@ -19,8 +19,8 @@ import type {
   SessionEnd,
 } from './driver-types.ts';
 import type { LaneLink, LaneReceiver } from './lane-link.ts';
-import { Leftovers } from './leftovers.ts';
 import { proveOn } from './lane-proof.ts';
+import { Leftovers } from './leftovers.ts';
 import { Pings } from './pings.ts';
 import { type DriverOptions, sessionOptions, wallOffsetMs } from './session-options.ts';
 import { SessionTimer } from './session-timer.ts';
