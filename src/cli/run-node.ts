@@ -26,11 +26,15 @@ interface RunOptions {
   readonly log: Log;
 }
 
+/** What the peers are told by a process that does not wait. */
+const REASON = 'the process ends';
+
 /** Runs a node with its admin socket until a signal or a failure ends it. */
 export async function runNode(options: RunOptions): Promise<void> {
   const { config, configPath, log } = options;
   const { state, name, site } = config.node;
-  dieLoudly(log);
+  const ending = new Ending(log);
+  dieLoudly(log, ending);
   await shutInspector();
   const troubles = new Troubles(log);
   const admin = await openAdminSocket(adminSocketPath(config.node.state), {
@@ -48,9 +52,8 @@ export async function runNode(options: RunOptions): Promise<void> {
       // Of the node that runs, whatever the file says by now: another name needs a restart.
       loadCredentials: () => ownCredentials(state, name, site, { expired: true }),
     });
-    // However the process ends: a second signal, a defect, a failure while it starts.
-    process.once('exit', () => node.resetNow('the process ends'));
-    await serveUntilDone(node, admin, options, troubles);
+    ending.node = node;
+    await serveUntilDone(node, admin, options, { troubles, ending });
   } finally {
     await admin.close();
     log.close();
@@ -61,10 +64,10 @@ async function serveUntilDone(
   node: RunningNode,
   admin: AdminServer,
   { config, log }: RunOptions,
-  troubles: Troubles,
+  { troubles, ending }: { troubles: Troubles; ending: Ending },
 ): Promise<void> {
   const { metricsListen } = config.admin;
-  const release = onSignals(node, log);
+  const release = onSignals(node, log, ending);
   const stopCollecting = tuneGarbageCollector(() => workDone(node.status()));
   const metrics =
     metricsListen &&
@@ -89,13 +92,13 @@ async function serveUntilDone(
 }
 
 /** SIGHUP reloads; SIGTERM and SIGINT drain and stop, the second one at once. */
-function onSignals(node: RunningNode, log: Log): () => void {
+function onSignals(node: RunningNode, log: Log, ending: Ending): () => void {
   let stopping = false;
   const stop = (signal: NodeJS.Signals): void => {
     if (stopping) {
       log.warn('stop-now', `${signal} again: stopping without waiting for streams`);
-      log.close();
-      process.exit(EXIT.failed);
+      ending.begin();
+      return;
     }
     stopping = true;
     log.info('stop', `${signal}: stopping`);
@@ -121,7 +124,7 @@ function onSignals(node: RunningNode, log: Log): () => void {
 }
 
 /** A defect ends the node with a line that says so; what is left running would not be trusted. */
-function dieLoudly(log: Log): void {
+function dieLoudly(log: Log, ending: Ending): void {
   process.on('uncaughtException', (error) => {
     log.error('internal-error', `internal error: ${error.message}`, {
       stack: error.stack
@@ -130,9 +133,42 @@ function dieLoudly(log: Log): void {
         .map((line) => line.trim()),
       hint: 'this is a defect of routy; report it with this line',
     });
-    log.close();
-    process.exit(EXIT.failed);
+    ending.begin();
   });
+}
+
+/**
+ * The end of a process that does not wait for its streams: they are reset at once, and the process
+ * lives on only until its peers have been told. Node hands a lane its next bytes in a later round
+ * of the event loop, so a process that exits in this one may say nothing, and the streams would wait
+ * at the other node for a session that never comes back.
+ */
+class Ending {
+  node: RunningNode | undefined;
+  readonly #log: Log;
+  #begun = false;
+
+  constructor(log: Log) {
+    this.#log = log;
+    // However the process ends: by a failure while it starts, or by one while it ends.
+    process.once('exit', () => {
+      void this.node?.resetNow(REASON);
+      if (this.#begun) process.exitCode = EXIT.failed;
+    });
+  }
+
+  /** The second time the process ends at once. */
+  begin(): void {
+    const told = this.#begun ? undefined : this.node?.resetNow(REASON);
+    this.#begun = true;
+    if (told === undefined) this.#exit();
+    else void told.then(() => this.#exit());
+  }
+
+  #exit(): void {
+    this.#log.close();
+    process.exit(EXIT.failed);
+  }
 }
 
 function workDone({ services, forwards, traffic }: NodeStatus): WorkDone {

@@ -6,6 +6,7 @@ import { nextDelayMs } from '../fabric/backoff.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { dialLane } from '../transport/dial.ts';
+import type { Lane } from '../transport/lane.ts';
 import { libcLoaded } from '../transport/libc.ts';
 import { AcceptedSessions } from './accepted.ts';
 import { CertificateWatch } from './certificate-watch.ts';
@@ -59,11 +60,12 @@ export interface RunningNode {
   /** Drains, then ends every session with `shutdown`. */
   stop(): Promise<void>;
   /**
-   * For a process that ends now: tells the peers and resets what is open, with no time to wait. A
+   * For a process that ends now: tells the peers and resets what is open before it returns. A
    * process that just ends leaves its connections to the system, which closes them in order, and
-   * half a transfer would look complete.
+   * half a transfer would look complete. Resolves when what the peers are told has left the
+   * process, or cannot; who ends before that may leave them waiting for a session to come back.
    */
-  resetNow(reason: string): void;
+  resetNow(reason: string): Promise<void>;
   /** Resolves when the node has stopped. */
   readonly done: Promise<void>;
   logLevel(): LogLevel;
@@ -259,13 +261,13 @@ class RoutyNode implements RunningNode {
     const lanes = this.#host.lanes();
     this.#peers.close('the node stops');
     this.#accepted.close('the node stops');
-    // The process may end when this is done: what the peers are told last must have left it.
-    await within(FLUSH_MS, () => lanes.every((lane) => lane.queuedBytes === 0));
+    await flushed(lanes);
     this.#events.stopped(streamsReset);
     this.#resolveDone();
   }
 
-  resetNow(reason: string): void {
+  resetNow(reason: string): Promise<void> {
+    const lanes = this.#host.lanes();
     // Whatever the state of the node is: what fails must not keep the rest from being reset.
     const steps = [
       () => this.#peers.close(reason),
@@ -278,6 +280,7 @@ class RoutyNode implements RunningNode {
         step();
       } catch {}
     }
+    return flushed(lanes);
   }
 
   logLevel(): LogLevel {
@@ -385,6 +388,11 @@ function commonsOf({ config, credentials, version }: NodeOptions): SessionCommon
 
 function withCertificate(report: ReloadReport, { expiresAt }: CertificateWatch): ReloadReport {
   return { ...report, changes: [...report.changes, `certificate renewed, until ${expiresAt}`] };
+}
+
+/** The process may end when this is done: what the peers are told last must have left it. */
+function flushed(lanes: readonly Lane[]): Promise<void> {
+  return within(FLUSH_MS, () => lanes.every((lane) => lane.queuedBytes === 0));
 }
 
 /** Waits until the condition holds, at most so long. */

@@ -275,13 +275,17 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     // A handler that closes the session, say: the round it is called in does the rest.
     if (this.#inRound) return;
     this.#inRound = true;
-    this.#undispatched = 0;
-    this.#left.postponed = this.#yields;
-    if (!this.#left.postponed) this.#left.hold(!this.#dispatchAll());
-    this.#tellRefused();
-    this.#transmit();
-    if (!this.#ended) this.#timer.set(this.#session.pollTimeout());
-    this.#inRound = false;
+    try {
+      this.#undispatched = 0;
+      this.#left.postponed = this.#yields;
+      if (!this.#left.postponed) this.#left.hold(!this.#dispatchAll());
+      this.#tellRefused();
+      this.#transmit();
+      if (!this.#ended) this.#timer.set(this.#session.pollTimeout());
+    } finally {
+      // A defect ends the process, and the last round tells the peer.
+      this.#inRound = false;
+    }
     if (this.#left.holds && !this.#left.postponed) this.#schedule();
   }
 
@@ -408,8 +412,7 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
   }
 
   #closed(end: SessionEnd): void {
-    const reason = `the session ended: ${end.code}: ${end.reason}`;
-    this.#pings.fail(new RoutyError('session-lost', reason));
+    this.#pings.fail(new RoutyError('session-lost', `session ended: ${end.code}: ${end.reason}`));
     this.#ended = true;
     this.#timer.stop();
     this.#handlers.onClosed(end);
