@@ -31,7 +31,7 @@ export interface Options {
   readonly rounds: number;
   /** How long one measurement takes. */
   readonly seconds: number;
-  /** How long every peer is used before the first round. */
+  /** How long every peer is used in a round before anything is measured. */
   readonly warmUpSeconds: number;
   /** No new round is begun that would end later than this after the start. */
   readonly roundsBudgetMs: number;

@@ -14,6 +14,7 @@ export function report(results: Results, peers: readonly string[]): string {
     `medians of ${results.rounds} rounds, ${results.seconds} s each; up is towards the service`,
     '',
     ...comparison(results, peers),
+    ...beside(results),
     ...idle(results),
     ...resume(results),
     ...herds(results),
@@ -22,6 +23,15 @@ export function report(results: Results, peers: readonly string[]): string {
     ...(results.problems.length === 0 ? [] : ['', 'Not measured:']),
     ...results.problems.map((problem) => `  ${problem}`),
   ].join('\n');
+}
+
+function beside({ besideBefore }: Results): string[] {
+  if (besideBefore.length === 0) return [];
+  const rows = besideBefore.map(({ what, ratio, between }) => {
+    const interval = between?.map((bound) => bound.toFixed(3)).join(' to ') ?? '';
+    return `${what.padEnd(LABEL_WIDTH)}${ratio.toFixed(3).padStart(COLUMN_WIDTH)}    ${interval}`;
+  });
+  return ['', 'routy/before, within each round: mean, and its 95 % interval', ...rows];
 }
 
 function comparison(results: Results, peers: readonly string[]): string[] {

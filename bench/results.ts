@@ -1,4 +1,5 @@
 /** From samples to the figures that are printed and written as JSON. */
+import { type BesideBefore, besideBefore } from './before.ts';
 import type { IdleFigures } from './idle.ts';
 import { type Machine, mean } from './measure.ts';
 import type { PeersFigures } from './peers.ts';
@@ -46,6 +47,8 @@ export interface Results {
   readonly resume: Readonly<Record<string, ResumeFigures>> | null;
   /** Many nodes that dial one, back after its restart. */
   readonly herds: readonly PeersFigures[];
+  /** Empty without a build before. */
+  readonly besideBefore: readonly BesideBefore[];
   readonly targets: readonly Target[];
   readonly machine: Machine;
   /** What each peer is. */
@@ -89,6 +92,7 @@ export function summarize(measured: Measured): Results {
     idle: idleResults(measured.idle),
     resume: measured.resume.size === 0 ? null : Object.fromEntries(measured.resume),
     herds: measured.herds,
+    besideBefore: besideBefore(measured.samples),
     targets: [
       ...targetsOf(figures, measured.idle.get('routy'), measured.resume.get('routy')),
       target('200 nodes of one address back, ms', herdBackMs(measured.herds), 3000, false),
@@ -103,7 +107,16 @@ export function summarize(measured: Measured): Results {
 
 type Figures = Omit<
   Results,
-  'idle' | 'resume' | 'herds' | 'targets' | 'machine' | 'notes' | 'problems' | 'rounds' | 'seconds'
+  | 'idle'
+  | 'resume'
+  | 'herds'
+  | 'besideBefore'
+  | 'targets'
+  | 'machine'
+  | 'notes'
+  | 'problems'
+  | 'rounds'
+  | 'seconds'
 >;
 
 function compare({ samples, peers }: Measured): Figures {

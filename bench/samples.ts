@@ -4,6 +4,10 @@ import { median } from './measure.ts';
 export interface Samples {
   add(peer: string, name: string, value: number): void;
   median(peer: string, name: string): number | null;
+  /** Of all rounds, in their order. */
+  list(peer: string, name: string): readonly number[];
+  /** Of the figures taken of a peer. */
+  names(peer: string): string[];
 }
 
 export function createSamples(): Samples {
@@ -16,5 +20,10 @@ export function createSamples(): Samples {
       else list.push(value);
     },
     median: (peer, name) => median(taken.get(key(peer, name)) ?? []),
+    list: (peer, name) => taken.get(key(peer, name)) ?? [],
+    names: (peer) =>
+      [...taken.keys()]
+        .filter((each) => each.startsWith(`${peer} `))
+        .map((each) => each.slice(peer.length + 1)),
   };
 }
