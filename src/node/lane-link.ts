@@ -62,9 +62,9 @@ export class LaneLink {
     return this.#turn.yields;
   }
 
-  /** There is no other peer that could be held up. */
-  get isAlone(): boolean {
-    return this.#turn.isAlone;
+  /** Work for the lane's peer holds nobody up. */
+  get isFree(): boolean {
+    return this.#turn.isFree;
   }
 
   /** Nothing more is read until `release`: what was read is still to be worked on. */
@@ -122,12 +122,11 @@ export class LaneLink {
   }
 
   #data(chunk: Uint8Array): void {
-    if (chunk.length <= this.#turn.partBytes && this.#unpassed.length === 0) {
-      this.#pass(chunk);
-      return;
-    }
-    this.#unpassed.push(chunk);
-    this.#passOn();
+    if (this.#unpassed.length > 0) this.#unpassed.push(chunk);
+    else if (this.#turn.isFree) this.receiver?.laneData(this, chunk);
+    else if (chunk.length <= this.#turn.partBytes) this.#pass(chunk);
+    else this.#unpassed.push(chunk);
+    if (this.#unpassed.length > 0) this.#passOn();
   }
 
   /** Bytes that are cheap go through whole; of others what takes long goes in parts. */
