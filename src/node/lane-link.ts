@@ -122,11 +122,15 @@ export class LaneLink {
   }
 
   #data(chunk: Uint8Array): void {
-    if (this.#unpassed.length > 0) this.#unpassed.push(chunk);
-    else if (this.#turn.isFree) this.receiver?.laneData(this, chunk);
-    else if (chunk.length <= this.#turn.partBytes) this.#pass(chunk);
-    else this.#unpassed.push(chunk);
-    if (this.#unpassed.length > 0) this.#passOn();
+    const isNext = this.#unpassed.length === 0;
+    if (isNext && this.#turn.isFree) {
+      this.receiver?.laneData(this, chunk);
+    } else if (isNext && chunk.length <= this.#turn.partBytes) {
+      this.#pass(chunk);
+    } else {
+      this.#unpassed.push(chunk);
+      this.#passOn();
+    }
   }
 
   /** Bytes that are cheap go through whole; of others what takes long goes in parts. */

@@ -1,8 +1,8 @@
 /** How often some of them are looked at, in ms. */
 const TICK_MS = 250;
 
-/** Members that are over cost nothing to visit: so many more of them than are looked at. */
-const VISITS_FACTOR = 4;
+/** So many of them at a time are asked whether they are over, which costs next to nothing. */
+const SWEEP_MEMBERS = 8192;
 
 /**
  * Looks at the sockets of its members in turn, a bounded number at a time, so that many cost no
@@ -16,7 +16,8 @@ export class SocketRounds<T> {
   /** Since the last tick. */
   #joined: T[] = [];
   readonly #members = new Set<T>();
-  #round: Iterator<T> | undefined;
+  readonly #looking = new RoundRobin(this.#members);
+  readonly #sweeping = new RoundRobin(this.#members);
   #timer: NodeJS.Timeout | undefined;
 
   /** `look` is called for up to `atOnce` members every 250 ms; false: not again. */
@@ -33,32 +34,44 @@ export class SocketRounds<T> {
   }
 
   #tick(): void {
-    let visits = VISITS_FACTOR * this.#atOnce + this.#joined.length;
-    for (const member of this.#joined) if (!this.#isOver(member)) this.#members.add(member);
+    const joined = this.#joined;
     this.#joined = [];
-    visits = Math.min(visits, this.#members.size);
-    for (let looks = 0; visits > 0 && looks < this.#atOnce; visits--) {
-      const member = this.#next();
-      if (member === undefined) continue;
-      const isOver = this.#isOver(member);
-      if (!isOver) looks++;
-      if (isOver || !this.#look(member)) this.#members.delete(member);
+    for (const member of joined) if (!this.#isOver(member)) this.#members.add(member);
+    this.#sweep(SWEEP_MEMBERS + joined.length);
+    for (let left = Math.min(this.#atOnce, this.#members.size); left > 0; left--) {
+      const member = this.#looking.next();
+      if (member === undefined || this.#isOver(member)) continue;
+      if (!this.#look(member)) this.#members.delete(member);
     }
-    if (this.#members.size === 0) this.#stop();
+    if (this.#members.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  /** Those that are over are let go long before their turn: many that live must not keep them. */
+  #sweep(count: number): void {
+    for (let left = Math.min(count, this.#members.size); left > 0; left--) {
+      const member = this.#sweeping.next();
+      if (member !== undefined && this.#isOver(member)) this.#members.delete(member);
+    }
+  }
+}
+
+/** Members of a set one after the other, over and over. */
+class RoundRobin<T> {
+  readonly #members: ReadonlySet<T>;
+  #round: Iterator<T> | undefined;
+
+  constructor(members: ReadonlySet<T>) {
+    this.#members = members;
   }
 
   /** Undefined at the end of a round. */
-  #next(): T | undefined {
+  next(): T | undefined {
     this.#round ??= this.#members.values();
     const next = this.#round.next();
     if (next.done !== true) return next.value;
     this.#round = undefined;
     return undefined;
-  }
-
-  #stop(): void {
-    clearInterval(this.#timer);
-    this.#timer = undefined;
-    this.#round = undefined;
   }
 }

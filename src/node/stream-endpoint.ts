@@ -63,7 +63,7 @@ export class StreamEndpoint implements Watched {
   /** The peer's reset, which waits until the socket has taken what came before it. */
   #lastReset: { readonly code: StreamCode; readonly reason: string } | undefined;
   #bytesOut = 0;
-  /** When its patience began. */
+  /** What it was when the patience began: more by now is progress. */
   #bytesOutBefore = 0;
   /** Bytes that came for the socket, and how many of them the session knows to be written. */
   #bytesIn = 0;

@@ -50,7 +50,7 @@ test('those that are over are neither looked at nor in the way', (t) => {
   for (const member of members.slice(0, 3)) member.isOver = true;
   assert.deepEqual(tick(), ['m3', 'm4']);
   for (const member of members.slice(5, 7)) member.isOver = true;
-  assert.deepEqual(tick(), ['m7', 'm3']);
+  assert.deepEqual(tick(), ['m7']);
 });
 
 test('one that need not be looked at again leaves, and the last one stops the timer', (t) => {
@@ -66,4 +66,26 @@ test('one that need not be looked at again leaves, and the last one stops the ti
   members[1]!.isOver = false;
   rounds.join(members[1]!);
   assert.deepEqual(tick(), ['m1']);
+});
+
+test('many that live do not keep those that are over', (t) => {
+  const members = membersOf(100);
+  const asked = new Set<string>();
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  const rounds = new SocketRounds<Member>(
+    1,
+    ({ name, isOver }) => {
+      if (isOver) asked.add(name);
+      return isOver;
+    },
+    () => true,
+  );
+  for (const member of members) rounds.join(member);
+  t.mock.timers.tick(TICK_MS);
+  for (const member of members.slice(90)) member.isOver = true;
+  t.mock.timers.tick(2 * TICK_MS);
+  assert.equal(asked.size, 10);
+  asked.clear();
+  t.mock.timers.tick(100 * TICK_MS);
+  assert.equal(asked.size, 0, 'they were let go');
 });
