@@ -267,7 +267,7 @@ class ForwardStream implements OpenHandlers {
   onAccepted(): void {
     this.#accepted = true;
     this.#candidates = NOBODY;
-    this.#forward.connected(this.#peer);
+    this.#forward.connected(this.#peer());
   }
 
   /** No byte has passed: a session that drains is no reason to lose the client. */
@@ -282,10 +282,10 @@ class ForwardStream implements OpenHandlers {
     this.#forward.ended(this);
     // A client that hung up before an answer was not turned away.
     if (this.#accepted || end.code === 'connection-reset') return;
-    this.#forward.turnedAway(end.code ?? 'cancelled', end.reason, this.#peer);
+    this.#forward.turnedAway(end.code ?? 'cancelled', end.reason, this.#peer());
   };
 
-  get #peer(): string {
+  #peer(): string {
     return this.#session!.name;
   }
 }

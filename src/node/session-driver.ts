@@ -262,9 +262,9 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
 
   #scheduledRound(): void {
     this.#roundDue = false;
-    this.#left.postponed = this.#yields;
+    this.#left.postponed = this.#yields();
     if (this.#left.postponed) return;
-    const sinceMs = this.#isFree ? undefined : performance.now();
+    const sinceMs = this.#isFree() ? undefined : performance.now();
     this.#round();
     if (sinceMs !== undefined) this.#links[0]?.spent(sinceMs);
   }
@@ -275,7 +275,7 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     this.#inRound = true;
     try {
       this.#undispatched = 0;
-      this.#left.postponed = this.#yields;
+      this.#left.postponed = this.#yields();
       if (!this.#left.postponed) this.#left.hold(!this.#dispatchAll());
       this.#tellRefused();
       this.#transmit();
@@ -288,8 +288,8 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
   }
 
   /** A session that is closed is told at once. */
-  get #yields(): boolean {
-    return !this.#isFree && !this.#session.closed && this.#left.yields;
+  #yields(): boolean {
+    return !this.#isFree() && !this.#session.closed && this.#left.yields;
   }
 
   /** Streams are refused inside the session: their number of this round is told in one go. */
@@ -302,7 +302,7 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
   }
 
   /** Nobody is held up, however long it takes. */
-  get #isFree(): boolean {
+  #isFree(): boolean {
     return this.#links[0]?.isFree ?? true;
   }
 

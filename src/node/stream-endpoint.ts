@@ -75,7 +75,7 @@ export class StreamEndpoint implements Watched {
     this.#writesPending--;
     this.#writeWaiting();
     this.reportDelivered();
-    if (this.#lastReset !== undefined && this.#allTaken) this.#resetAtLast();
+    if (this.#lastReset !== undefined && this.#allTaken()) this.#resetAtLast();
   };
   /** With an error of another kind the socket closes, and that is told instead. */
   readonly #onEndKnown = (error: unknown) => {
@@ -191,7 +191,7 @@ export class StreamEndpoint implements Watched {
     if (this.#over) return true;
     if (code === 'connection-reset' && this.#lastReset === undefined) {
       this.flush();
-      if (!this.#allTaken) {
+      if (!this.#allTaken()) {
         this.#lastReset = { code, reason };
         awaitLastBytes(this.#socket!, () => this.#resetAtLast());
         return false;
@@ -353,7 +353,7 @@ export class StreamEndpoint implements Watched {
   }
 
   /** The system has all that came for the socket, or never will. */
-  get #allTaken(): boolean {
+  #allTaken(): boolean {
     const socket = this.#socket;
     if (socket === undefined || socket.destroyed) return true;
     return this.#waiting.bytes === 0 && socket.writableLength === 0;

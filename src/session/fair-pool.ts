@@ -53,7 +53,7 @@ export class FairPool {
   capOf(used: number): number {
     const { guaranteed } = this;
     const othersExcess = this.#excess - Math.max(0, used - guaranteed);
-    const left = Math.max(0, this.#rest - othersExcess);
+    const left = Math.max(0, this.#rest() - othersExcess);
     return guaranteed + REST_SHARE * left;
   }
 
@@ -73,12 +73,12 @@ export class FairPool {
     this.#used += after - before;
     const excess = Math.max(0, after - guaranteed) - Math.max(0, before - guaranteed);
     this.#excess += excess;
-    if (excess === 0 || this.#rest - this.#excess > this.#rest * SHORT_SHARE) return;
+    if (excess === 0 || this.#rest() - this.#excess > this.#rest() * SHORT_SHARE) return;
     for (const share of this.#shares.values()) share.check();
   }
 
   /** What is not guaranteed to anybody. */
-  get #rest(): number {
+  #rest(): number {
     return this.limit * (1 - GUARANTEED_SHARE);
   }
 

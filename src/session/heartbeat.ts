@@ -43,7 +43,7 @@ export class Heartbeat {
 
   /** When {@link pingDue} or {@link deadReason} may change. */
   get deadlineMs(): number {
-    return Math.min(this.#nextPingAtMs, this.#deadAtMs);
+    return Math.min(this.#nextPingAtMs, this.#deadAtMs());
   }
 
   /** When bytes arrived last. */
@@ -125,14 +125,14 @@ export class Heartbeat {
 
   /** Why the lane is dead, or undefined while it lives. */
   deadReason(nowMs: number): string | undefined {
-    if (nowMs < this.#deadAtMs) return undefined;
+    if (nowMs < this.#deadAtMs()) return undefined;
     const seconds = this.#deadAfterMs / 1000;
     return this.#inboundProofMs <= this.#outboundProofMs
       ? `nothing arrived for ${seconds} s`
       : `no answer to heartbeats for ${seconds} s`;
   }
 
-  get #deadAtMs(): number {
+  #deadAtMs(): number {
     return Math.min(this.#inboundProofMs, this.#outboundProofMs) + this.#deadAfterMs;
   }
 

@@ -31,6 +31,8 @@ export class LaneSet {
   /** Streams that are at home nowhere. */
   readonly stale = new Set<Stream>();
   readonly #byEpoch = new Map<number, LaneState>();
+  /** The same in their order; lanes come and go rarely, and are looked through all the time. */
+  #all: readonly LaneState[] = [];
   #established: readonly LaneState[] = [];
 
   /** The oldest has to go before another one joins. */
@@ -47,8 +49,9 @@ export class LaneSet {
     return this.#byEpoch.get(epoch);
   }
 
-  all(): LaneState[] {
-    return [...this.#byEpoch.values()];
+  /** A list that does not change when lanes come and go. */
+  all(): readonly LaneState[] {
+    return this.#all;
   }
 
   facts(): LaneFacts[] {
@@ -64,6 +67,7 @@ export class LaneSet {
 
   add(lane: LaneState): void {
     this.#byEpoch.set(lane.epoch, lane);
+    this.#all = [...this.#byEpoch.values()];
   }
 
   establish(lane: LaneState): void {
@@ -74,6 +78,7 @@ export class LaneSet {
   remove(lane: LaneState): void {
     lane.closed = true;
     this.#byEpoch.delete(lane.epoch);
+    this.#all = [...this.#byEpoch.values()];
     this.#established = this.#established.filter((other) => other !== lane);
   }
 

@@ -6,6 +6,12 @@ import type { StreamStore } from './stream-store.ts';
 /** A session holds so much beside the bytes of its streams without asking. */
 const FREE_BYTES = 2 * 1024 * 1024;
 
+/**
+ * Counting costs as much as a small frame does: it is done once for so many bytes that came. They
+ * can add no more than the free part; most would be names of one letter in OFFERS.
+ */
+const COUNTED_BYTES = 16 * 1024;
+
 /** What one id costs that came ahead of others, and one end that the peer has not confirmed. */
 const ABOVE_BYTES = 48;
 const TOMBSTONE_BYTES = 96;
@@ -20,6 +26,8 @@ export class Overhead {
   readonly #lanes: LaneSet;
   readonly #offers: Offers;
   #counted = 0;
+  /** Bytes that came since it was counted last. */
+  #uncounted = 0;
 
   constructor(store: StreamStore, lanes: LaneSet, offers: Offers) {
     this.#store = store;
@@ -27,11 +35,15 @@ export class Overhead {
     this.#offers = offers;
   }
 
-  /** After bytes of the lane: why the session has to end; undefined when it may go on. */
-  excess(lane: LaneState): string | undefined {
+  /** After `bytes` of the lane: why the session has to end; undefined when it may go on. */
+  excess(lane: LaneState, bytes: number): string | undefined {
     if (lane.flooded) return 'the peer asks faster than it reads the answers';
     if (!lane.established) return undefined;
     if (this.#store.tombstones.tooMany) return 'the peer does not confirm the ends of streams';
+    this.#uncounted += bytes;
+    // What is counted is to be let go as soon as it is over.
+    if (this.#counted === 0 && this.#uncounted < COUNTED_BYTES) return undefined;
+    this.#uncounted = 0;
     const before = this.#counted;
     this.#count(Math.max(0, this.#heldBytes() - FREE_BYTES));
     // Others may have come and made the share smaller: that alone is not the peer's doing.

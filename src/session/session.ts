@@ -168,7 +168,7 @@ export class Session {
       if (lane.established && !lane.closed) this.close(nowMs, error.laneCode, reason);
       else if (!lane.closed) this.#loseLane(lane, error.laneCode, reason, false);
     }
-    const excess = lane.closed ? undefined : this.#overhead.excess(lane);
+    const excess = lane.closed ? undefined : this.#overhead.excess(lane, chunk.length);
     if (excess !== undefined) this.close(nowMs, 'overload', excess);
   }
 
