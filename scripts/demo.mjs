@@ -29,5 +29,5 @@ if (!existsSync(`${root}node_modules/.package-lock.json`)) {
 npm('run', '--silent', 'build');
 
 // In this process, so that a signal meant for the demo reaches it.
-const { run } = await import('../dist/cli/program.js');
+const { run } = await import('../packages/routy/dist/cli/program.js');
 process.exitCode = await run(['demo', ...process.argv.slice(2)]);

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { freePort, runToEnd, start } from '../processes.ts';
-import type { NodeStatus } from '../../src/node/status.ts';
+import type { NodeStatus } from '../../packages/routy/src/status/status.ts';
 import {
   type Detour,
   type Ports,
@@ -12,7 +12,7 @@ import {
   whenReady,
 } from './tunnel.ts';
 
-const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+const CLI = fileURLToPath(new URL('../../packages/routy/dist/cli/main.js', import.meta.url));
 
 export const routy: TunnelKind = routyKind('routy', CLI);
 

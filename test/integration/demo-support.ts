@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+const CLI = fileURLToPath(new URL('../../packages/routy/dist/cli/main.js', import.meta.url));
 
 /** A demo that runs or has run, in a directory for temporary files of its own. */
 export interface Demo {

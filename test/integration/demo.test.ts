@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
-import { parseTable, socketsOf } from '../../src/cli/demo/sockets.ts';
+import { parseTable, socketsOf } from '../../packages/routy/src/cli/demo/sockets.ts';
 import { type Demo, runDemo, scratch } from './demo-support.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -66,9 +66,10 @@ test('a demo interrupted at any time stops and removes what it started', async (
 
 test('without the embedded databases the demo says what to install', async (t) => {
   const installed = scratch(t);
-  cpSync(join(ROOT, 'dist'), join(installed, 'dist'), { recursive: true });
-  cpSync(join(ROOT, 'package.json'), join(installed, 'package.json'));
-  const text = readFileSync(join(ROOT, 'package.json'), 'utf8');
+  const daemon = join(ROOT, 'packages', 'routy');
+  cpSync(join(daemon, 'dist'), join(installed, 'dist'), { recursive: true });
+  cpSync(join(daemon, 'package.json'), join(installed, 'package.json'));
+  const text = readFileSync(join(daemon, 'package.json'), 'utf8');
   const { dependencies } = JSON.parse(text) as { dependencies: Record<string, string> };
   for (const name of Object.keys(dependencies)) {
     const link = join(installed, 'node_modules', name);

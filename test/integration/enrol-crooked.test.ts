@@ -5,18 +5,21 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { connect, createServer as createTlsServer } from 'node:tls';
-import { RoutyError } from '../../src/base/errors.ts';
-import { formatAdoptionText, parseAdoptionText } from '../../src/pki/adoption-text.ts';
-import { createCa, issueCertificate, openCa } from '../../src/pki/ca.ts';
-import { loadCredentials } from '../../src/pki/credentials.ts';
-import { createCsr } from '../../src/pki/csr.ts';
-import { adopt } from '../../src/pki/enrol-adopt.ts';
-import { EnrolChannel } from '../../src/pki/enrol-channel.ts';
-import { dialEnrolment } from '../../src/pki/enrol-dial.ts';
-import { proveMessage } from '../../src/pki/enrol-protocol.ts';
-import { readJournal } from '../../src/pki/journal.ts';
-import { generateKeyPem, publicKeyDer } from '../../src/pki/key.ts';
-import { spkiPin } from '../../src/pki/pin.ts';
+import { RoutyError } from '../../packages/proto/src/base/errors.ts';
+import {
+  formatAdoptionText,
+  parseAdoptionText,
+} from '../../packages/routy/src/enrol/adoption-text.ts';
+import { createCa, issueCertificate, openCa } from '../../packages/routy/src/pki/ca.ts';
+import { loadCredentials } from '../../packages/routy/src/pki/credentials.ts';
+import { createCsr } from '../../packages/routy/src/pki/csr.ts';
+import { adopt } from '../../packages/routy/src/enrol/enrol-adopt.ts';
+import { EnrolChannel } from '../../packages/routy/src/enrol/enrol-channel.ts';
+import { dialEnrolment } from '../../packages/routy/src/enrol/enrol-dial.ts';
+import { proveMessage } from '../../packages/routy/src/enrol/enrol-protocol.ts';
+import { readJournal } from '../../packages/routy/src/pki/journal.ts';
+import { generateKeyPem, publicKeyDer } from '../../packages/routy/src/pki/key.ts';
+import { spkiPin } from '../../packages/routy/src/pki/pin.ts';
 import { ANY_PORT, type Newcomer, startLab, startNewcomer } from '../support/adoption-lab.ts';
 import {
   LAB_STEP_MS,

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Budget } from '../../src/session/budget.ts';
-import { FairPool } from '../../src/session/fair-pool.ts';
+import { Budget } from '../../packages/proto/src/session/flow/budget.ts';
+import { FairPool } from '../../packages/proto/src/session/flow/fair-pool.ts';
 
 const LIMIT = 1_000_000;
 const HOLDERS = 12;

@@ -1,8 +1,8 @@
-import type { SessionEvent } from '../../src/session/events.ts';
-import type { Prove } from '../../src/session/handshake.ts';
-import { Session } from '../../src/session/session.ts';
-import type { LaneCode, StreamCode } from '../../src/wire/codes.ts';
-import type { Hello } from '../../src/wire/payload.ts';
+import type { SessionEvent } from '../../packages/proto/src/session/events.ts';
+import type { Prove } from '../../packages/proto/src/session/lanes/handshake.ts';
+import { Session } from '../../packages/proto/src/session/session.ts';
+import type { LaneCode, StreamCode } from '../../packages/proto/src/wire/codes.ts';
+import type { Hello } from '../../packages/proto/src/wire/payload.ts';
 import { App } from './app.ts';
 import type { Task } from './clock.ts';
 import type { Conversation } from './conversation.ts';

@@ -6,17 +6,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { connect as connectTls, createServer, type TLSSocket } from 'node:tls';
-import type { TcpAddress } from '../../src/base/address.ts';
-import { RoutyError } from '../../src/base/errors.ts';
-import { loadCredentials } from '../../src/pki/credentials.ts';
-import { serveEnrolment } from '../../src/pki/enrol-join.ts';
+import type { TcpAddress } from '../../packages/proto/src/base/address.ts';
+import { RoutyError } from '../../packages/proto/src/base/errors.ts';
+import { loadCredentials } from '../../packages/routy/src/pki/credentials.ts';
+import { serveEnrolment } from '../../packages/routy/src/enrol/enrol-join.ts';
 import {
   ENROL_ALPN,
   type EnrolmentEvent,
   type EnrolmentLog,
   remoteOf,
-} from '../../src/pki/enrol-protocol.ts';
-import { initFabric } from '../../src/pki/init.ts';
+} from '../../packages/routy/src/enrol/enrol-protocol.ts';
+import { initFabric } from '../../packages/routy/src/pki/init.ts';
 
 /** Long before the tests' deadline, and long enough for a busy machine. */
 export const LAB_STEP_MS = 5_000;

@@ -1,10 +1,14 @@
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { RoutyError } from '../../src/base/errors.ts';
-import { dialLane } from '../../src/transport/dial.ts';
-import type { Lane, LaneHandlers, TlsCredentials } from '../../src/transport/lane.ts';
-import { type LaneListener, type ListenOptions, listenLanes } from '../../src/transport/listen.ts';
-import type { Refusal } from '../../src/transport/reception.ts';
+import type { RoutyError } from '../../packages/proto/src/base/errors.ts';
+import { dialLane } from '../../packages/link/src/transport/dial.ts';
+import type { Lane, LaneHandlers, TlsCredentials } from '../../packages/link/src/transport/lane.ts';
+import {
+  type LaneListener,
+  type ListenOptions,
+  listenLanes,
+} from '../../packages/link/src/transport/listen.ts';
+import type { Refusal } from '../../packages/link/src/transport/tcp/reception.ts';
 import { testCa, testCredentials } from './certificates.ts';
 
 export const LOOPBACK = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const;

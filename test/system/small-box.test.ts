@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cliJson, cliOk, Home, Running, scratch, untilStatus } from '../integration/cli-support.ts';
-import { libc } from '../../src/transport/libc.ts';
+import { libc } from '../../packages/link/src/transport/native/libc.ts';
 
 const GIB = 1024 ** 3;
 const LOAD_BYTES = 2 * GIB;

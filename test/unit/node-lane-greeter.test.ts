@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type GreetingEnd, LaneGreeter } from '../../src/node/lane-greeter.ts';
-import { LaneLink } from '../../src/node/lane-link.ts';
-import { PeerTurns } from '../../src/node/peer-turns.ts';
-import { makeHello, type Refusal } from '../../src/session/handshake.ts';
-import type { GreetingOptions } from '../../src/session/options.ts';
-import { FrameType } from '../../src/wire/layout.ts';
-import { parseClose } from '../../src/wire/payload.ts';
+import { type HandshakeEnd, PendingLane } from '../../packages/link/src/driver/pending-lane.ts';
+import { LaneLink } from '../../packages/link/src/driver/lane-link.ts';
+import { PeerTurns } from '../../packages/link/src/driver/peer-turns.ts';
+import { makeHello, type Refusal } from '../../packages/proto/src/session/lanes/handshake.ts';
+import type { HandshakeOptions } from '../../packages/proto/src/session/options.ts';
+import { FrameType } from '../../packages/proto/src/wire/layout.ts';
+import { parseClose } from '../../packages/proto/src/wire/payload.ts';
 import { FakeLane } from '../support/fake-lane.ts';
 import { concat, frame, readFrames } from '../support/frames.ts';
 
@@ -14,7 +14,7 @@ const red = { fabric: 'f', site: 'red', node: 'red1' };
 const gray = { fabric: 'f', site: 'gray', node: 'gray1' };
 const SESSION = { id: 'a'.repeat(32), epoch: 1 };
 
-function options(self = gray, peer = red): GreetingOptions {
+function options(self = gray, peer = red): HandshakeOptions {
   const instance = '0'.repeat(32);
   return { self, peer, software: 't', instance, settings: {}, handshakeTimeoutMs: 10_000 };
 }
@@ -29,8 +29,8 @@ function greet(answer?: Refusal) {
   const lane = new FakeLane(red);
   const link = new LaneLink(lane, new PeerTurns().of('red/red1'), () => {});
   const routed: { id: string; early: boolean }[] = [];
-  const ends: (GreetingEnd | undefined)[] = [];
-  const greeter = new LaneGreeter(link, options(), {
+  const ends: (HandshakeEnd | undefined)[] = [];
+  const greeter = new PendingLane(link, options(), {
     route: (_link, { session }, early) => {
       routed.push({ id: session.id, early });
       return answer;

@@ -1,19 +1,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as nextRound } from 'node:timers/promises';
-import type { Identity } from '../../src/base/identity.ts';
-import { parseConfig } from '../../src/config/load.ts';
-import type { DriverHandlers } from '../../src/node/driver-types.ts';
-import { LaneLink } from '../../src/node/lane-link.ts';
-import { PeerTurns } from '../../src/node/peer-turns.ts';
-import { startSession } from '../../src/node/session-driver.ts';
+import type { Identity } from '../../packages/proto/src/base/identity.ts';
+import { parseConfig } from '../../packages/routy/src/config/load.ts';
+import { sharedSettings } from '../../packages/routy/src/fabric/settings.ts';
+import type { DriverHandlers } from '../../packages/link/src/driver/driver-types.ts';
+import { LaneLink } from '../../packages/link/src/driver/lane-link.ts';
+import { PeerTurns } from '../../packages/link/src/driver/peer-turns.ts';
+import { startSession } from '../../packages/link/src/driver/session-driver.ts';
 import {
   createPools,
-  greetingOptions,
+  handshakeOptions,
   type SessionCommons,
   wallOffsetMs,
-} from '../../src/node/session-options.ts';
-import { Greeting } from '../../src/session/greeting.ts';
+} from '../../packages/link/src/driver/session-options.ts';
+import { PendingHandshake } from '../../packages/proto/src/session/lanes/pending-handshake.ts';
 import { FakeLane } from '../support/fake-lane.ts';
 import { concat, frame, openFrame } from '../support/frames.ts';
 
@@ -26,7 +27,9 @@ const ID = 'ab'.repeat(16);
 
 function commonsOf(self: Identity, digit: string): SessionCommons {
   const instance = digit.repeat(32);
-  return { self, instance, fabric, limits, software: 'routy/test', pools: createPools(limits) };
+  const settings = sharedSettings(fabric);
+  const common = { self, instance, times: fabric, settings, limits, software: 'routy/test' };
+  return { ...common, pools: createPools(limits) };
 }
 
 /** Notes the names of the handlers that are called, but for those that are given. */
@@ -52,7 +55,11 @@ async function established(given: Partial<DriverHandlers> = {}, turns?: PeerTurn
   const lane = new FakeLane(GRAY, 'dialled');
   driver.dial(linkOf(lane, turns));
   await nextRound();
-  const greeting = new Greeting(greetingOptions(gray, RED), performance.now(), wallOffsetMs());
+  const greeting = new PendingHandshake(
+    handshakeOptions(gray, RED),
+    performance.now(),
+    wallOffsetMs(),
+  );
   greeting.handleBytes(performance.now(), concat(lane.written));
   const far = startSession(
     { commons: gray, role: 'acceptor', peer: RED, sessionId: ID },

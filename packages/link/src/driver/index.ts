@@ -1,0 +1,22 @@
+export {
+  type DriverHandlers,
+  type IncomingStream,
+  type LaneCode,
+  type LaneEnd,
+  type LaneFacts,
+  type OpenHandlers,
+  type OpenRequest,
+  type SessionDriverApi,
+  type SessionEnd,
+  type StreamCode,
+} from './driver-types.ts';
+export { type PendingLaneHost, type HandshakeEnd, PendingLane } from './pending-lane.ts';
+export { LaneLink } from './lane-link.ts';
+export { PeerTurns } from './peer-turns.ts';
+export { startSession } from './session-driver.ts';
+export {
+  createPools,
+  type DriverOptions,
+  handshakeOptions,
+  type SessionCommons,
+} from './session-options.ts';

@@ -1,0 +1,171 @@
+import { createServer, type Server, type ServerOpts, type Socket } from 'node:net';
+import { errorText, formatHostPort, RoutyError, type TcpAddress } from '@routy/proto/base';
+import { KEEP_ALIVE_MS } from './connect.ts';
+import { systemCode } from '../failures.ts';
+import { ServerGroup } from './server-group.ts';
+
+/** Before a listener that died is opened again, in ms: doubled from the first to the last. */
+export interface ReopenDelays {
+  readonly baseMs: number;
+  readonly capMs: number;
+}
+
+export const REOPEN_DELAYS: ReopenDelays = { baseMs: 100, capMs: 5000 };
+
+export interface ListeningSocketOptions {
+  readonly address: TcpAddress;
+  readonly delays?: ReopenDelays | undefined;
+  onConnection(socket: Socket): void;
+  /** The listener died or could not be opened again; it goes on trying. */
+  onError(error: RoutyError): void;
+  /** The listener is open again after `onError`. */
+  onReopened(): void;
+  /** One for each address; a TCP server unless it is another kind. */
+  readonly createServer?: (options: ServerOpts) => Server;
+}
+
+/**
+ * A TCP listener, at every address of its host, that never dies silently: when accepting fails (out of descriptors, the interface
+ * went away) it reports, closes and opens again with growing delays until `close` is called.
+ * Connections already accepted are not touched.
+ */
+export class ListeningSocket {
+  readonly #options: ListeningSocketOptions;
+  /** Port 0 becomes the port that was given, so that it stays the same when reopened. */
+  #address: TcpAddress;
+  #group: ServerGroup | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #failures = 0;
+  #closed = false;
+  #error: RoutyError | undefined;
+
+  constructor(options: ListeningSocketOptions) {
+    this.#options = options;
+    this.#address = options.address;
+  }
+
+  get address(): TcpAddress {
+    return this.#address;
+  }
+
+  /** Why it is not listening right now. */
+  get error(): RoutyError | undefined {
+    return this.#error;
+  }
+
+  /**
+   * @throws RoutyError `listen-in-use`, `listen-denied`, `listen-no-address`, `listen-exhausted`,
+   *   `listen-failed`
+   */
+  async open(): Promise<void> {
+    const group: ServerGroup = new ServerGroup(
+      () => this.#newServer(),
+      // An error of accept leaves a server in doubt: it may never accept again, or fail in a loop.
+      (error) => this.#handleDeath(group, error),
+    );
+    let port: number;
+    try {
+      port = await group.listen(this.#address);
+    } catch (error) {
+      throw listenFailure(this.#address, error);
+    }
+    if (this.#closed) {
+      group.close();
+      return;
+    }
+    this.#group = group;
+    this.#address = { ...this.#address, port };
+  }
+
+  /** As `open`, but a failure counts as a death: it is reported, and opening is tried again. */
+  async insist(): Promise<void> {
+    await this.open().catch((error: RoutyError) => {
+      if (!this.#closed) this.#reopenLater(error);
+    });
+  }
+
+  /** Stops listening; resolves at once, connections live on. */
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    this.#group?.close();
+    this.#group = undefined;
+  }
+
+  #newServer(): Server {
+    const server = (this.#options.createServer ?? createServer)({
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEP_ALIVE_MS,
+    });
+    server.on('connection', (socket: Socket) => {
+      this.#failures = 0;
+      this.#options.onConnection(socket);
+    });
+    return server;
+  }
+
+  #handleDeath(group: ServerGroup, error: Error): void {
+    if (this.#closed || this.#group !== group) return;
+    this.#group = undefined;
+    group.close();
+    this.#reopenLater(listenFailure(this.#address, error));
+  }
+
+  #reopenLater(error: RoutyError): void {
+    const { baseMs, capMs } = this.#options.delays ?? REOPEN_DELAYS;
+    const delayMs = Math.min(capMs, baseMs * 2 ** Math.min(this.#failures, 20));
+    this.#failures += 1;
+    this.#error = error;
+    this.#timer = setTimeout(() => this.#reopen(), delayMs);
+    this.#options.onError(error);
+  }
+
+  #reopen(): void {
+    this.open().then(
+      () => {
+        if (this.#closed) return;
+        this.#error = undefined;
+        this.#options.onReopened();
+      },
+      (error: RoutyError) => {
+        if (!this.#closed) this.#reopenLater(error);
+      },
+    );
+  }
+}
+
+function listenFailure(address: TcpAddress, error: unknown): RoutyError {
+  const at = formatHostPort(address.host, address.port);
+  const text = `cannot listen on ${at}: ${errorText(error)}`;
+  switch (systemCode(error)) {
+    case 'EADDRINUSE':
+      return new RoutyError('listen-in-use', text, {
+        hint: `another process has that port; find it with: ss -ltnp 'sport = :${address.port}'`,
+        cause: error,
+      });
+    case 'EACCES':
+      return new RoutyError('listen-denied', text, {
+        hint: 'ports below 1024 need CAP_NET_BIND_SERVICE; choose a higher one',
+        cause: error,
+      });
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+    case 'ENODEV':
+      return new RoutyError('listen-no-address', text, {
+        hint: 'no interface of this machine has that address; 0.0.0.0 or [::] stand for all',
+        cause: error,
+      });
+    case 'EMFILE':
+    case 'ENFILE':
+    case 'ENOBUFS':
+    case 'ENOMEM':
+      return new RoutyError('listen-exhausted', text, {
+        hint: 'this machine is out of file descriptors or memory; raise LimitNOFILE',
+        cause: error,
+      });
+    default:
+      return new RoutyError('listen-failed', text, { cause: error });
+  }
+}
