@@ -24,24 +24,24 @@ const hello = frame((writer) => {
 });
 const ping = frame((writer) => writer.ping(1, 0));
 
-/** A greeter whose owner gives this answer to every HELLO. */
+/** A pending whose owner gives this answer to every HELLO. */
 function greet(answer?: Refusal) {
   const lane = new FakeLane(red);
   const link = new LaneLink(lane, new PeerTurns().of('red/red1'), () => {});
   const routed: { id: string; early: boolean }[] = [];
   const ends: (HandshakeEnd | undefined)[] = [];
-  const greeter = new PendingLane(link, options(), {
+  const pending = new PendingLane(link, options(), {
     route: (_link, { session }, early) => {
       routed.push({ id: session.id, early });
       return answer;
     },
-    greeted: (_greeter, end) => ends.push(end),
+    decided: (_greeter, end) => ends.push(end),
   });
   const closes = () =>
     readFrames(lane.written)
       .filter(({ type }) => type === FrameType.CLOSE)
       .map(({ payload }) => parseClose(payload).code);
-  return { lane, link, greeter, routed, ends, closes };
+  return { lane, link, pending, routed, ends, closes };
 }
 
 test('a HELLO in pieces is routed once it is whole, and the lane is the router’s', () => {

@@ -147,13 +147,13 @@ export interface LaneFacts {
   readonly unheardMs: number;
   /** For so long that a heartbeat of the peer is missing. */
   readonly silent: boolean;
-  /** Streams that are at home on it. */
+  /** Streams whose primary lane it is. */
   readonly streams: number;
   /** Stream payload bytes. */
   readonly bytesSent: number;
 }
 
-/** A session joined to its lanes and its streams' sockets. `node/session-driver.ts` implements it. */
+/** A session joined to its lanes and its streams' sockets. `session-driver.ts` implements it. */
 export interface SessionDriverApi {
   readonly peer: Identity;
   readonly sessionId: string;

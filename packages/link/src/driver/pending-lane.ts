@@ -12,7 +12,7 @@ export interface HandshakeEnd {
   readonly remote: boolean;
 }
 
-/** What a greeter asks of the accepting side. */
+/** What a pending lane asks of the accepting side. */
 export interface PendingLaneHost {
   /**
    * Hands the lane to the session its HELLO names, a new one or one that lives, or says why not.
@@ -20,27 +20,27 @@ export interface PendingLaneHost {
    */
   route(link: LaneLink, hello: Hello, early: boolean): Refusal | undefined;
   /** The last call: without `end` the lane joined a session. */
-  greeted(greeter: PendingLane, end?: HandshakeEnd): void;
+  decided(pending: PendingLane, end?: HandshakeEnd): void;
 }
 
 /** An accepted lane until its first frame has told whose session it joins. */
 export class PendingLane implements LaneReceiver {
   readonly link: LaneLink;
   readonly #host: PendingLaneHost;
-  readonly #greeting: PendingHandshake;
+  readonly #handshake: PendingHandshake;
   readonly #timer: NodeJS.Timeout;
 
   constructor(link: LaneLink, options: HandshakeOptions, host: PendingLaneHost) {
     this.link = link;
     this.#host = host;
-    this.#greeting = new PendingHandshake(options, performance.now(), wallOffsetMs());
+    this.#handshake = new PendingHandshake(options, performance.now(), wallOffsetMs());
     this.#timer = setTimeout(() => this.#timeout(), options.handshakeTimeoutMs);
     link.receiver = this;
   }
 
   laneData(_link: LaneLink, chunk: Uint8Array): void {
-    this.#greeting.handleBytes(performance.now(), chunk);
-    const { hello, early } = this.#greeting;
+    this.#handshake.handleBytes(performance.now(), chunk);
+    const { hello, early } = this.#handshake;
     if (hello === undefined) {
       this.#endIfClosed();
       return;
@@ -61,25 +61,25 @@ export class PendingLane implements LaneReceiver {
 
   /** Ends the lane with the reason. */
   refuse(code: LaneCode, reason: string): void {
-    this.#greeting.refuse(performance.now(), code, reason);
+    this.#handshake.refuse(performance.now(), code, reason);
     this.#endIfClosed();
   }
 
   #timeout(): void {
     // Timers fire up to a millisecond early, and what they are for is due all the same.
-    this.#greeting.handleTimeout(Math.max(performance.now(), this.#greeting.deadlineMs));
+    this.#handshake.handleTimeout(Math.max(performance.now(), this.#handshake.deadlineMs));
     this.#endIfClosed();
   }
 
   #endIfClosed(): void {
-    const { closed } = this.#greeting;
+    const { closed } = this.#handshake;
     if (closed === undefined) return;
-    this.link.end(this.#greeting.pollTransmit() ?? []);
+    this.link.end(this.#handshake.pollTransmit() ?? []);
     this.#over(closed);
   }
 
   #over(end?: HandshakeEnd): void {
     clearTimeout(this.#timer);
-    this.#host.greeted(this, end);
+    this.#host.decided(this, end);
   }
 }

@@ -43,8 +43,8 @@ export class Session {
   readonly #sender: StreamSender;
   readonly #receiver: StreamReceiver;
   readonly #resync: Resync;
-  readonly #joining: LaneAdmission;
-  readonly #pulse: PingTracker;
+  readonly #admission: LaneAdmission;
+  readonly #pings: PingTracker;
   readonly #offers = new Offers();
   readonly #overhead: Overhead;
   readonly #keeper: LaneKeeper;
@@ -56,12 +56,12 @@ export class Session {
     this.#options = options;
     this.#nowMs = nowMs;
     this.wallOffsetMs = wallOffsetMs;
-    this.#joining = new LaneAdmission(options);
+    this.#admission = new LaneAdmission(options);
     this.#store = new StreamTable(options, this.#events, this.#lanes);
     this.#sender = new StreamSender(this.#store);
     this.#receiver = new StreamReceiver(this.#store, this.#sender);
     this.#resync = new Resync(this.#store, this.#sender, this.#receiver);
-    this.#pulse = new PingTracker(this.#lanes, this.#resync, this.#events);
+    this.#pings = new PingTracker(this.#lanes, this.#resync, this.#events);
     this.#streams = new Streams(this.#store, this.#sender);
     this.#overhead = new Overhead(this.#store, this.#lanes, this.#offers);
     this.#keeper = new LaneKeeper(options, this.#lanes, this.#events, this.#laneOwner(), nowMs);
@@ -87,12 +87,12 @@ export class Session {
 
   /** Of the lane with the shortest path; undefined without a lane or a measurement. */
   get rttMs(): number | undefined {
-    return this.#pulse.nearest?.heartbeat.rttMs;
+    return this.#pings.nearest?.heartbeat.rttMs;
   }
 
   /** Peer's wall clock minus this side's. */
   get clockOffsetMs(): number | undefined {
-    return this.#pulse.nearest?.heartbeat.clockOffsetMs;
+    return this.#pings.nearest?.heartbeat.clockOffsetMs;
   }
 
   /** Streams open now. */
@@ -130,7 +130,7 @@ export class Session {
   /** Dialler: a new lane, whose HELLO is the first thing to transmit. Returns its epoch. */
   dial(nowMs: number, prove: Prove): number {
     this.#nowMs = nowMs;
-    const session = this.#joining.next(prove);
+    const session = this.#admission.next(prove);
     this.#sayHello(this.#keeper.add(nowMs, session.epoch, prove), session);
     return session.epoch;
   }
@@ -138,7 +138,7 @@ export class Session {
   /** Acceptor: why the lane of this HELLO may not join the session; undefined when it may. */
   judge(hello: Hello, prove: Prove): Refusal | undefined {
     if (this.closed) return { code: 'unknown-session', reason: 'the session has ended' };
-    return this.#joining.judge(hello.session, prove);
+    return this.#admission.judge(hello.session, prove);
   }
 
   /** Acceptor: the lane of a HELLO that was judged joins. Returns its epoch. */
@@ -147,7 +147,7 @@ export class Session {
     if (this.#lanes.full) {
       this.#loseLane(this.#lanes.all()[0]!, 'lane-done', 'the session has too many lanes', false);
     }
-    const session = this.#joining.admit(hello.session, prove);
+    const session = this.#admission.admit(hello.session, prove);
     const lane = this.#keeper.add(nowMs, session.epoch, prove);
     this.#sayHello(lane, session);
     this.#establish(lane, hello);
@@ -273,7 +273,7 @@ export class Session {
   /** Sends a PING; its `pong` event carries the number returned here. Without a lane that is 0. */
   ping(nowMs: number): number {
     this.#nowMs = nowMs;
-    const lane = this.#pulse.nearest;
+    const lane = this.#pings.nearest;
     return lane === undefined ? 0 : this.#ping(lane);
   }
 
@@ -332,10 +332,10 @@ export class Session {
   #handleSessionFrame(lane: StreamLane, header: FrameHeader, payload: Uint8Array): void {
     switch (header.type) {
       case FrameType.PING:
-        this.#pulse.answer(this.#wallUs(), lane, header, payload);
+        this.#pings.answer(this.#wallUs(), lane, header, payload);
         break;
       case FrameType.PONG:
-        this.#pulse.answered(this.#nowMs, this.#wallUs(), lane, header, payload);
+        this.#pings.answered(this.#nowMs, this.#wallUs(), lane, header, payload);
         break;
       case FrameType.OFFERS:
         this.#offers.hear(lane, header, payload, this.#events);
@@ -352,7 +352,7 @@ export class Session {
   #handleResume(lane: StreamLane, flags: number, payload: Uint8Array): void {
     this.#resync.hear(this.#nowMs, lane, flags, payload, (epoch) => {
       const lost = this.#lanes.get(epoch);
-      this.#joining.bury(epoch);
+      this.#admission.bury(epoch);
       if (lost !== undefined) this.#loseLane(lost, 'lane-lost', 'the peer has lost it', true);
     });
   }
@@ -362,7 +362,7 @@ export class Session {
     if (lane.established) throw lane.outOfOrder(FrameType.HELLO);
     const refusal =
       judgeHello(this.#options, hello) ??
-      this.#joining.judgeAnswer(hello.session, lane.epoch, lane.prove);
+      this.#admission.judgeAnswer(hello.session, lane.epoch, lane.prove);
     if (refusal === undefined) this.#establish(lane, hello);
     else this.#loseLane(lane, refusal.code, refusal.reason, false);
   }
@@ -391,7 +391,7 @@ export class Session {
   }
 
   #ping(lane: StreamLane): number {
-    return this.#pulse.ping(this.#nowMs, this.#wallUs(), lane);
+    return this.#pings.ping(this.#nowMs, this.#wallUs(), lane);
   }
 
   #closedByPeer(lane: StreamLane, { code, reason }: ReturnType<typeof parseClose>): void {

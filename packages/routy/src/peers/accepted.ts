@@ -25,7 +25,7 @@ export class AcceptedSessions implements PendingLaneHost {
     (id) => this.#sessions.get(id)?.driver?.suspended ?? false,
   );
   /** Lanes whose HELLO has not come yet. */
-  readonly #greeters = new Set<PendingLane>();
+  readonly #pending = new Set<PendingLane>();
   /** By session id, until they are closed. */
   readonly #sessions = new Map<string, AcceptedSession>();
   readonly #absences = new Absences();
@@ -38,7 +38,7 @@ export class AcceptedSessions implements PendingLaneHost {
 
   onLane(lane: Lane): void {
     const options = handshakeOptions(this.#host.commons, lane.peer);
-    this.#greeters.add(new PendingLane(this.#host.link(lane), options, this));
+    this.#pending.add(new PendingLane(this.#host.link(lane), options, this));
   }
 
   route(link: LaneLink, hello: Hello, early: boolean): Refusal | undefined {
@@ -66,10 +66,10 @@ export class AcceptedSessions implements PendingLaneHost {
     return undefined;
   }
 
-  greeted(greeter: PendingLane, end?: HandshakeEnd): void {
-    this.#greeters.delete(greeter);
+  decided(pending: PendingLane, end?: HandshakeEnd): void {
+    this.#pending.delete(pending);
     if (end === undefined) return;
-    const { peer: identity, remoteAddress } = greeter.link.lane;
+    const { peer: identity, remoteAddress } = pending.link.lane;
     const peer = nodeName(identity);
     const { code } = end;
     if (code !== 'shutdown') {
@@ -98,7 +98,7 @@ export class AcceptedSessions implements PendingLaneHost {
   /** Ends every session, and every lane that has none yet. */
   close(reason: string): void {
     for (const { driver } of [...this.#sessions.values()]) driver?.close('shutdown', reason);
-    for (const greeter of [...this.#greeters]) greeter.refuse('shutdown', reason);
+    for (const pending of [...this.#pending]) pending.refuse('shutdown', reason);
   }
 
   status(): PeerStatus[] {

@@ -3,10 +3,10 @@ import { ByteQueue } from './byte-queue.ts';
 
 /**
  * A stream may have so many runs, and one more for each so many bytes from the first to the last. A
- * run begins where one lane has overtaken another. A sender leaves the stream's home only for turns
- * of 32 KiB or more, and each of those makes two runs at most: itself, and what the home sends behind
+ * run begins where one lane has overtaken another. A sender leaves the stream's primary lane only for turns
+ * of 32 KiB or more, and each of those makes two runs at most: itself, and what the primary lane sends behind
  * it, however little. What is said again after a lane was lost can begin in the middle of a gap, so
- * twice as many are allowed. Those allowed anyway are for streams that change their home.
+ * twice as many are allowed. Those allowed anyway are for streams that change their primary lane.
  */
 const RUNS_MIN = 64;
 const RUN_REACH_BYTES = 8 * 1024;

@@ -24,7 +24,7 @@ export interface OffersPages {
   count: number;
 }
 
-/** A bulk stream's byte on a lane that is not its home: its acknowledgement proves the lane. */
+/** A bulk stream's byte on a lane that is not its primary one: its acknowledgement proves the lane. */
 interface Probe {
   readonly stream: Scheduled;
   readonly offset: number;
@@ -44,7 +44,7 @@ export class LaneState<S extends Scheduled> {
   established = false;
   /** The session has given it up; what still comes from it is ignored. */
   closed = false;
-  /** Streams whose home it is. */
+  /** Streams whose primary lane it is. */
   streams = 0;
   /** Stream payload bytes. */
   bytesSent = 0;

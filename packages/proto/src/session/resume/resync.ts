@@ -76,9 +76,9 @@ export class Resync {
 
   /** Its answer came: the peer has read everything that was said on the lane before it. */
   ponged(lane: StreamLane, sequence: number): void {
-    const { tombstones, unheard } = this.#store;
-    tombstones.ponged(lane.epoch, sequence, (id) => unheard.heard(id));
-    unheard.ponged(lane.epoch, sequence);
+    const { tombstones, unconfirmed } = this.#store;
+    tombstones.ponged(lane.epoch, sequence, (id) => unconfirmed.heard(id));
+    unconfirmed.ponged(lane.epoch, sequence);
     if (sequence > (this.#said.get(lane.epoch) ?? Infinity)) this.owed = false;
   }
 
@@ -124,7 +124,7 @@ function resumeStream(stream: Stream): ResumeStream {
 class ResumeSet implements ResumeSink {
   /** Rises with every set that begins to arrive. */
   readonly #number: number;
-  /** It arrives here: of all lanes the one that is known to work, and so the home of its streams. */
+  /** It arrives here: of all lanes the one that is known to work, and so the primary lane of its streams. */
   readonly #lane: StreamLane;
   readonly #store: StreamTable;
   readonly #sender: StreamSender;
@@ -156,7 +156,7 @@ class ResumeSet implements ResumeSink {
     if (seen > Math.max(0, this.#store.lastLocalId)) {
       throw neverOpened(seen);
     }
-    this.#store.unheard.heardUpTo(seen);
+    this.#store.unconfirmed.heardUpTo(seen);
     this.#seen = seen;
     this.#opened = opened;
   }
@@ -171,7 +171,7 @@ class ResumeSet implements ResumeSink {
     this.#expectBegun();
     if (!this.#store.isLocal(id)) throw neverOpened(id);
     this.#expectOpened(id);
-    this.#store.unheard.heard(id);
+    this.#store.unconfirmed.heard(id);
     const stream = this.#store.get(id);
     if (stream !== undefined) stream.seenMark = this.#number;
   }
@@ -179,7 +179,7 @@ class ResumeSet implements ResumeSink {
   stream(entry: ResumeStream): void {
     this.#expectBegun();
     this.#expectOpened(entry.id);
-    this.#store.unheard.heard(entry.id);
+    this.#store.unconfirmed.heard(entry.id);
     const stream = this.#store.get(entry.id);
     if (stream === undefined) return;
     stream.resumeMark = Math.max(stream.resumeMark, this.#number);
@@ -191,7 +191,7 @@ class ResumeSet implements ResumeSink {
     this.#expectOpened(id);
     // Opened and given up at once, on a lane that was lost: nothing of it ever came here.
     if (!this.#store.isLocal(id)) this.#store.seen.add(id);
-    this.#store.unheard.heard(id);
+    this.#store.unconfirmed.heard(id);
     const stream = this.#store.get(id);
     if (stream === undefined) return;
     if (code !== undefined) {

@@ -3,7 +3,7 @@ import { NOWHERE, type Stream, type StreamLane } from './stream.ts';
 /** Lanes of one session. A dialler has no use for more; the oldest are lanes it has lost. */
 const LANES_MAX = 16;
 
-/** Counts as so many streams more: a lane that is busy with a bulk stream is the worse home. */
+/** Counts as so many streams more: a lane that is busy with a bulk stream is the worse primary lane. */
 const BULK_WEIGHT = 8;
 
 /**
@@ -19,15 +19,15 @@ export interface LaneFacts {
   readonly rttMs: number | undefined;
   /** When bytes of the peer arrived last. */
   readonly heardAtMs: number;
-  /** Streams whose home it is. */
+  /** Streams whose primary lane it is. */
   readonly streams: number;
   /** Stream payload bytes. */
   readonly bytesSent: number;
 }
 
-/** The lanes of a session that live, and which streams are at home on which. */
+/** The lanes of a session that live, and which of them is primary for which streams. */
 export class LaneSet {
-  /** Streams that are at home nowhere. */
+  /** Streams that have no primary lane. */
   readonly stale = new Set<Stream>();
   readonly #byEpoch = new Map<number, StreamLane>();
   #established: readonly StreamLane[] = [];
@@ -106,7 +106,7 @@ export class LaneSet {
     return lanes <= 1 || flight.on(lane) * lanes < window * SHARE_MAX;
   }
 
-  /** Makes a lane the stream's home. Without one it is stale: it has to be synchronised first. */
+  /** Makes a lane the stream's primary one. Without one it is stale: it has to be synchronised first. */
   settle(stream: Stream, lane: StreamLane | undefined): void {
     this.forget(stream);
     if (lane === undefined) {
@@ -117,7 +117,7 @@ export class LaneSet {
     lane.streams++;
   }
 
-  /** The stream is gone, or finds another home. */
+  /** The stream is gone, or finds another primary lane. */
   forget(stream: Stream): void {
     this.stale.delete(stream);
     if (stream.lane !== undefined) stream.lane.streams--;
@@ -128,17 +128,17 @@ export class LaneSet {
     stream.spread = NOWHERE;
   }
 
-  /** Makes another lane the stream's home; what the old one carried may still be under way. */
+  /** Makes another lane the stream's primary one; what the old one carried may still be under way. */
   move(stream: Stream, lane: StreamLane): void {
-    const home = stream.lane!;
-    home.scheduler.unpark(stream);
-    home.streams--;
+    const primary = stream.lane!;
+    primary.scheduler.unpark(stream);
+    primary.streams--;
     lane.streams++;
     stream.lane = lane;
-    stream.spread = [...stream.spread.filter((other) => other !== lane), home];
+    stream.spread = [...stream.spread.filter((other) => other !== lane), primary];
   }
 
-  /** A bulk stream took a turn on a lane that is not its home. */
+  /** A bulk stream took a turn on a lane that is not its primary one. */
   spread(stream: Stream, lane: StreamLane): void {
     lane.carried(stream, stream.send.sent);
     if (!stream.spread.includes(lane)) stream.spread = [...stream.spread, lane];

@@ -42,7 +42,7 @@ export class StreamReceiver {
   }
 
   frame(nowMs: number, lane: StreamLane, header: FrameHeader, payload: Uint8Array): void {
-    this.#store.unheard.heard(header.stream);
+    this.#store.unconfirmed.heard(header.stream);
     switch (header.type) {
       case FrameType.OPEN:
         this.#open(nowMs, lane, header, payload);

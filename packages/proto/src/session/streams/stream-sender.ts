@@ -7,7 +7,7 @@ import type { StreamTable } from './stream-table.ts';
 /** Payload bytes a stream sends in one turn. */
 const TURN_BYTES_MAX = 64 * 1024;
 
-/** Less is not worth a turn on a lane that is not the stream's home. */
+/** Less is not worth a turn on a lane that is not the stream's primary lane. */
 const BORROWED_BYTES_MIN = 32 * 1024;
 
 /** Up to this, copying is cheaper than one more piece for the lane to gather. */
@@ -16,7 +16,7 @@ const COPIED_BYTES_MAX = 1024;
 export const STREAM_VERSIONS: readonly number[] = [1];
 
 /**
- * What this side says about streams. A stream without a home is silent: what it has to say is said
+ * What this side says about streams. A stream without a primary lane is silent: what it has to say is said
  * again once the peer has told what it knows.
  */
 export class StreamSender {
@@ -28,7 +28,7 @@ export class StreamSender {
 
   open(stream: Stream): void {
     const { id, receive, request } = stream;
-    this.#store.unheard.opened(id, stream.lane);
+    this.#store.unconfirmed.opened(id, stream.lane);
     stream.lane?.writer.json(FrameType.OPEN, id, receive.limit, request);
   }
 
@@ -66,7 +66,7 @@ export class StreamSender {
     this.sayReset(stream);
   }
 
-  /** Says it, or says it again. Where a half-close came before it waits for that, or for a home. */
+  /** Says it, or says it again. Where a half-close came before it waits for that, or for a primary lane. */
   sayReset({ lane, id, send, sendEnded, finCarried, resetting }: Stream): void {
     if (resetting === undefined || (sendEnded && !finCarried)) return;
     lane?.writer.reset(id, send.written, resetting.code, resetting.reason);
@@ -89,7 +89,7 @@ export class StreamSender {
     if (!stream.settled) return;
     const lane = stream.lane ?? this.#store.lanes.leastLoaded();
     // That the peer's direction has ended was said before the stream fell silent, or on a lane that
-    // was its home then and may be lost yet: the tombstone is about what this lane carries.
+    // was its primary lane then and may be lost yet: the tombstone is about what this lane carries.
     const saidHere = stream.lane !== undefined && stream.spread.length === 0;
     if (!saidHere && lane !== undefined) this.#sayCredit(lane, stream);
     this.#store.bury(stream.id, undefined, lane?.epoch);
@@ -102,11 +102,12 @@ export class StreamSender {
     if (stream.hasToSend) stream.lane?.scheduler.add(stream);
   }
 
-  /** A lane has come up: it becomes home to its share of the streams. */
+  /** A lane has come up: it becomes the primary lane of its share of the streams. */
   share(lane: StreamLane): void {
     for (const stream of this.#store.all()) {
-      const home = stream.lane;
-      if (home === undefined || !stream.confirmed || home.streams <= lane.streams + 1) continue;
+      const primary = stream.lane;
+      if (primary === undefined || !stream.confirmed || primary.streams <= lane.streams + 1)
+        continue;
       this.#store.lanes.move(stream, lane);
       this.schedule(stream);
     }
@@ -134,17 +135,17 @@ export class StreamSender {
     return true;
   }
 
-  /** An idle lane takes a turn of a bulk stream whose home is busy. */
+  /** An idle lane takes a turn of a bulk stream whose primary lane is busy. */
   #borrowedTurn(lane: StreamLane, out: Uint8Array[]): boolean {
     if (!lane.carriesOthers) return false;
-    for (const home of this.#store.lanes.established) {
-      const stream = home === lane ? undefined : home.scheduler.nextBulk();
-      if (stream === undefined || stream.lane !== home) continue;
+    for (const primary of this.#store.lanes.established) {
+      const stream = primary === lane ? undefined : primary.scheduler.nextBulk();
+      if (stream === undefined || stream.lane !== primary) continue;
       const length = Math.min(stream.sendableBytes, TURN_BYTES_MAX);
       const bulk = stream.confirmed && length >= BORROWED_BYTES_MIN;
       const borrows = bulk && this.#store.lanes.hasShare(stream, lane);
       if (borrows) {
-        stream.flight ??= inFlightOn(stream, home);
+        stream.flight ??= inFlightOn(stream, primary);
         this.#data(stream, lane, length, out);
         this.#store.lanes.spread(stream, lane);
       }
@@ -177,9 +178,9 @@ export class StreamSender {
   }
 }
 
-/** What a stream has on its home before its first turn on another lane. */
-function inFlightOn({ send }: Stream, home: StreamLane): BytesInFlight<StreamLane> {
+/** What a stream has on its primary lane before its first turn on another lane. */
+function inFlightOn({ send }: Stream, primary: StreamLane): BytesInFlight<StreamLane> {
   const flight = new BytesInFlight<StreamLane>();
-  if (send.sent > send.acked) flight.sent(home, send.sent, send.sent - send.acked);
+  if (send.sent > send.acked) flight.sent(primary, send.sent, send.sent - send.acked);
   return flight;
 }

@@ -67,7 +67,7 @@ export class StreamTable {
   /** Ids of the peer's. */
   readonly seen: SeenIds;
   /** Ids of this side. */
-  readonly unheard: UnconfirmedOpens;
+  readonly unconfirmed: UnconfirmedOpens;
   /** Bytes the peer takes on a stream before it accepts it. */
   peerInitialWindow = 0;
   /** Arrived and not delivered. */
@@ -91,7 +91,7 @@ export class StreamTable {
     const dialler = options.role === 'dialler';
     this.#nextLocalId = dialler ? 1 : 2;
     this.seen = new SeenIds(dialler ? 2 : 1);
-    this.unheard = new UnconfirmedOpens(dialler ? 1 : 2);
+    this.unconfirmed = new UnconfirmedOpens(dialler ? 1 : 2);
   }
 
   get size(): number {
@@ -105,7 +105,7 @@ export class StreamTable {
 
   /** Why the next id may be more than the peer takes; undefined when it is not. */
   get idRefusal(): string | undefined {
-    return this.unheard.refusal(this.#nextLocalId);
+    return this.unconfirmed.refusal(this.#nextLocalId);
   }
 
   get full(): boolean {
@@ -230,7 +230,7 @@ export class StreamTable {
     for (const stream of [...this.#streams.values()]) this.end(stream, code, reason);
     this.acks.clear();
     this.tombstones.clear();
-    this.unheard.clear();
+    this.unconfirmed.clear();
     this.sendPool.close();
     this.receivePool.close();
   }

@@ -79,7 +79,7 @@ export class Stream {
    * might overtake OPEN or ACCEPT.
    */
   confirmed = false;
-  /** Its home. Undefined: stale, nothing is sent until the peer has said what it has. */
+  /** Its primary lane. Undefined: stale, nothing is sent until the peer has said what it has. */
   lane: StreamLane | undefined;
   /** Other lanes that have carried frames of it. */
   spread: readonly StreamLane[] = NOWHERE;
