@@ -245,6 +245,7 @@ test('pure folders take time, randomness and bytes as arguments', () => {
 test('native calls are made in one file, and few ask for them', () => {
   const LIBC = 'packages/link/src/transport/native/libc.ts';
   const MAY = [
+    'packages/link/src/streams/keepalive.ts',
     'packages/link/src/transport/native/linux-socket.ts',
     'packages/routy/src/cli/garbage-collector.ts',
     'packages/routy/src/node/node.ts',

@@ -13,7 +13,7 @@ import {
   type SessionDriverApi,
   type SessionEnd,
 } from '@routy/link/driver';
-import { endText, laneHint } from '../events/events.ts';
+import { endText, laneHint } from '../events/end-text.ts';
 import type { SessionHost, SessionOwner } from './session-host.ts';
 import { type LiveSession, nodeName } from '../sessions/sessions.ts';
 import type { PeerStatus } from '../status/status.ts';

@@ -15,7 +15,7 @@ import {
 } from '@routy/link/transport';
 import { isoTime, nodeClockMs } from '../status/clock.ts';
 import type { LaneEnd, SessionDriverApi, SessionEnd } from '@routy/link/driver';
-import { endText, laneHint } from '../events/events.ts';
+import { endText, laneHint } from '../events/end-text.ts';
 import type { SessionHost, SessionOwner } from './session-host.ts';
 import { type LiveSession, nodeName } from '../sessions/sessions.ts';
 import type { PeerStatus } from '../status/status.ts';

@@ -11,7 +11,8 @@ import {
   type SessionDriverApi,
   type SessionEnd,
 } from '@routy/link/driver';
-import { endText, laneHint, type NodeEvents } from '../events/events.ts';
+import { endText, laneHint } from '../events/end-text.ts';
+import type { NodeEvents } from '../events/events.ts';
 import { type LiveSession, type LiveSessions, nodeName } from '../sessions/sessions.ts';
 
 /** What the TLS handshake of a lane costs, roughly, in ms: nobody measures it. */
