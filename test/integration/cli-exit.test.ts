@@ -10,17 +10,31 @@ import { dial, serve, until } from './node-support.ts';
 /** Throws in the process it is loaded into when that gets a signal nothing else means. */
 const DEFECT = `process.on('SIGWINCH',()=>{setTimeout(()=>{throw new Error('a defect')})})`;
 
+const NOTHING = Buffer.alloc(0);
+
 /** What became of a socket. */
 function fate(socket: Socket): { error: string | undefined; ended: boolean } {
   const fate = { error: undefined as string | undefined, ended: false };
   socket.resume();
   socket.on('end', () => {
     fate.ended = true;
+    // libuv may call a reset that comes right behind bytes an end: then writing nothing fails.
+    socket.write(NOTHING);
   });
   socket.on('error', (error: NodeJS.ErrnoException) => {
     fate.error = error.code;
   });
   return fate;
+}
+
+/** Writes to it for as long as it is there. */
+function pump(socket: Socket): void {
+  const piece = Buffer.alloc(64 * 1024);
+  const more = (): void => {
+    while (!socket.destroyed && socket.write(piece));
+  };
+  socket.on('drain', more);
+  more();
 }
 
 /** A connection from a client at gray to a target at red, over two processes. */
@@ -43,8 +57,9 @@ async function connection(t: TestContext) {
   const client = dial(parseAddress(forwards[0]!.listen)!);
   t.after(() => client.destroy());
   await once(client, 'data');
-  const ends = { client: fate(client), target: fate([...target.sockets][0]!) };
-  return { grayUp, redUp, ends };
+  const [targetSocket] = target.sockets;
+  const ends = { client: fate(client), target: fate(targetSocket!) };
+  return { grayUp, redUp, ends, client, target: targetSocket! };
 }
 
 const RESET = { error: 'ECONNRESET', ended: false };
@@ -68,5 +83,16 @@ for (const side of ['grayUp', 'redUp'] as const) {
     await until('both ends were told', () => ends.client.error !== undefined);
     await until('both ends were told', () => ends.target.error !== undefined);
     assert.deepEqual(ends, { client: RESET, target: RESET });
+  });
+
+  test(`so does one in ${whose} node that has much to send, and nothing begins anew`, async (t) => {
+    const { [side]: node, grayUp, redUp, ends, client, target } = await connection(t);
+    // There is always a write under way on the lane, behind which the last frame has to wait.
+    pump(side === 'grayUp' ? client : target);
+    await until('bytes flow', () => (side === 'grayUp' ? target : client).bytesRead > 10_000_000);
+    assert.equal(await node.stop('SIGWINCH'), 1);
+    await until('both ends were told', () => ends.client.error !== undefined);
+    await until('both ends were told', () => ends.target.error !== undefined);
+    for (const { output } of [grayUp, redUp]) assert.equal(output.split('"session-up"').length, 2);
   });
 }

@@ -9,8 +9,7 @@ export class Arrivals {
   /** Of the first and the last byte of each arrival, in turn; ascending. */
   readonly #times: number[] = [];
 
-  add(bytes: number): void {
-    const nowMs = monotonicMs();
+  add(bytes: number, nowMs = monotonicMs()): void {
     this.bytes += bytes;
     const last = this.#times.length - 1;
     if (last >= 1 && nowMs - this.#times[last]! < MERGE_MS) this.#times[last] = nowMs;
@@ -19,9 +18,10 @@ export class Arrivals {
 
   /**
    * How long after `fromMs` (of {@link monotonicMs}) the longest silence ended that was under way
-   * then or began within `withinMs`. Null when it has not ended: no byte has come since.
+   * then or began within `withinMs`. Null when it has not ended: no byte has come since. Once no more
+   * bytes can come (`ended`), what has come decides: the end itself is no silence.
    */
-  silenceAfter(fromMs: number, withinMs: number): number | null {
+  silenceAfter(fromMs: number, withinMs: number, ended: boolean): number | null {
     const times = this.#times;
     let longest = { ms: -1, end: 0 };
     let lastEnd = fromMs;
@@ -32,8 +32,9 @@ export class Arrivals {
         if (silence > longest.ms) longest = { ms: silence, end: begin };
       }
       lastEnd = times[at + 1]!;
-      if (lastEnd > fromMs + withinMs) return longest.ms < 0 ? 0 : longest.end - fromMs;
+      if (lastEnd > fromMs + withinMs) break;
     }
-    return null;
+    if (!ended && lastEnd <= fromMs + withinMs) return null;
+    return longest.ms < 0 ? 0 : longest.end - fromMs;
   }
 }

@@ -130,7 +130,8 @@ export function exchangeSilence(params: {
   fromMs: number;
   withinMs: number;
 }): number | null {
-  return exchangeOf(params.handle).arrivals.silenceAfter(params.fromMs, params.withinMs);
+  const { arrivals, outcome } = exchangeOf(params.handle);
+  return arrivals.silenceAfter(params.fromMs, params.withinMs, outcome === 'end');
 }
 
 function exchangeOf(handle: number): Exchange {

@@ -24,8 +24,9 @@ function receiver(): LaneReceiver & { readonly heard: string[] } {
 function linked() {
   const lane = new FakeLane(peer);
   const gone: LaneLink[] = [];
-  const link = new LaneLink(lane, new PeerTurns().of('red/red1'), (each) => gone.push(each));
-  return { lane, link, gone };
+  const turns = new PeerTurns();
+  const link = new LaneLink(lane, turns.of('red/red1'), (each) => gone.push(each));
+  return { lane, link, gone, turns };
 }
 
 test('what a lane brings goes to whoever has it at the moment', () => {
@@ -77,13 +78,16 @@ test('an aborted lane is destroyed at once', () => {
 });
 
 test('a lane whose bytes make long work waits until others have had their turn', async () => {
-  const { lane, link } = linked();
+  const { lane, link, turns } = linked();
   const work = (ms: number) => () => {
     const untilMs = performance.now() + ms;
     while (performance.now() < untilMs);
   };
   link.receiver = { ...receiver(), laneData: work(5) };
   lane.data(Buffer.from('one'));
+  assert.equal(lane.paused, false, 'there are no others');
+  turns.of('blue/blue1');
+  lane.data(Buffer.from('two'));
   assert.equal(lane.paused, true);
   await nextRound();
   assert.equal(lane.paused, false);

@@ -15,8 +15,9 @@ import {
   wallOffsetMs,
 } from '../../packages/link/src/driver/session-options.ts';
 import { PendingHandshake } from '../../packages/proto/src/session/lanes/pending-handshake.ts';
+import { FrameType } from '../../packages/proto/src/wire/layout.ts';
 import { FakeLane } from '../support/fake-lane.ts';
-import { concat, frame, openFrame } from '../support/frames.ts';
+import { concat, frame, openFrame, readFrames } from '../support/frames.ts';
 
 const RED: Identity = { fabric: 'f', site: 'red', node: 'red1' };
 const GRAY: Identity = { fabric: 'f', site: 'gray', node: 'gray1' };
@@ -84,6 +85,18 @@ test('a session that is closed says so before a further lane can join it', async
   });
   lane.data(chunk);
   assert.equal(told.at(-1), 'onClosed');
+});
+
+test('a session whose handler has thrown in a round still tells the peer that it ends', async () => {
+  const onStream = () => {
+    throw new Error('a defect');
+  };
+  const { lane, driver } = await established({ onStream });
+  assert.throws(() => lane.data(openFrame(2, 0)), /a defect/);
+  const before = lane.written.length;
+  driver.close('shutdown', 'the process ends');
+  const said = readFrames(lane.written.slice(before)).map(({ type }) => type);
+  assert.ok(said.includes(FrameType.CLOSE), String(said));
 });
 
 test('a flood of opens is dispatched in slices, and nothing more is read until all of it is', async () => {

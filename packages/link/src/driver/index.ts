@@ -1,14 +1,14 @@
-export {
-  type DriverHandlers,
-  type IncomingStream,
-  type LaneCode,
-  type LaneEnd,
-  type LaneFacts,
-  type OpenHandlers,
-  type OpenRequest,
-  type SessionDriverApi,
-  type SessionEnd,
-  type StreamCode,
+export type {
+  DriverHandlers,
+  IncomingStream,
+  LaneCode,
+  LaneEnd,
+  LaneFacts,
+  OpenHandlers,
+  OpenRequest,
+  SessionDriverApi,
+  SessionEnd,
+  StreamCode,
 } from './driver-types.ts';
 export { type PendingLaneHost, type HandshakeEnd, PendingLane } from './pending-lane.ts';
 export { LaneLink } from './lane-link.ts';

@@ -62,9 +62,9 @@ export class LaneLink {
     return this.#turn.yields;
   }
 
-  /** There is no other peer that could be held up. */
-  get isAlone(): boolean {
-    return this.#turn.isAlone;
+  /** Work for the lane's peer holds nobody up. */
+  get isFree(): boolean {
+    return this.#turn.isFree;
   }
 
   /** Nothing more is read until `release`: what was read is still to be worked on. */
@@ -122,12 +122,15 @@ export class LaneLink {
   }
 
   #data(chunk: Uint8Array): void {
-    if (chunk.length <= this.#turn.partBytes && this.#unpassed.length === 0) {
+    const isNext = this.#unpassed.length === 0;
+    if (isNext && this.#turn.isFree) {
+      this.receiver?.laneData(this, chunk);
+    } else if (isNext && chunk.length <= this.#turn.partBytes) {
       this.#pass(chunk);
-      return;
+    } else {
+      this.#unpassed.push(chunk);
+      this.#passOn();
     }
-    this.#unpassed.push(chunk);
-    this.#passOn();
   }
 
   /** Bytes that are cheap go through whole; of others what takes long goes in parts. */

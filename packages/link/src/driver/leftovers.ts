@@ -22,8 +22,8 @@ export class Leftovers {
 
   /** Others have their turn, and the lanes will say when it is over. */
   get yields(): boolean {
-    const heldMs = performance.now() - (this.#holdsSinceMs ?? Infinity);
-    return heldMs < this.#holdMsMax && this.#links.some((link) => link.yields && !link.gone);
+    if (!this.#links.some((link) => link.yields && !link.gone)) return false;
+    return performance.now() - (this.#holdsSinceMs ?? Infinity) < this.#holdMsMax;
   }
 
   /** Said after each dispatching: whether events are left. */

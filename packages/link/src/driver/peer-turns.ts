@@ -73,12 +73,17 @@ export class PeerTurn {
 
   /** How much of a lane's bytes to take at a time, going by what those before have cost. */
   get partBytes(): number {
-    return this.isAlone ? Infinity : this.#partBytes;
+    return this.#partBytes;
   }
 
   /** There is no other peer that could be held up. */
   get isAlone(): boolean {
     return this.#turns.size === 1;
+  }
+
+  /** Its work holds nobody up, and is not measured. */
+  get isFree(): boolean {
+    return this.isAlone && !this.#waits;
   }
 
   /** Nothing is read from its lanes for now. */

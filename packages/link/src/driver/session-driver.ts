@@ -3,6 +3,7 @@ import { performance } from 'node:perf_hooks';
 import { type Identity, RoutyError } from '@routy/proto/base';
 import { type Refusal, Session, type SessionEvent } from '@routy/proto/session';
 import type { Hello, LaneCode } from '@routy/proto/wire';
+import { type Dispatched, dispatchSlice } from './dispatch-slice.ts';
 import type {
   DriverHandlers,
   DriverMemory,
@@ -27,11 +28,6 @@ const TRANSMIT_BYTES = 128 * 1024;
 
 /** Received bytes after which they are passed on without waiting for the rest of the round. */
 const DISPATCH_BYTES = 256 * 1024;
-
-/** Events are dispatched for about so long at a time, in ms: one may begin a connection. */
-const DISPATCH_MS = 1;
-/** What connecting to a target costs comes so often again, in callbacks that nobody measures. */
-const CONNECT_AFTERMATH = 6;
 
 /** Lane chunks up to this size end what the peer sent in one go. */
 const PROMPT_BYTES_MAX = 8 * 1024;
@@ -64,6 +60,8 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
   readonly #pings: Pings;
   readonly #timer: SessionTimer;
   readonly #onScheduled = () => this.#scheduledRound();
+  readonly #dispatchOne = () => this.#dispatchNext();
+  readonly #isClosed = () => this.#session.closed;
   /** In the order they came, until the session has given them up. */
   readonly #links: LaneLink[] = [];
   readonly #left: Leftovers;
@@ -262,9 +260,9 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     this.#roundDue = false;
     this.#left.postponed = this.#yields;
     if (this.#left.postponed) return;
-    const sinceMs = performance.now();
+    const sinceMs = this.#isFree ? undefined : performance.now();
     this.#round();
-    this.#links[0]?.spent(sinceMs);
+    if (sinceMs !== undefined) this.#links[0]?.spent(sinceMs);
   }
 
   #round(): void {
@@ -287,7 +285,7 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
 
   /** A session that is closed is told at once. */
   get #yields(): boolean {
-    return !this.#session.closed && this.#left.yields;
+    return !this.#isFree && !this.#session.closed && this.#left.yields;
   }
 
   /** Streams are refused inside the session: their number of this round is told in one go. */
@@ -299,23 +297,24 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     this.#handlers.onOverload(streams, refusedReason);
   }
 
+  /** Nobody is held up, however long it takes. */
+  get #isFree(): boolean {
+    return this.#links[0]?.isFree ?? true;
+  }
+
   /** False: some are left for a later round, so that one round does not take too long. */
   #dispatchAll(): boolean {
     const link = this.#links[0];
-    const limitMs = link?.isAlone === false ? DISPATCH_MS : Infinity;
-    const startMs = performance.now();
-    for (let nowMs = startMs; nowMs - startMs < limitMs || this.#session.closed; ) {
-      const event = this.#session.pollEvent();
-      if (event === undefined) {
-        if (!this.#streams.flush()) return true;
-      } else if (!this.#streams.dispatch(event)) {
-        this.#dispatch(event);
-      }
-      const sinceMs = nowMs;
-      nowMs = performance.now();
-      if (event?.kind === 'opened') link?.charge(CONNECT_AFTERMATH * (nowMs - sinceMs));
-    }
-    return false;
+    if (link?.isFree === false) return dispatchSlice(link, this.#dispatchOne, this.#isClosed);
+    while (this.#dispatchNext() !== 'nothing');
+    return true;
+  }
+
+  #dispatchNext(): Dispatched {
+    const event = this.#session.pollEvent();
+    if (event === undefined) return this.#streams.flush() ? 'flushed' : 'nothing';
+    if (!this.#streams.dispatch(event)) this.#dispatch(event);
+    return event.kind;
   }
 
   /**

@@ -9,12 +9,13 @@ const TICK_SOCKETS = 256;
 const QUESTIONS_MS = 10_000;
 
 interface Kept {
+  readonly socket: Socket;
   readonly idleMs: number;
   /** The system has been told to ask. */
   isAsked: boolean;
 }
 
-const rounds = new SocketRounds<Kept>(TICK_SOCKETS, look);
+const rounds = new SocketRounds<Kept>(TICK_SOCKETS, ({ socket }) => socket.destroyed, look);
 
 /**
  * Has the system ask the other end after so much silence whether it is still there, and again each
@@ -26,25 +27,22 @@ const rounds = new SocketRounds<Kept>(TICK_SOCKETS, look);
  * a quarter of an hour. There the same silence is looked for here. See docs/adr/0018.
  */
 export function keepAlive(socket: Socket, silenceMs: number): void {
-  if (silenceMs <= 0 || socket.destroyed) return;
-  rounds.add(socket, { idleMs: Math.max(silenceMs, 1000), isAsked: false });
-  socket.on('close', forget);
+  if (silenceMs > 0) {
+    rounds.join({ socket, idleMs: Math.max(silenceMs, 1000), isAsked: false });
+  }
 }
 
-function forget(this: Socket): void {
-  rounds.remove(this);
-}
-
-function look(socket: Socket, kept: Kept): void {
+function look(kept: Kept): boolean {
+  const { socket, idleMs } = kept;
   if (!kept.isAsked) {
     kept.isAsked = true;
     // Unix sockets know neither; and who cannot look has nothing more to do.
     const isTcp = socket.remoteFamily !== undefined;
-    if (isTcp) socket.setKeepAlive(true, kept.idleMs);
-    if (!isTcp || libc() === undefined) rounds.remove(socket);
-  } else if (!socket.destroyed && isSilent(socket, kept.idleMs + QUESTIONS_MS)) {
-    socket.destroy(timedOut());
+    if (isTcp) socket.setKeepAlive(true, idleMs);
+    return isTcp && libc() !== undefined;
   }
+  if (isSilent(socket, idleMs + QUESTIONS_MS)) socket.destroy(timedOut());
+  return true;
 }
 
 /** As the system says it of a connection that it has given up. */

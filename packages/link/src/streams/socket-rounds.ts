@@ -1,43 +1,77 @@
-import type { Socket } from 'node:net';
-
-/** How often some of the sockets are looked at, in ms. */
+/** How often some of them are looked at, in ms. */
 const TICK_MS = 250;
 
-/** Sockets that are looked at in turn, a bounded number at a time, so that many cost no pause. */
+/** So many of them at a time are asked whether they are over, which costs next to nothing. */
+const SWEEP_MEMBERS = 8192;
+
+/**
+ * Looks at the sockets of its members in turn, a bounded number at a time, so that many cost no
+ * pause. Most connections are over before the first look: joining costs next to nothing, and
+ * nobody has to leave.
+ */
 export class SocketRounds<T> {
   readonly #atOnce: number;
-  readonly #look: (socket: Socket, value: T) => void;
-  readonly #sockets = new Map<Socket, T>();
-  #round: Iterator<[Socket, T]> | undefined;
+  readonly #isOver: (member: T) => boolean;
+  readonly #look: (member: T) => boolean;
+  /** Since the last tick. */
+  #joined: T[] = [];
+  readonly #members = new Set<T>();
+  readonly #looking = new RoundRobin(this.#members);
+  readonly #sweeping = new RoundRobin(this.#members);
   #timer: NodeJS.Timeout | undefined;
 
-  /** `look` is called for up to `atOnce` sockets every 250 ms. */
-  constructor(atOnce: number, look: (socket: Socket, value: T) => void) {
+  /** `look` is called for up to `atOnce` members every 250 ms; false: not again. */
+  constructor(atOnce: number, isOver: (member: T) => boolean, look: (member: T) => boolean) {
     this.#atOnce = atOnce;
+    this.#isOver = isOver;
     this.#look = look;
   }
 
-  add(socket: Socket, value: T): void {
-    this.#sockets.set(socket, value);
+  /** It stays until it is over. */
+  join(member: T): void {
+    this.#joined.push(member);
     this.#timer ??= setInterval(() => this.#tick(), TICK_MS).unref();
   }
 
-  remove(socket: Socket): void {
-    this.#sockets.delete(socket);
+  #tick(): void {
+    const joined = this.#joined;
+    this.#joined = [];
+    for (const member of joined) if (!this.#isOver(member)) this.#members.add(member);
+    this.#sweep(SWEEP_MEMBERS + joined.length);
+    for (let left = Math.min(this.#atOnce, this.#members.size); left > 0; left--) {
+      const member = this.#looking.next();
+      if (member === undefined || this.#isOver(member)) continue;
+      if (!this.#look(member)) this.#members.delete(member);
+    }
+    if (this.#members.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
   }
 
-  #tick(): void {
-    if (this.#sockets.size === 0) {
-      clearInterval(this.#timer);
-      this.#timer = undefined;
-      this.#round = undefined;
-      return;
+  /** Those that are over are let go long before their turn: many that live must not keep them. */
+  #sweep(count: number): void {
+    for (let left = Math.min(count, this.#members.size); left > 0; left--) {
+      const member = this.#sweeping.next();
+      if (member !== undefined && this.#isOver(member)) this.#members.delete(member);
     }
-    for (let left = Math.min(this.#atOnce, this.#sockets.size); left > 0; left--) {
-      this.#round ??= this.#sockets.entries();
-      const next = this.#round.next();
-      if (next.done) this.#round = undefined;
-      else this.#look(...next.value);
-    }
+  }
+}
+
+/** Members of a set one after the other, over and over. */
+class RoundRobin<T> {
+  readonly #members: ReadonlySet<T>;
+  #round: Iterator<T> | undefined;
+
+  constructor(members: ReadonlySet<T>) {
+    this.#members = members;
+  }
+
+  /** Undefined at the end of a round. */
+  next(): T | undefined {
+    this.#round ??= this.#members.values();
+    const next = this.#round.next();
+    if (next.done !== true) return next.value;
+    this.#round = undefined;
+    return undefined;
   }
 }

@@ -12,30 +12,35 @@ interface Handle {
   getpeername?(out: object): number;
 }
 
-/**
- * Sockets that nobody reads at the moment: their stream has no credit, they are held, or their end
- * has been read. The event loop tells nothing of those, not even that the other end has reset. So
- * they are asked now and then, a bounded number at a time.
- */
-class SocketWatch {
-  readonly #rounds = new SocketRounds<() => void>(TICK_SOCKETS, (socket, onGone) => {
-    if (!isGone(socket)) return;
-    this.remove(socket);
-    onGone();
-  });
-
-  /** Calls `onGone`, once, when the connection is found to be over. */
-  add(socket: Socket, onGone: () => void): void {
-    this.#rounds.add(socket, onGone);
-  }
-
-  remove(socket: Socket): void {
-    this.#rounds.remove(socket);
-  }
+/** Whoever has a socket that at times nobody reads. */
+export interface Watched {
+  /** Undefined as soon as nobody has to know any more what becomes of it. */
+  readonly watchedSocket: Socket | undefined;
+  /** It is not read at the moment. */
+  readonly isUnread: boolean;
+  /** The connection is over. Called once. */
+  gone(): void;
 }
 
-/** One for the process: sockets of all sessions and forwards share its time. */
-export const socketWatch = new SocketWatch();
+/**
+ * Sockets that nobody reads: their stream has no credit, they are held, or their end has been read.
+ * The event loop tells nothing of those, not even that the other end has reset. So they are asked now
+ * and then, a bounded number at a time. One for the process: all sessions and forwards share its time.
+ */
+const rounds = new SocketRounds<Watched>(
+  TICK_SOCKETS,
+  ({ watchedSocket }) => watchedSocket === undefined,
+  (watched) => {
+    if (!watched.isUnread || !isGone(watched.watchedSocket!)) return true;
+    watched.gone();
+    return false;
+  },
+);
+
+/** Has its socket asked, whenever it is unread, whether its connection is over. */
+export function watch(watched: Watched): void {
+  rounds.join(watched);
+}
 
 /**
  * The other end has reset the connection or has not answered for too long; a unix socket's has been

@@ -5,7 +5,7 @@ import type { StreamCode } from '@routy/proto/wire';
 import type { StreamEndHandler } from './stream-end.ts';
 import { deathOf, keepReadable, WRITING_DIED } from './kept-readable.ts';
 import { awaitLastBytes } from './last-bytes.ts';
-import { isGone, socketWatch } from './socket-watch.ts';
+import { isGone, type Watched, watch } from './socket-watch.ts';
 import { resetSocket } from './sockets.ts';
 
 /** What an endpoint asks of its session. */
@@ -40,7 +40,7 @@ type EndpointSocket = Socket & { [ENDPOINT]?: StreamEndpoint };
  * One stream's socket: moves bytes, half-closes and resets between it and the session. It lives
  * from the opening of the stream on; bytes that come before the socket wait here.
  */
-export class StreamEndpoint {
+export class StreamEndpoint implements Watched {
   readonly id: number;
   readonly #host: EndpointHost;
   #socket: EndpointSocket | undefined;
@@ -49,6 +49,8 @@ export class StreamEndpoint {
   #endRead = false;
   #endTold = false;
   #isClient = false;
+  /** The socket is not read: the stream has no credit, or is not open yet. */
+  #isPaused = false;
   #patience: NodeJS.Timeout | undefined;
   /** What came before the socket, or while the socket does not take what it was given. */
   #waiting = new ByteQueue();
@@ -61,6 +63,8 @@ export class StreamEndpoint {
   /** The peer's reset, which waits until the socket has taken what came before it. */
   #lastReset: { readonly code: StreamCode; readonly reason: string } | undefined;
   #bytesOut = 0;
+  /** What it was when the patience began: more by now is progress. */
+  #bytesOutBefore = 0;
   /** Bytes that came for the socket, and how many of them the session knows to be written. */
   #bytesIn = 0;
   #bytesReported = 0;
@@ -77,7 +81,6 @@ export class StreamEndpoint {
   readonly #onEndKnown = (error: unknown) => {
     if (!error && !this.#over) this.#endKnown();
   };
-  readonly #onGone = () => this.#gone();
 
   constructor(id: number, host: EndpointHost) {
     this.id = id;
@@ -98,6 +101,7 @@ export class StreamEndpoint {
     this.#isClient = side === 'client';
     keepReadable(socket);
     this.pause();
+    watch(this);
     socket.on('data', onSocketData);
     socket.on('end', onSocketEnd);
     socket.on('error', onSocketError);
@@ -113,7 +117,6 @@ export class StreamEndpoint {
     const socket = this.#socket!;
     this.#over = true;
     this.pause();
-    this.#unwatch();
     this.#socket = undefined;
     delete socket[ENDPOINT];
     socket.off('data', onSocketData);
@@ -166,13 +169,13 @@ export class StreamEndpoint {
 
   /** The session takes bytes, for the first time or again. */
   writable(): void {
-    if (!this.#endRead) this.#unwatch();
+    this.#isPaused = false;
     this.#socket?.resume();
   }
 
   pause(): void {
+    this.#isPaused = true;
     this.#socket?.pause();
-    this.#watch();
   }
 
   /** The stream ended cleanly both ways; the socket closes by itself. */
@@ -220,7 +223,6 @@ export class StreamEndpoint {
   socketEnd(): void {
     if (this.#over) return;
     this.#endRead = true;
-    this.#watch();
     const socket = this.#socket!;
     // libuv calls a reset that comes together with the last bytes an end (uv__stream_io: POLLHUP
     // after a partial read). Writing nothing to such a socket fails and tells the two apart. A unix
@@ -290,31 +292,38 @@ export class StreamEndpoint {
     resetSocket(this.#socket!);
   }
 
-  #watch(): void {
-    if (this.#socket !== undefined && !this.#over) socketWatch.add(this.#socket, this.#onGone);
+  /** {@link Watched} */
+  get watchedSocket(): Socket | undefined {
+    return this.#over || this.#socket?.destroyed ? undefined : this.#socket;
   }
 
-  #unwatch(): void {
-    if (this.#socket !== undefined) socketWatch.remove(this.#socket);
+  /** {@link Watched} */
+  get isUnread(): boolean {
+    return this.#isPaused || this.#endRead;
   }
 
   /** Found while the socket is not read: its other end is not there any more. */
-  #gone(): void {
+  gone(): void {
     const socket = this.#socket!;
     // The system says once what became of the connection, to whoever writes or reads next.
     if (socket.writableLength === 0) socket.write(NOTHING);
     if (this.#endRead) return;
-    if (this.#isClient) this.#resetByOther('the client is gone', 'cancelled');
-    else this.#patience ??= setTimeout(this.#onPatienceOver, PATIENCE_MS, this.#bytesOut).unref();
+    if (this.#isClient) {
+      this.#resetByOther('the client is gone', 'cancelled');
+      return;
+    }
+    this.#bytesOutBefore = this.#bytesOut;
+    this.#patience = setTimeout(() => this.#patienceOver(), PATIENCE_MS).unref();
   }
 
   /** A target is gone, and what it said last waits for a client that takes nothing. */
-  readonly #onPatienceOver = (bytesOut: number): void => {
+  #patienceOver(): void {
     this.#patience = undefined;
     if (this.#over) return;
-    if (bytesOut === this.#bytesOut) this.#resetByOther('the target is gone', 'cancelled');
-    else this.#gone();
-  };
+    if (this.#bytesOutBefore === this.#bytesOut)
+      this.#resetByOther('the target is gone', 'cancelled');
+    else this.gone();
+  }
 
   /**
    * A socket keeps every piece that waits in it as it is, and with it the whole chunk of the lane.
@@ -365,7 +374,6 @@ export class StreamEndpoint {
   #finish(ok: boolean, code: StreamCode | undefined, reason: string): void {
     if (this.#over) return;
     this.#over = true;
-    this.#unwatch();
     clearTimeout(this.#patience);
     this.#waiting = new ByteQueue();
     this.#onEnd?.({ ok, code, reason, bytesIn: this.#bytesIn, bytesOut: this.#bytesOut });

@@ -1,7 +1,7 @@
 export { DialScheduler, type DialState, type DialStatus } from './dial-scheduler.ts';
 export { dialLane, dialTcp, type DialTimeouts, HURRIED_TIMEOUTS } from './dial.ts';
 export { systemCode } from './failures.ts';
-export { type Lane } from './lane.ts';
+export type { Lane } from './lane.ts';
 export { type LaneListener, listenLanes } from './listen.ts';
 export { libc, libcLoaded } from './native/libc.ts';
 export { carryUrgentInline } from './native/linux-socket.ts';
@@ -10,5 +10,5 @@ export { ListeningSocket, type ReopenDelays } from './tcp/listening-socket.ts';
 export { names } from './tcp/names.ts';
 export { type Guest, Reception, type Refusal } from './tcp/reception.ts';
 export { ServerGroup } from './tcp/server-group.ts';
-export { type TlsCredentials } from './tls/credentials.ts';
+export type { TlsCredentials } from './tls/credentials.ts';
 export { TLS_PROFILE } from './tls/tls-context.ts';

@@ -1,2 +1,2 @@
-export { type LaneCode, type StreamCode } from './codes.ts';
-export { type Hello, type OpenPayload } from './payload.ts';
+export type { LaneCode, StreamCode } from './codes.ts';
+export type { Hello, OpenPayload } from './payload.ts';

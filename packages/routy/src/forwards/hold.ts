@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { isGone, socketWatch } from '@routy/link/streams';
+import { isGone, type Watched, watch } from '@routy/link/streams';
 
 /** More clients than this at once are turned away: each costs a file descriptor. */
 const HELD_MAX = 4096;
@@ -7,9 +7,33 @@ const HELD_MAX = 4096;
 /** How often a full queue is looked through for clients that hung up, in ms. */
 const LOOK_PAUSE_MS = 100;
 
-interface Held {
+/** A client that waits. */
+class Held implements Watched {
   readonly socket: Socket;
   readonly untilMs: number;
+  readonly isUnread = true;
+  readonly #queue: ReadonlySet<Held>;
+  readonly #onGone: (held: Held) => void;
+
+  constructor(
+    socket: Socket,
+    untilMs: number,
+    queue: ReadonlySet<Held>,
+    onGone: (held: Held) => void,
+  ) {
+    this.socket = socket;
+    this.untilMs = untilMs;
+    this.#queue = queue;
+    this.#onGone = onGone;
+  }
+
+  get watchedSocket(): Socket | undefined {
+    return this.#queue.has(this) ? this.socket : undefined;
+  }
+
+  gone(): void {
+    this.#onGone(this);
+  }
 }
 
 /** Clients of an unreachable service, waiting with paused sockets for at most the same time each. */
@@ -17,6 +41,7 @@ export class HoldQueue {
   readonly #holdMs: number;
   readonly #onExpired: (socket: Socket) => void;
   readonly #onGone: () => void;
+  readonly #onHeldGone = (held: Held) => this.#drop(held);
   /** Oldest first, which is also soonest to expire first: one timer serves all. */
   readonly #held = new Set<Held>();
   #timer: NodeJS.Timeout | undefined;
@@ -34,9 +59,10 @@ export class HoldQueue {
     if (this.#held.size >= HELD_MAX && !this.#makeRoom()) return false;
     // A client that fails while it waits must not fail the process; it is noticed by the watch.
     socket.on('error', ignore);
-    const held = { socket, untilMs: performance.now() + this.#holdMs };
+    const untilMs = performance.now() + this.#holdMs;
+    const held = new Held(socket, untilMs, this.#held, this.#onHeldGone);
     this.#held.add(held);
-    socketWatch.add(socket, () => this.#drop(held));
+    watch(held);
     if (this.#timer === undefined) this.#arm(this.#holdMs);
     return true;
   }
@@ -52,7 +78,6 @@ export class HoldQueue {
         this.#drop(each);
         continue;
       }
-      socketWatch.remove(each.socket);
       each.socket.removeListener('error', ignore);
       take(each.socket);
     }
@@ -71,7 +96,6 @@ export class HoldQueue {
 
   #drop(held: Held): void {
     this.#held.delete(held);
-    socketWatch.remove(held.socket);
     held.socket.destroy();
     this.#onGone();
   }
@@ -90,7 +114,6 @@ export class HoldQueue {
         return;
       }
       this.#held.delete(held);
-      socketWatch.remove(held.socket);
       this.#onExpired(held.socket);
     }
   }

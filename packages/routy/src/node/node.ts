@@ -273,6 +273,9 @@ class RoutyNode implements RunningNode {
     const lanes = this.#host.lanes();
     // Whatever the state of the node is: what fails must not keep the rest from being reset.
     const steps = [
+      // Nothing begins anew while the peers are told.
+      () => this.#peers.stopDialling(),
+      () => this.#accepted.beginNoMore(reason),
       () => this.#peers.close(reason),
       () => this.#accepted.close(reason),
       () => this.#forwards.resetAll(),
