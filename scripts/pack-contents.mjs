@@ -1,6 +1,6 @@
 // For `npm pack --workspace routy`: everything the daemon needs in one file. What belongs to the whole
 // repository, and the packages that npm only links to, is copied into the daemon's directory for as
-// long as npm packs it.
+// long as npm packs it. With ROUTY_BUILT=1 the build that is there is taken.
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,10 +17,7 @@ else if (action === 'remove') remove();
 else throw new Error('usage: pack-contents.mjs gather|remove');
 
 function gather() {
-  const build = spawnSync(process.execPath, [join(root, 'scripts', 'build.mjs')], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-  if (build.status !== 0) process.exit(build.status ?? 1);
+  if (process.env.ROUTY_BUILT !== '1') build();
   remove();
   for (const name of SHARED) cpSync(join(root, name), join(daemon, name), { recursive: true });
   for (const name of BUNDLED) {
@@ -31,6 +28,13 @@ function gather() {
     }
     cpSync(join(root, 'LICENSE'), join(bundled, 'LICENSE'));
   }
+}
+
+function build() {
+  const { status } = spawnSync(process.execPath, [join(root, 'scripts', 'build.mjs')], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  if (status !== 0) process.exit(status ?? 1);
 }
 
 function remove() {

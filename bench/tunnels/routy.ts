@@ -16,7 +16,7 @@ const CLI = fileURLToPath(new URL('../../packages/routy/dist/cli/main.js', impor
 
 export const routy: TunnelKind = routyKind('routy', CLI);
 
-/** Another build of Routy, to measure a change against: `ROUTY_BEFORE` is its `dist/cli/main.js`. */
+/** Another build of Routy, to measure a change against: `ROUTY_BEFORE` is its built `cli/main.js`. */
 export const before: TunnelKind = routyKind('before', process.env.ROUTY_BEFORE ?? '');
 
 /**
@@ -34,7 +34,7 @@ function routyKind(name: string, cli: string): TunnelKind {
 
 interface Build {
   readonly name: string;
-  /** Its `dist/cli/main.js`. */
+  /** Its built `cli/main.js`. */
   readonly cli: string;
 }
 

@@ -41,7 +41,7 @@ test('the same seeds find nothing in the source as it is', () => {
 test('a patch that does not fit fails', () => {
   const copy = join(directory, 'misfit');
   copySimulation(copy);
-  const file = 'packages/proto/src/session/joining.ts';
+  const file = 'packages/proto/src/session/lanes/lane-admission.ts';
   const misfit = { name: 'misfit', file, replace: '' };
   assert.throws(() => mutate(copy, { ...misfit, find: 'not in the source' }), /found 0 times/);
   assert.throws(() => mutate(copy, { ...misfit, find: 'epoch' }), /found \d+ times instead of/);
