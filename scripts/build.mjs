@@ -1,11 +1,14 @@
 // Builds the packages in the order in which they import each other: each is compiled against the
 // declarations of those before it, so that what one does not export, another cannot use.
 import { spawnSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const PACKAGES = ['proto', 'link', 'routy'];
 
+// Left by a packing that was interrupted, they would be used instead of what is built here.
+rmSync(`${root}packages/routy/node_modules/@routy`, { recursive: true, force: true });
 for (const name of PACKAGES) {
   const tsc = `${root}node_modules/typescript/bin/tsc`;
   const command = [tsc, '-p', `packages/${name}/tsconfig.json`];
