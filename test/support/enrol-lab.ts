@@ -21,7 +21,7 @@ import { initFabric } from '../../packages/routy/src/pki/init.ts';
 /** Long before the tests' deadline, and long enough for a busy machine. */
 export const LAB_STEP_MS = 5_000;
 /** The deadline in tests where it is meant to run out. */
-export const SHORT_STEP_MS = 150;
+export const SHORT_STEP_MS = 400;
 /** An event that has not come by then never will. */
 const EVENT_WAIT_MS = 20_000;
 
