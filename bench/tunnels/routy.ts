@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { freePort, runToEnd, start } from '../processes.ts';
 import type { NodeStatus } from '../../packages/routy/src/status/status.ts';
+import { freePort, runToEnd, start } from '../processes.ts';
 import {
   type Detour,
   type Ports,

@@ -247,7 +247,7 @@ test('native calls are made in one file, and few ask for them', () => {
   const MAY = [
     'packages/link/src/streams/keepalive.ts',
     'packages/link/src/transport/native/linux-socket.ts',
-    'packages/routy/src/cli/garbage-collector.ts',
+    'packages/routy/src/cli/running/garbage-collector.ts',
     'packages/routy/src/node/node.ts',
   ];
   const naming = files.filter(({ text }) => /['"]koffi['"]/.test(text)).map(({ path }) => path);

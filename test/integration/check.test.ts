@@ -19,7 +19,7 @@ import {
   checkConfig,
   renderReport,
 } from '../../packages/routy/src/config/check.ts';
-import { renderProblems } from '../../packages/routy/src/config/problems.ts';
+import { renderProblems } from '../../packages/routy/src/config/toml/problems.ts';
 
 const fixtures = fileURLToPath(new URL('../support/broken-configs', import.meta.url));
 const root = mkdtempSync(join(tmpdir(), 'routy-check-'));

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { freePorts } from '../../packages/routy/src/cli/demo/ports.ts';
+import { freePorts } from '../../demo/network/ports.ts';
 import { parseConfig } from '../../packages/routy/src/config/load.ts';
 import { cliOk, echoServer, Home, Running, scratch } from './cli-support.ts';
 

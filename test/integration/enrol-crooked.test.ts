@@ -10,15 +10,15 @@ import {
   formatAdoptionText,
   parseAdoptionText,
 } from '../../packages/routy/src/enrol/adoption-text.ts';
-import { createCa, issueCertificate, openCa } from '../../packages/routy/src/pki/ca.ts';
-import { loadCredentials } from '../../packages/routy/src/pki/credentials.ts';
-import { createCsr } from '../../packages/routy/src/pki/csr.ts';
 import { adopt } from '../../packages/routy/src/enrol/enrol-adopt.ts';
 import { EnrolChannel } from '../../packages/routy/src/enrol/enrol-channel.ts';
 import { dialEnrolment } from '../../packages/routy/src/enrol/enrol-dial.ts';
 import { proveMessage } from '../../packages/routy/src/enrol/enrol-protocol.ts';
-import { readJournal } from '../../packages/routy/src/pki/journal.ts';
+import { createCa, issueCertificate, openCa } from '../../packages/routy/src/pki/ca/ca.ts';
+import { readJournal } from '../../packages/routy/src/pki/ca/journal.ts';
+import { createCsr } from '../../packages/routy/src/pki/csr.ts';
 import { generateKeyPem, publicKeyDer } from '../../packages/routy/src/pki/key.ts';
+import { loadCredentials } from '../../packages/routy/src/pki/node/credentials.ts';
 import { spkiPin } from '../../packages/routy/src/pki/pin.ts';
 import { ANY_PORT, type Newcomer, startLab, startNewcomer } from '../support/adoption-lab.ts';
 import {

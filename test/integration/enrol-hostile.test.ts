@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { createCsr } from '../../packages/routy/src/pki/csr.ts';
 import { joinFabric } from '../../packages/routy/src/enrol/enrol-join.ts';
 import { MESSAGE_BYTES_MAX } from '../../packages/routy/src/enrol/enrol-protocol.ts';
 import { createInvite } from '../../packages/routy/src/enrol/invite.ts';
+import { createCsr } from '../../packages/routy/src/pki/csr.ts';
 import { generateKeyPem } from '../../packages/routy/src/pki/key.ts';
 import { statePaths } from '../../packages/routy/src/pki/state.ts';
 import {

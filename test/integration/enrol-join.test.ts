@@ -5,11 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { formatHostPort } from '../../packages/proto/src/base/address.ts';
 import { RoutyError } from '../../packages/proto/src/base/errors.ts';
-import { issueCertificate, openCa } from '../../packages/routy/src/pki/ca.ts';
-import { loadCredentials } from '../../packages/routy/src/pki/credentials.ts';
-import { createCsr, verifyCsr } from '../../packages/routy/src/pki/csr.ts';
 import { joinFabric } from '../../packages/routy/src/enrol/enrol-join.ts';
-import { initFabric } from '../../packages/routy/src/pki/init.ts';
 import {
   createInvite,
   INVITE_TTL_MS,
@@ -18,7 +14,11 @@ import {
   WRONG_PROOFS_MAX,
 } from '../../packages/routy/src/enrol/invite.ts';
 import { formatJoinLine, parseJoinLine } from '../../packages/routy/src/enrol/join-line.ts';
+import { issueCertificate, openCa } from '../../packages/routy/src/pki/ca/ca.ts';
+import { createCsr, verifyCsr } from '../../packages/routy/src/pki/csr.ts';
 import { generateKeyPem, publicKeyDer } from '../../packages/routy/src/pki/key.ts';
+import { loadCredentials } from '../../packages/routy/src/pki/node/credentials.ts';
+import { initFabric } from '../../packages/routy/src/pki/node/init.ts';
 import { statePaths } from '../../packages/routy/src/pki/state.ts';
 import {
   type Fabric,

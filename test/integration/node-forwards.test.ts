@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ForwardConfig } from '../../packages/routy/src/config/types.ts';
 import type { SessionDriverApi } from '../../packages/link/src/driver/driver-types.ts';
+import type { ForwardConfig } from '../../packages/routy/src/config/types.ts';
 import { Forwards } from '../../packages/routy/src/forwards/forwards.ts';
 import { type LiveSession, LiveSessions } from '../../packages/routy/src/sessions/sessions.ts';
 import { until } from './node-support.ts';

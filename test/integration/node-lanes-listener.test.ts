@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, createServer, type Server } from 'node:net';
 import { before, describe, test } from 'node:test';
-import type { TcpAddress } from '../../packages/proto/src/base/address.ts';
-import type { TlsCredentials } from '../../packages/link/src/transport/tls/credentials.ts';
-import type { RoutyError } from '../../packages/proto/src/base/errors.ts';
-import { LanesListener } from '../../packages/routy/src/node/lanes-listener.ts';
 import { dialLane } from '../../packages/link/src/transport/dial.ts';
 import type { Lane } from '../../packages/link/src/transport/lane.ts';
 import { listenLanes } from '../../packages/link/src/transport/listen.ts';
+import type { TlsCredentials } from '../../packages/link/src/transport/tls/credentials.ts';
+import type { TcpAddress } from '../../packages/proto/src/base/address.ts';
+import type { RoutyError } from '../../packages/proto/src/base/errors.ts';
+import { LanesListener } from '../../packages/routy/src/node/lanes-listener.ts';
 import { testCa, testCredentials } from '../support/certificates.ts';
 import { LaneRecorder, LOOPBACK, listeningPort, until } from '../support/lane-pair.ts';
 

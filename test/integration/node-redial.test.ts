@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { startSession } from '../../packages/link/src/driver/session-driver.ts';
+import type { DriverOptions } from '../../packages/link/src/driver/session-options.ts';
 import {
   formatAddress,
   parseAddress,
   type TcpAddress,
 } from '../../packages/proto/src/base/address.ts';
-import { startSession } from '../../packages/link/src/driver/session-driver.ts';
-import type { DriverOptions } from '../../packages/link/src/driver/session-options.ts';
 import type { SessionFactory } from '../../packages/routy/src/peers/session-host.ts';
 import { FaultProxy } from '../support/fault-proxy.ts';
 import { credentials, LabNode, LISTEN } from './node-lab.ts';

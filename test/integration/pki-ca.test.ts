@@ -11,12 +11,12 @@ import {
   issueCertificate,
   NODE_LIFETIME_MS,
   openCa,
-} from '../../packages/routy/src/pki/ca.ts';
+} from '../../packages/routy/src/pki/ca/ca.ts';
+import { readJournal, standingEntries } from '../../packages/routy/src/pki/ca/journal.ts';
 import { certificateFacts, certificateIdentity } from '../../packages/routy/src/pki/certificate.ts';
-import { loadCredentials } from '../../packages/routy/src/pki/credentials.ts';
-import { initFabric } from '../../packages/routy/src/pki/init.ts';
-import { readJournal, standingEntries } from '../../packages/routy/src/pki/journal.ts';
 import { generateKeyPem, publicKeyDer } from '../../packages/routy/src/pki/key.ts';
+import { loadCredentials } from '../../packages/routy/src/pki/node/credentials.ts';
+import { initFabric } from '../../packages/routy/src/pki/node/init.ts';
 import { certificatePin, spkiPin } from '../../packages/routy/src/pki/pin.ts';
 import {
   ensureDirectory,

@@ -1,6 +1,6 @@
 import { Budget } from '../../packages/proto/src/session/flow/budget.ts';
-import type { SessionOptions } from '../../packages/proto/src/session/options.ts';
 import { WINDOW_BYTES_MIN } from '../../packages/proto/src/session/flow/receive-window.ts';
+import type { SessionOptions } from '../../packages/proto/src/session/options.ts';
 import { Session } from '../../packages/proto/src/session/session.ts';
 import { FLAG_FIN_DELIVERED, FrameType } from '../../packages/proto/src/wire/layout.ts';
 import type { HelloSession } from '../../packages/proto/src/wire/payload.ts';

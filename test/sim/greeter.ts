@@ -1,6 +1,6 @@
 import type { Identity } from '../../packages/proto/src/base/identity.ts';
-import { PendingHandshake } from '../../packages/proto/src/session/lanes/pending-handshake.ts';
 import type { Refusal } from '../../packages/proto/src/session/lanes/handshake.ts';
+import { PendingHandshake } from '../../packages/proto/src/session/lanes/pending-handshake.ts';
 import type { LaneCode } from '../../packages/proto/src/wire/codes.ts';
 import type { Hello } from '../../packages/proto/src/wire/payload.ts';
 import type { Task } from './clock.ts';

@@ -1,5 +1,3 @@
-import type { TcpAddress } from '../../packages/proto/src/base/address.ts';
-import { RoutyError } from '../../packages/proto/src/base/errors.ts';
 import {
   DialScheduler,
   type DialSchedulerOptions,
@@ -7,6 +5,8 @@ import {
 } from '../../packages/link/src/transport/dial-scheduler.ts';
 import type { Lane } from '../../packages/link/src/transport/lane.ts';
 import { memoryLanes } from '../../packages/link/src/transport/memory/memory-lane.ts';
+import type { TcpAddress } from '../../packages/proto/src/base/address.ts';
+import { RoutyError } from '../../packages/proto/src/base/errors.ts';
 import { VirtualTimers } from './lane-pair-timers.ts';
 
 export const A: TcpAddress = { kind: 'tcp', host: 'a', port: 1 };

@@ -8,7 +8,6 @@ import type { TestContext } from 'node:test';
 import { connect as connectTls, createServer, type TLSSocket } from 'node:tls';
 import type { TcpAddress } from '../../packages/proto/src/base/address.ts';
 import { RoutyError } from '../../packages/proto/src/base/errors.ts';
-import { loadCredentials } from '../../packages/routy/src/pki/credentials.ts';
 import { serveEnrolment } from '../../packages/routy/src/enrol/enrol-join.ts';
 import {
   ENROL_ALPN,
@@ -16,7 +15,8 @@ import {
   type EnrolmentLog,
   remoteOf,
 } from '../../packages/routy/src/enrol/enrol-protocol.ts';
-import { initFabric } from '../../packages/routy/src/pki/init.ts';
+import { loadCredentials } from '../../packages/routy/src/pki/node/credentials.ts';
+import { initFabric } from '../../packages/routy/src/pki/node/init.ts';
 
 /** Long before the tests' deadline, and long enough for a busy machine. */
 export const LAB_STEP_MS = 5_000;

@@ -1,6 +1,5 @@
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { RoutyError } from '../../packages/proto/src/base/errors.ts';
 import { dialLane } from '../../packages/link/src/transport/dial.ts';
 import type { Lane, LaneHandlers, TlsCredentials } from '../../packages/link/src/transport/lane.ts';
 import {
@@ -9,6 +8,7 @@ import {
   listenLanes,
 } from '../../packages/link/src/transport/listen.ts';
 import type { Refusal } from '../../packages/link/src/transport/tcp/reception.ts';
+import type { RoutyError } from '../../packages/proto/src/base/errors.ts';
 import { testCa, testCredentials } from './certificates.ts';
 
 export const LOOPBACK = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const;

@@ -6,8 +6,8 @@ import { loseAddress } from '../support/namespace-faults.ts';
 import { runOk } from '../support/process.ts';
 import { ROUTY_PORT } from './pair.ts';
 import {
-  type Ground,
   finishWhole,
+  type Ground,
   laneFlows,
   sessionsOf,
   startExchange,

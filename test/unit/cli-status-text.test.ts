@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { statusText } from '../../packages/routy/src/cli/status-text.ts';
+import { statusText } from '../../packages/routy/src/cli/text/status-text.ts';
 import type { NodeStatus } from '../../packages/routy/src/status/status.ts';
 import { exampleStatus } from '../support/example-status.ts';
 

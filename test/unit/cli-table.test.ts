@@ -6,7 +6,7 @@ import {
   countText,
   msText,
   spanText,
-} from '../../packages/routy/src/cli/table.ts';
+} from '../../packages/routy/src/cli/text/table.ts';
 
 test('columns are as wide as their widest cell, without blanks at the end', () => {
   assert.deepEqual(

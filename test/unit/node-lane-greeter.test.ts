@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type HandshakeEnd, PendingLane } from '../../packages/link/src/driver/pending-lane.ts';
-import { LaneLink } from '../../packages/link/src/driver/lane-link.ts';
+import { LaneLink } from '../../packages/link/src/driver/lanes/lane-link.ts';
+import {
+  type HandshakeEnd,
+  PendingLane,
+} from '../../packages/link/src/driver/lanes/pending-lane.ts';
 import { PeerTurns } from '../../packages/link/src/driver/peer-turns.ts';
 import { makeHello, type Refusal } from '../../packages/proto/src/session/lanes/handshake.ts';
 import type { HandshakeOptions } from '../../packages/proto/src/session/options.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { LaneLink } from '../../packages/link/src/driver/lane-link.ts';
+import type { LaneLink } from '../../packages/link/src/driver/lanes/lane-link.ts';
 import { Leftovers } from '../../packages/link/src/driver/leftovers.ts';
 import { until } from '../support/process.ts';
 

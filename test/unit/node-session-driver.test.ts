@@ -1,11 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as nextRound } from 'node:timers/promises';
-import type { Identity } from '../../packages/proto/src/base/identity.ts';
-import { parseConfig } from '../../packages/routy/src/config/load.ts';
-import { sharedSettings } from '../../packages/routy/src/fabric/settings.ts';
 import type { DriverHandlers } from '../../packages/link/src/driver/driver-types.ts';
-import { LaneLink } from '../../packages/link/src/driver/lane-link.ts';
+import { LaneLink } from '../../packages/link/src/driver/lanes/lane-link.ts';
 import { PeerTurns } from '../../packages/link/src/driver/peer-turns.ts';
 import { startSession } from '../../packages/link/src/driver/session-driver.ts';
 import {
@@ -14,8 +11,11 @@ import {
   type SessionCommons,
   wallOffsetMs,
 } from '../../packages/link/src/driver/session-options.ts';
+import type { Identity } from '../../packages/proto/src/base/identity.ts';
 import { PendingHandshake } from '../../packages/proto/src/session/lanes/pending-handshake.ts';
 import { FrameType } from '../../packages/proto/src/wire/layout.ts';
+import { parseConfig } from '../../packages/routy/src/config/load.ts';
+import { sharedSettings } from '../../packages/routy/src/fabric/settings.ts';
 import { FakeLane } from '../support/fake-lane.ts';
 import { concat, frame, openFrame, readFrames } from '../support/frames.ts';
 

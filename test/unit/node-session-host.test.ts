@@ -4,14 +4,14 @@ import type {
   DriverHandlers,
   SessionDriverApi,
 } from '../../packages/link/src/driver/driver-types.ts';
-import { NodeEvents } from '../../packages/routy/src/events/events.ts';
-import { Services } from '../../packages/routy/src/services/service.ts';
-import { SessionHost, type SessionOwner } from '../../packages/routy/src/peers/session-host.ts';
 import type { SessionCommons } from '../../packages/link/src/driver/session-options.ts';
-import { LiveSessions } from '../../packages/routy/src/sessions/sessions.ts';
+import type { Lane } from '../../packages/link/src/transport/lane.ts';
+import { NodeEvents } from '../../packages/routy/src/events/events.ts';
 import { createLog } from '../../packages/routy/src/observe/log.ts';
 import { createMetrics } from '../../packages/routy/src/observe/metrics.ts';
-import type { Lane } from '../../packages/link/src/transport/lane.ts';
+import { SessionHost, type SessionOwner } from '../../packages/routy/src/peers/session-host.ts';
+import { Services } from '../../packages/routy/src/services/service.ts';
+import { LiveSessions } from '../../packages/routy/src/sessions/sessions.ts';
 
 const NOBODY = {
   onUp: () => undefined,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { PendingHandshake } from '../../packages/proto/src/session/lanes/pending-handshake.ts';
 import { WINDOW_BYTES_MIN } from '../../packages/proto/src/session/flow/receive-window.ts';
+import { PendingHandshake } from '../../packages/proto/src/session/lanes/pending-handshake.ts';
 import { FrameType } from '../../packages/proto/src/wire/layout.ts';
 import { type Hello, parseClose, parseHello } from '../../packages/proto/src/wire/payload.ts';
 import {

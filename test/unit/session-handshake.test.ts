@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { WINDOW_BYTES_MIN } from '../../packages/proto/src/session/flow/receive-window.ts';
 import {
   CAPABILITIES,
   judgeHello,
   PROTOCOL_VERSIONS,
   sameText,
 } from '../../packages/proto/src/session/lanes/handshake.ts';
-import { WINDOW_BYTES_MIN } from '../../packages/proto/src/session/flow/receive-window.ts';
 import { FrameType } from '../../packages/proto/src/wire/layout.ts';
 import { type Hello, parseClose, parseHello } from '../../packages/proto/src/wire/payload.ts';
 import { frame, helloFrame, helloOf, readFrames, sessionOptions } from '../support/frames.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Scheduler } from '../../packages/proto/src/session/lanes/scheduler.ts';
 import { LaneSet } from '../../packages/proto/src/session/streams/lane-set.ts';
 import type { StreamLane } from '../../packages/proto/src/session/streams/stream.ts';
-import { Scheduler } from '../../packages/proto/src/session/lanes/scheduler.ts';
 import { NOWHERE, type Stream } from '../../packages/proto/src/session/streams/stream.ts';
 
 test('streams are stale from the loss of their home until they find one or are gone', () => {

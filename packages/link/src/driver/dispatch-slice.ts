@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import type { SessionEvent } from '@routy/proto/session';
-import type { LaneLink } from './lane-link.ts';
+import type { LaneLink } from './lanes/lane-link.ts';
 
 /** Events are dispatched for about so long at a time, in ms: one may begin a connection. */
 const SLICE_MS = 1;

@@ -1,10 +1,10 @@
 import type { Socket } from 'node:net';
 import type { Identity, RoutyError } from '@routy/proto/base';
 import type { Refusal } from '@routy/proto/session';
-import type { Lane } from '../transport/lane.ts';
 import type { Hello, LaneCode, StreamCode } from '@routy/proto/wire';
 import type { StreamEndHandler } from '../streams/stream-end.ts';
-import type { LaneLink } from './lane-link.ts';
+import type { Lane } from '../transport/lane.ts';
+import type { LaneLink } from './lanes/lane-link.ts';
 
 export type { LaneCode, StreamCode } from '@routy/proto/wire';
 

@@ -10,8 +10,8 @@ export type {
   SessionEnd,
   StreamCode,
 } from './driver-types.ts';
-export { type PendingLaneHost, type HandshakeEnd, PendingLane } from './pending-lane.ts';
-export { LaneLink } from './lane-link.ts';
+export { LaneLink } from './lanes/lane-link.ts';
+export { type HandshakeEnd, PendingLane, type PendingLaneHost } from './lanes/pending-lane.ts';
 export { PeerTurns } from './peer-turns.ts';
 export { startSession } from './session-driver.ts';
 export {

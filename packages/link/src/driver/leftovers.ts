@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks';
-import type { LaneLink } from './lane-link.ts';
+import type { LaneLink } from './lanes/lane-link.ts';
 
 /** What a session has left to do in a later round, and whether it may have that now. */
 export class Leftovers {

@@ -15,8 +15,8 @@ import type {
   SessionDriverApi,
   SessionEnd,
 } from './driver-types.ts';
-import type { LaneLink, LaneReceiver } from './lane-link.ts';
-import { proveOn } from './lane-proof.ts';
+import type { LaneLink, LaneReceiver } from './lanes/lane-link.ts';
+import { proveOn } from './lanes/lane-proof.ts';
 import { Leftovers } from './leftovers.ts';
 import { Pings } from './pings.ts';
 import { type DriverOptions, sessionOptions, wallOffsetMs } from './session-options.ts';

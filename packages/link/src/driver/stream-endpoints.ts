@@ -2,9 +2,9 @@ import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import type { Session, SessionEvent } from '@routy/proto/session';
 import type { OpenPayload, StreamCode } from '@routy/proto/wire';
-import type { IncomingStream, OpenHandlers, OpenRequest } from './driver-types.ts';
 import type { StreamEndHandler } from '../streams/stream-end.ts';
 import { type EndpointHost, StreamEndpoint } from '../streams/stream-endpoint.ts';
+import type { IncomingStream, OpenHandlers, OpenRequest } from './driver-types.ts';
 
 /** Reads up to this size are sent on at once; after larger ones more usually follows. */
 const PROMPT_BYTES_MAX = 8 * 1024;

@@ -2,11 +2,11 @@ import type { Socket } from 'node:net';
 import { errorText } from '@routy/proto/base';
 import { ByteQueue } from '@routy/proto/session';
 import type { StreamCode } from '@routy/proto/wire';
-import type { StreamEndHandler } from './stream-end.ts';
 import { deathOf, keepReadable, WRITING_DIED } from './kept-readable.ts';
 import { awaitLastBytes } from './last-bytes.ts';
 import { isGone, type Watched, watch } from './socket-watch.ts';
 import { resetSocket } from './sockets.ts';
+import type { StreamEndHandler } from './stream-end.ts';
 
 /** What an endpoint asks of its session. */
 export interface EndpointHost {

@@ -1,13 +1,13 @@
 import { isIP, type Socket } from 'node:net';
 import { type SecureContext, connect as tlsConnect } from 'node:tls';
 import { formatHostPort, RoutyError, type TcpAddress } from '@routy/proto/base';
-import { connectAny, describeTarget } from './tcp/connect.ts';
 import { abortReason, step } from './deadline.ts';
 import { handshakeFault, nameServerSilent, tlsErrorText } from './failures.ts';
 import type { Lane, TlsCredentials } from './lane.ts';
+import { connectThrough, type DialProxy, parseProxy } from './proxy.ts';
+import { connectAny, describeTarget } from './tcp/connect.ts';
 import { names } from './tcp/names.ts';
 import { judgePeer } from './tls/peer-identity.ts';
-import { connectThrough, type DialProxy, parseProxy } from './proxy.ts';
 import { ALPN_LANE, secureContext } from './tls/tls-context.ts';
 import { TlsLane } from './tls/tls-lane.ts';
 

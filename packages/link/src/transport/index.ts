@@ -1,5 +1,5 @@
+export { type DialTimeouts, dialLane, dialTcp, HURRIED_TIMEOUTS } from './dial.ts';
 export { DialScheduler, type DialState, type DialStatus } from './dial-scheduler.ts';
-export { dialLane, dialTcp, type DialTimeouts, HURRIED_TIMEOUTS } from './dial.ts';
 export { systemCode } from './failures.ts';
 export type { Lane } from './lane.ts';
 export { type LaneListener, listenLanes } from './listen.ts';

@@ -1,10 +1,10 @@
 import type { SecureContextOptions, TLSSocket } from 'node:tls';
 import type { RoutyError, TcpAddress } from '@routy/proto/base';
-import type { HalfOpenLimits } from './tcp/half-open.ts';
 import type { Lane, TlsCredentials } from './lane.ts';
+import type { HalfOpenLimits } from './tcp/half-open.ts';
 import { ListeningSocket, type ReopenDelays } from './tcp/listening-socket.ts';
-import { judgePeer } from './tls/peer-identity.ts';
 import { type Guest, Reception, type Refusal } from './tcp/reception.ts';
+import { judgePeer } from './tls/peer-identity.ts';
 import { ALPN_ENROL, ALPN_LANE, secureContext, TLS_PROFILE } from './tls/tls-context.ts';
 import { TlsLane } from './tls/tls-lane.ts';
 

@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import type { Socket } from 'node:net';
-import { SocksClient } from 'socks';
 import { errorText, formatHostPort, RoutyError, type TcpAddress } from '@routy/proto/base';
+import { SocksClient } from 'socks';
 import { abortReason } from './deadline.ts';
 import { systemCode } from './failures.ts';
 

@@ -2,9 +2,9 @@ import type { LaneCode } from '../wire/codes.ts';
 import type { FrameSink } from '../wire/decode.ts';
 import type { EventQueue } from './events.ts';
 import type { Prove } from './lanes/handshake.ts';
-import type { LaneSet } from './streams/lane-set.ts';
 import { LaneState } from './lanes/lane-state.ts';
 import type { SessionOptions } from './options.ts';
+import type { LaneSet } from './streams/lane-set.ts';
 import type { Stream, StreamLane } from './streams/stream.ts';
 
 /**

@@ -1,7 +1,7 @@
-import type { LaneSet } from './streams/lane-set.ts';
 import type { Offers } from './offers.ts';
-import type { StreamTable } from './streams/stream-table.ts';
+import type { LaneSet } from './streams/lane-set.ts';
 import type { StreamLane } from './streams/stream.ts';
+import type { StreamTable } from './streams/stream-table.ts';
 
 /** A session holds so much beside the bytes of its streams without asking. */
 const FREE_BYTES = 2 * 1024 * 1024;

@@ -1,8 +1,8 @@
 import type { FrameHeader } from '../wire/decode.ts';
 import { parseNumber } from '../wire/payload.ts';
 import type { EventQueue } from './events.ts';
-import type { LaneSet } from './streams/lane-set.ts';
 import type { Resync } from './resume/resync.ts';
+import type { LaneSet } from './streams/lane-set.ts';
 import type { StreamLane } from './streams/stream.ts';
 
 /** PINGs and PONGs of all lanes of a session. */

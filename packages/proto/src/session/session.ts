@@ -4,15 +4,16 @@ import { FrameType } from '../wire/layout.ts';
 import { type Hello, type OpenPayload, parseClose, parseHello } from '../wire/payload.ts';
 import { ProtocolError } from '../wire/protocol-error.ts';
 import { EventQueue, type SessionEvent } from './events.ts';
+import { LaneKeeper, type LaneOwner } from './lane-keeper.ts';
 import { judgeHello, makeHello, type Prove, type Refusal } from './lanes/handshake.ts';
 import { LaneAdmission } from './lanes/lane-admission.ts';
-import { LaneKeeper, type LaneOwner } from './lane-keeper.ts';
-import { type LaneFacts, LaneSet } from './streams/lane-set.ts';
 import { Offers } from './offers.ts';
 import type { SessionOptions } from './options.ts';
 import { Overhead } from './overhead.ts';
 import { PingTracker } from './ping-tracker.ts';
 import { Resync } from './resume/resync.ts';
+import { type LaneFacts, LaneSet } from './streams/lane-set.ts';
+import type { StreamLane } from './streams/stream.ts';
 import { StreamReceiver } from './streams/stream-receiver.ts';
 import { StreamSender } from './streams/stream-sender.ts';
 import {
@@ -22,7 +23,6 @@ import {
   type StreamTotals,
 } from './streams/stream-table.ts';
 import { type OpenResult, Streams } from './streams/streams.ts';
-import type { StreamLane } from './streams/stream.ts';
 
 /**
  * A session's protocol without IO: bytes, time and commands go in; bytes, a timeout and events

@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http';
-import type { RoutyError, TcpAddress } from '@routy/proto/base';
 import { ListeningSocket, type ReopenDelays } from '@routy/link/transport';
+import type { RoutyError, TcpAddress } from '@routy/proto/base';
 import type { NodeControl } from './control.ts';
 import { answer, CONNECTIONS_MAX, SERVER_OPTIONS } from './http.ts';
 import { metricsRoutes } from './routes.ts';

@@ -92,15 +92,6 @@ function addOthers(program: Command, act: Act): void {
   })
     .argument('[command...]', 'the command')
     .action(act(async () => async (_out, _options, names: string[]) => showHelp(program, names)));
-  withHelp(program.command('demo'), {
-    summary: 'Show two nodes, two databases and a firewall that only one side may pass.',
-    examples: [
-      ['routy demo', 'about half a minute; leaves nothing behind'],
-      ['routy demo --keep', 'stay up afterwards, to connect and try'],
-    ],
-  })
-    .option('--keep', 'stay up until Ctrl-C, and tell how to connect')
-    .action(act(async () => (await import('./commands/demo.ts')).demo));
 }
 
 function showHelp(program: Command, names: readonly string[]): void {

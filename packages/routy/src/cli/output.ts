@@ -1,5 +1,5 @@
 import { errorText, RoutyError, visibleLines } from '@routy/proto/base';
-import { ConfigError } from '../config/problems.ts';
+import { ConfigError } from '../config/toml/problems.ts';
 
 /** Exit codes of every command. */
 export const EXIT = { done: 0, failed: 1, usage: 2 } as const;

@@ -1,4 +1,3 @@
-import { InvalidArgumentError } from 'commander';
 import {
   formatAddress,
   isName,
@@ -6,6 +5,7 @@ import {
   parseTcpAddress,
   type TcpAddress,
 } from '@routy/proto/base';
+import { InvalidArgumentError } from 'commander';
 
 /*
  * Readers of single option values. Each throws commander's InvalidArgumentError, which ends the

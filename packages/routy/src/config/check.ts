@@ -1,10 +1,10 @@
-import type { TomlDocument } from './document.ts';
 import type { Draft } from './draft.ts';
 import { checkEnvironment } from './environment.ts';
 import { knownSites, unknownAllowEntries } from './known-sites.ts';
 import { listeningAddresses } from './listening.ts';
 import { inspectConfig, readConfigFile } from './load.ts';
-import { type ConfigProblem, hasErrors, renderProblems, sortProblems } from './problems.ts';
+import type { TomlDocument } from './toml/document.ts';
+import { type ConfigProblem, hasErrors, renderProblems, sortProblems } from './toml/problems.ts';
 import type { Config } from './types.ts';
 
 /** What the trust side finds wrong with the certificates in a state directory. */

@@ -1,5 +1,4 @@
 import type * as z from 'zod';
-import type { KeyPath } from './document.ts';
 import { valueAt } from './explain.ts';
 import {
   adminSchema,
@@ -11,7 +10,8 @@ import {
   nodeSchema,
   peerSchema,
   serviceSchema,
-} from './schema.ts';
+} from './schema/schema.ts';
+import type { KeyPath } from './toml/document.ts';
 import type { Config, ForwardConfig, PeerConfig, ServiceConfig } from './types.ts';
 
 /** A part of the file that is valid by itself, and where it stands. */

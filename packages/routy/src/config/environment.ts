@@ -1,9 +1,9 @@
 import { readFileSync, type Stats, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { TomlDocument } from './document.ts';
 import type { Draft } from './draft.ts';
 import { listeningAddresses } from './listening.ts';
-import type { ConfigProblem } from './problems.ts';
+import type { TomlDocument } from './toml/document.ts';
+import type { ConfigProblem } from './toml/problems.ts';
 
 /** Looks at the files, directories and ports the config speaks of. Reads no key and opens no port. */
 export function checkEnvironment(

@@ -1,9 +1,9 @@
 import type * as z from 'zod';
-import type { KeyPath, ProblemText, TomlDocument } from './document.ts';
-import { maskPasswords } from './mask.ts';
-import { didYouMean, nearestName } from './nearest.ts';
-import type { ConfigProblem } from './problems.ts';
-import { type Shape, shapeAt, shapeOf, tableName, tablesWithKey } from './shape.ts';
+import { type Shape, shapeAt, shapeOf, tableName, tablesWithKey } from './schema/shape.ts';
+import type { KeyPath, ProblemText, TomlDocument } from './toml/document.ts';
+import { maskPasswords } from './toml/mask.ts';
+import { didYouMean, nearestName } from './toml/nearest.ts';
+import type { ConfigProblem } from './toml/problems.ts';
 
 /**
  * Says in people's words what the schema found wrong. A key that is missing because it is misspelt

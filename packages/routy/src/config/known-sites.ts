@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { TomlDocument } from './document.ts';
 import type { Draft } from './draft.ts';
-import { didYouMean } from './nearest.ts';
-import type { ConfigProblem } from './problems.ts';
+import type { TomlDocument } from './toml/document.ts';
+import { didYouMean } from './toml/nearest.ts';
+import type { ConfigProblem } from './toml/problems.ts';
 
 /** Names of the fabric as far as this machine knows them. */
 export interface KnownSites {

@@ -1,6 +1,6 @@
 import { type Address, formatAddress } from '@routy/proto/base';
-import type { KeyPath } from './document.ts';
 import type { Draft } from './draft.ts';
+import type { KeyPath } from './toml/document.ts';
 
 /** One address this node would listen on, and the key that says so. */
 export interface ListeningAddress {

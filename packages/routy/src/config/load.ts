@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { errorText, RoutyError } from '@routy/proto/base';
-import { readDocument, TomlDocument } from './document.ts';
 import { completeConfig, type Draft, draftOf } from './draft.ts';
 import { explainIssues } from './explain.ts';
-import { ConfigError, type ConfigProblem, hasErrors, sortProblems } from './problems.ts';
 import { crossCheck } from './rules.ts';
-import { configSchema } from './schema.ts';
+import { configSchema } from './schema/schema.ts';
+import { readDocument, TomlDocument } from './toml/document.ts';
+import { ConfigError, type ConfigProblem, hasErrors, sortProblems } from './toml/problems.ts';
 import type { Config } from './types.ts';
 
 /** Everything one reading of a file gives. */

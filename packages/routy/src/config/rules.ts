@@ -1,12 +1,12 @@
 import { isIP } from 'node:net';
 import { formatAddress, formatDuration, formatSize } from '@routy/proto/base';
-import type { KeyPath, TomlDocument } from './document.ts';
 import type { Draft } from './draft.ts';
 import { valueAt } from './explain.ts';
-import { readName } from './fields.ts';
 import { ClaimedAddresses, type ListeningAddress, listeningAddresses } from './listening.ts';
-import type { ConfigProblem } from './problems.ts';
-import { tableName } from './shape.ts';
+import { readName } from './schema/fields.ts';
+import { tableName } from './schema/shape.ts';
+import type { KeyPath, TomlDocument } from './toml/document.ts';
+import type { ConfigProblem } from './toml/problems.ts';
 
 type Rule = (document: TomlDocument, draft: Draft) => ConfigProblem[];
 

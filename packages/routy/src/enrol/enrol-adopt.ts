@@ -1,9 +1,11 @@
 import type { TLSSocket } from 'node:tls';
 import { formatHostPort, type Identity, RoutyError, type TcpAddress } from '@routy/proto/base';
-import { type AdoptionText, parseAdoptionText } from './adoption-text.ts';
-import { type Ca, type IssuedCertificate, issueCertificate, openCa } from '../pki/ca.ts';
+import { type Ca, type IssuedCertificate, issueCertificate, openCa } from '../pki/ca/ca.ts';
 import { type Clock, systemClock } from '../pki/clock.ts';
 import { verifyCsr } from '../pki/csr.ts';
+import { requireName } from '../pki/names.ts';
+import { certificatePin, equalPins } from '../pki/pin.ts';
+import { type AdoptionText, parseAdoptionText } from './adoption-text.ts';
 import { EnrolChannel } from './enrol-channel.ts';
 import { type DialTcp, dialEnrolment } from './enrol-dial.ts';
 import {
@@ -15,8 +17,6 @@ import {
   STEP_MS,
   textField,
 } from './enrol-protocol.ts';
-import { requireName } from '../pki/names.ts';
-import { certificatePin, equalPins } from '../pki/pin.ts';
 
 export interface AdoptedNode {
   readonly identity: Identity;

@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import type { TLSSocket } from 'node:tls';
-import { RoutyError, type TcpAddress } from '@routy/proto/base';
 import {
   type Guest,
   ListeningSocket,
@@ -10,9 +9,15 @@ import {
   type Refusal,
   TLS_PROFILE,
 } from '@routy/link/transport';
-import { formatAdoptionText } from './adoption-text.ts';
+import { RoutyError, type TcpAddress } from '@routy/proto/base';
 import { type Clock, DAY_MS, systemClock } from '../pki/clock.ts';
 import { createCsr } from '../pki/csr.ts';
+import { ensureNodeKey, publicKeyDer } from '../pki/key.ts';
+import { requireName } from '../pki/names.ts';
+import { type Enrolled, installVerified, requireNotEnrolled } from '../pki/node/install.ts';
+import { spkiPin } from '../pki/pin.ts';
+import { importKeyPair, loadX509, SIGNING_ALGORITHM } from '../pki/x509.ts';
+import { formatAdoptionText } from './adoption-text.ts';
 import { EnrolChannel } from './enrol-channel.ts';
 import {
   asRefusal,
@@ -26,11 +31,6 @@ import {
   STEP_MS,
   textField,
 } from './enrol-protocol.ts';
-import { type Enrolled, installVerified, requireNotEnrolled } from '../pki/install.ts';
-import { ensureNodeKey, publicKeyDer } from '../pki/key.ts';
-import { requireName } from '../pki/names.ts';
-import { spkiPin } from '../pki/pin.ts';
-import { importKeyPair, loadX509, SIGNING_ALGORITHM } from '../pki/x509.ts';
 
 export interface Adoption {
   /** `ADDRESS#PIN`, for the operator of the CA's node. */

@@ -1,8 +1,11 @@
 import type { TLSSocket } from 'node:tls';
 import { formatHostPort, RoutyError, type TcpAddress } from '@routy/proto/base';
-import { type IssuedCertificate, issueCertificate, openCa } from '../pki/ca.ts';
+import { type IssuedCertificate, issueCertificate, openCa } from '../pki/ca/ca.ts';
 import { type Clock, systemClock } from '../pki/clock.ts';
 import { createCsr, verifyCsr } from '../pki/csr.ts';
+import { ensureNodeKey } from '../pki/key.ts';
+import { requireName } from '../pki/names.ts';
+import { type Enrolled, installVerified, requireNotEnrolled } from '../pki/node/install.ts';
 import { EnrolChannel } from './enrol-channel.ts';
 import { askInTurn, type DialTcp, dialEnrolment } from './enrol-dial.ts';
 import {
@@ -15,11 +18,8 @@ import {
 } from './enrol-protocol.ts';
 import { answerRenewal } from './enrol-renew.ts';
 import { requireFabric } from './fabric-peer.ts';
-import { type Enrolled, installVerified, requireNotEnrolled } from '../pki/install.ts';
 import { joinProof, redeemInvite } from './invite.ts';
 import { type JoinLine, parseJoinLine } from './join-line.ts';
-import { ensureNodeKey } from '../pki/key.ts';
-import { requireName } from '../pki/names.ts';
 
 /** Codes whose words are meant for a newcomer; others (file names, say) stay in this node's log. */
 const TOLD_CODES: ReadonlySet<string> = new Set([

@@ -6,7 +6,8 @@ import {
   RoutyError,
   type TcpAddress,
 } from '@routy/proto/base';
-import { type Ca, type IssuedCertificate, issueCertificate, openCa } from '../pki/ca.ts';
+import { type Ca, type IssuedCertificate, issueCertificate, openCa } from '../pki/ca/ca.ts';
+import { nameHolder, readJournal } from '../pki/ca/journal.ts';
 import {
   certificateIdentity,
   isIssuedBy,
@@ -15,15 +16,14 @@ import {
 } from '../pki/certificate.ts';
 import { type Clock, DAY_MS, systemClock } from '../pki/clock.ts';
 import { createCsr, type VerifiedCsr, verifyCsr } from '../pki/csr.ts';
+import { publicKeyDer } from '../pki/key.ts';
+import { type Enrolled, installVerified } from '../pki/node/install.ts';
+import { beginRenewal, type Renewal } from '../pki/node/renewal.ts';
+import { certificatePin } from '../pki/pin.ts';
 import { EnrolChannel } from './enrol-channel.ts';
 import { askInTurn, type DialTcp, dialEnrolment } from './enrol-dial.ts';
 import { type EnrolMessage, STEP_MS, textField } from './enrol-protocol.ts';
 import { requireFabric } from './fabric-peer.ts';
-import { type Enrolled, installVerified } from '../pki/install.ts';
-import { nameHolder, readJournal } from '../pki/journal.ts';
-import { publicKeyDer } from '../pki/key.ts';
-import { certificatePin } from '../pki/pin.ts';
-import { beginRenewal, type Renewal } from '../pki/renewal.ts';
 
 /** So long after its end a certificate still gets its node a new one; see docs/adr/0029. */
 export const RENEWAL_GRACE_MS = 30 * DAY_MS;

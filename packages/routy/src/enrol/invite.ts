@@ -2,10 +2,9 @@ import { createHmac, randomBytes } from 'node:crypto';
 import { appendFile, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RoutyError, type TcpAddress } from '@routy/proto/base';
-import { openCa } from '../pki/ca.ts';
+import { openCa } from '../pki/ca/ca.ts';
 import { type Clock, DAY_MS, MINUTE_MS, systemClock } from '../pki/clock.ts';
 import type { VerifiedCsr } from '../pki/csr.ts';
-import { formatJoinLine, inviteExpired, isInviteId } from './join-line.ts';
 import { requireName } from '../pki/names.ts';
 import { equalBytes } from '../pki/pin.ts';
 import {
@@ -18,6 +17,7 @@ import {
   systemErrorCode,
   writeFileAtomic,
 } from '../pki/state.ts';
+import { formatJoinLine, inviteExpired, isInviteId } from './join-line.ts';
 
 export const INVITE_TTL_MS = 15 * MINUTE_MS;
 /** So many wrong proofs end an invite. */

@@ -1,14 +1,14 @@
+import type { LaneCode, LaneEnd, SessionEnd } from '@routy/link/driver';
+import type { Lane } from '@routy/link/transport';
 import { errorText, RoutyError } from '@routy/proto/base';
+import type { EnrolmentEvent } from '../enrol/enrol-protocol.ts';
 import type { Log, LogFields } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
-import type { EnrolmentEvent } from '../enrol/enrol-protocol.ts';
-import type { Lane } from '@routy/link/transport';
-import type { LaneCode, LaneEnd, SessionEnd } from '@routy/link/driver';
+import type { LiveSession } from '../sessions/sessions.ts';
+import type { RefusalCode, ServiceRefusal } from '../status/results.ts';
+import type { ForwardStatus, NodeStatus, ReloadReport } from '../status/status.ts';
 import { endText, laneHint } from './end-text.ts';
 import { Flaps } from './flaps.ts';
-import type { RefusalCode, ServiceRefusal } from '../status/results.ts';
-import type { LiveSession } from '../sessions/sessions.ts';
-import type { ForwardStatus, NodeStatus, ReloadReport } from '../status/status.ts';
 
 /** What is told of a forward. */
 interface ToldForward {

@@ -1,15 +1,15 @@
 import type { Socket } from 'node:net';
-import { formatAddress, type RoutyError } from '@routy/proto/base';
-import type { ForwardConfig } from '../config/types.ts';
-import { ClientList } from './client-list.ts';
 import type { OpenHandlers, OpenRequest, StreamCode } from '@routy/link/driver';
 import type { StreamEnd } from '@routy/link/streams';
-import { HoldQueue } from './hold.ts';
 import { keepAlive, resetSocket } from '@routy/link/streams';
-import { LocalListener } from './listener.ts';
-import { type RefusalCode, Tally } from '../status/results.ts';
+import { formatAddress, type RoutyError } from '@routy/proto/base';
+import type { ForwardConfig } from '../config/types.ts';
 import type { LiveSession } from '../sessions/sessions.ts';
+import { type RefusalCode, Tally } from '../status/results.ts';
 import { ABOUT_TO_LISTEN, type ForwardStatus } from '../status/status.ts';
+import { ClientList } from './client-list.ts';
+import { HoldQueue } from './hold.ts';
+import { LocalListener } from './listener.ts';
 
 /** What a forward asks of the node around it. */
 export interface ForwardHost {

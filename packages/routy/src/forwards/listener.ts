@@ -1,5 +1,7 @@
 import { chmodSync, chownSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
+import { removeStaleSocket } from '@routy/link/streams';
+import { carryUrgentInline, ServerGroup } from '@routy/link/transport';
 import {
   type Address,
   formatAddress,
@@ -8,9 +10,7 @@ import {
   type UnixAddress,
 } from '@routy/proto/base';
 import type { SocketAccess } from '../config/types.ts';
-import { carryUrgentInline, ServerGroup } from '@routy/link/transport';
 import { groupId, userId } from './accounts.ts';
-import { removeStaleSocket } from '@routy/link/streams';
 
 export interface ListenerHandlers {
   /** A client connected; the socket is paused, half-open allowed, without Nagle's delay. */

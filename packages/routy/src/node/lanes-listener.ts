@@ -1,10 +1,10 @@
-import { formatAddress, formatHostPort, RoutyError, type TcpAddress } from '@routy/proto/base';
 import {
   type Lane,
   type LaneListener,
   listenLanes,
   type TlsCredentials,
 } from '@routy/link/transport';
+import { formatAddress, formatHostPort, RoutyError, type TcpAddress } from '@routy/proto/base';
 import { addressesCollide } from '../config/listening.ts';
 import { serveEnrolment } from '../enrol/enrol-join.ts';
 import type { EnrolmentEvent } from '../enrol/enrol-protocol.ts';

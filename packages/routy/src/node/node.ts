@@ -1,24 +1,22 @@
 import { randomBytes } from 'node:crypto';
+import { createPools, type SessionCommons, startSession } from '@routy/link/driver';
 import { dialLane, type Lane, libcLoaded, type TlsCredentials } from '@routy/link/transport';
 import { RoutyError } from '@routy/proto/base';
 import type { Config, LogLevel } from '../config/types.ts';
+import { NodeEvents } from '../events/events.ts';
+import { Troubles } from '../events/troubles.ts';
 import { nextDelayMs } from '../fabric/backoff.ts';
 import { sharedSettings } from '../fabric/settings.ts';
+import { Forwards, type ForwardsHost } from '../forwards/forwards.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { AcceptedSessions } from '../peers/accepted.ts';
-import { CertificateWatch } from './certificate-watch.ts';
-import { nodeClockMs } from '../status/clock.ts';
-import { NodeEvents } from '../events/events.ts';
-import { Forwards, type ForwardsHost } from '../forwards/forwards.ts';
-import { LanesListener } from './lanes-listener.ts';
-import { PeerTotals } from '../sessions/peer-totals.ts';
 import { Peers } from '../peers/peers.ts';
-import { applyConfig } from './reload.ts';
-import { Services } from '../services/service.ts';
-import { createPools, type SessionCommons, startSession } from '@routy/link/driver';
 import { type SessionFactory, SessionHost } from '../peers/session-host.ts';
+import { Services } from '../services/service.ts';
+import { PeerTotals } from '../sessions/peer-totals.ts';
 import { type LiveSession, LiveSessions } from '../sessions/sessions.ts';
+import { nodeClockMs } from '../status/clock.ts';
 import type {
   DrainReport,
   NodeStatus,
@@ -26,8 +24,10 @@ import type {
   ReloadReport,
   UndrainReport,
 } from '../status/status.ts';
+import { CertificateWatch } from './certificate-watch.ts';
+import { LanesListener } from './lanes-listener.ts';
+import { applyConfig } from './reload.ts';
 import { nodeStatus } from './status-report.ts';
-import { Troubles } from '../events/troubles.ts';
 import { type PeerClock, Vitals } from './vitals.ts';
 
 export interface NodeOptions {

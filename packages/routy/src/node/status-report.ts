@@ -1,15 +1,15 @@
-import { formatHostPort } from '@routy/proto/base';
-import type { Log } from '../observe/log.ts';
 import type { LaneListener } from '@routy/link/transport';
-import type { AcceptedSessions } from '../peers/accepted.ts';
-import type { CertificateWatch } from './certificate-watch.ts';
-import { isoTime } from '../status/clock.ts';
-import type { Forwards } from '../forwards/forwards.ts';
-import type { Peers } from '../peers/peers.ts';
-import type { Services } from '../services/service.ts';
-import type { SessionHost } from '../peers/session-host.ts';
-import type { BufferStatus, LogStatus, NodeStatus, PeerStatus } from '../status/status.ts';
+import { formatHostPort } from '@routy/proto/base';
 import type { Troubles } from '../events/troubles.ts';
+import type { Forwards } from '../forwards/forwards.ts';
+import type { Log } from '../observe/log.ts';
+import type { AcceptedSessions } from '../peers/accepted.ts';
+import type { Peers } from '../peers/peers.ts';
+import type { SessionHost } from '../peers/session-host.ts';
+import type { Services } from '../services/service.ts';
+import { isoTime } from '../status/clock.ts';
+import type { BufferStatus, LogStatus, NodeStatus, PeerStatus } from '../status/status.ts';
+import type { CertificateWatch } from './certificate-watch.ts';
 
 /** Where the facts of a status stand. */
 export interface StatusSources {

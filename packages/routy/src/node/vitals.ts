@@ -1,6 +1,6 @@
 import { RoutyError } from '@routy/proto/base';
-import type { Log } from '../observe/log.ts';
 import type { Troubles } from '../events/troubles.ts';
+import type { Log } from '../observe/log.ts';
 
 /** Between two looks, in ms. */
 const LOOK_MS = 1_000;

@@ -1,6 +1,6 @@
-import { isoTime } from '../status/clock.ts';
 import type { LaneCode } from '@routy/link/driver';
 import { endText, laneHint } from '../events/end-text.ts';
+import { isoTime } from '../status/clock.ts';
 import type { PeerStatus } from '../status/status.ts';
 
 /** Peers without a session that are remembered; beyond it the oldest is forgotten. */

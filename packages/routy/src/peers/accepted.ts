@@ -1,22 +1,22 @@
-import { SessionRegistry } from '../fabric/registry.ts';
-import type { Refusal } from '@routy/proto/session';
-import type { Lane } from '@routy/link/transport';
-import type { Hello } from '@routy/proto/wire';
-import { Absences } from './absences.ts';
-import { isoTime } from '../status/clock.ts';
 import {
-  type PendingLaneHost,
   type HandshakeEnd,
   handshakeOptions,
-  PendingLane,
   type LaneLink,
+  PendingLane,
+  type PendingLaneHost,
   type SessionDriverApi,
   type SessionEnd,
 } from '@routy/link/driver';
+import type { Lane } from '@routy/link/transport';
+import type { Refusal } from '@routy/proto/session';
+import type { Hello } from '@routy/proto/wire';
 import { endText, laneHint } from '../events/end-text.ts';
-import type { SessionHost, SessionOwner } from './session-host.ts';
+import { SessionRegistry } from '../fabric/registry.ts';
 import { type LiveSession, nodeName } from '../sessions/sessions.ts';
+import { isoTime } from '../status/clock.ts';
 import type { PeerStatus } from '../status/status.ts';
+import { Absences } from './absences.ts';
+import type { SessionHost, SessionOwner } from './session-host.ts';
 
 /** Lanes that other nodes dialled, and their sessions: who is admitted, displaced, gone. */
 export class AcceptedSessions implements PendingLaneHost {

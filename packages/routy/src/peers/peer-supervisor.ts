@@ -1,9 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
-import { formatAddress, RoutyError, type TcpAddress } from '@routy/proto/base';
-import type { PeerConfig } from '../config/types.ts';
-import { backoffCapMs, classifyFailure, nextDelayMs } from '../fabric/backoff.ts';
-import { type DialAnswer, GoneEvidence } from '../fabric/gone.ts';
+import type { LaneEnd, SessionDriverApi, SessionEnd } from '@routy/link/driver';
 import {
   DialScheduler,
   type DialState,
@@ -13,12 +10,15 @@ import {
   type Lane,
   systemCode,
 } from '@routy/link/transport';
-import { isoTime, nodeClockMs } from '../status/clock.ts';
-import type { LaneEnd, SessionDriverApi, SessionEnd } from '@routy/link/driver';
+import { formatAddress, RoutyError, type TcpAddress } from '@routy/proto/base';
+import type { PeerConfig } from '../config/types.ts';
 import { endText, laneHint } from '../events/end-text.ts';
-import type { SessionHost, SessionOwner } from './session-host.ts';
+import { backoffCapMs, classifyFailure, nextDelayMs } from '../fabric/backoff.ts';
+import { type DialAnswer, GoneEvidence } from '../fabric/gone.ts';
 import { type LiveSession, nodeName } from '../sessions/sessions.ts';
+import { isoTime, nodeClockMs } from '../status/clock.ts';
 import type { PeerStatus } from '../status/status.ts';
+import type { SessionHost, SessionOwner } from './session-host.ts';
 
 /** Dials one address of a peer; `dialLane` with this node's credentials. */
 export type DialPeer = (dial: {

@@ -1,10 +1,10 @@
+import type { Lane } from '@routy/link/transport';
 import { formatAddress } from '@routy/proto/base';
 import type { PeerConfig } from '../config/types.ts';
-import type { Lane } from '@routy/link/transport';
-import { type DialPeer, PeerSupervisor, type SupervisorOwner } from './peer-supervisor.ts';
-import type { SessionHost } from './session-host.ts';
 import { nodeName } from '../sessions/sessions.ts';
 import type { PeerStatus } from '../status/status.ts';
+import { type DialPeer, PeerSupervisor, type SupervisorOwner } from './peer-supervisor.ts';
+import type { SessionHost } from './session-host.ts';
 
 /** All configured peers: each is dialled for as long as the node runs. */
 export class Peers {

@@ -1,5 +1,3 @@
-import type { Identity } from '@routy/proto/base';
-import type { Lane } from '@routy/link/transport';
 import {
   type DriverHandlers,
   type DriverOptions,
@@ -11,6 +9,8 @@ import {
   type SessionDriverApi,
   type SessionEnd,
 } from '@routy/link/driver';
+import type { Lane } from '@routy/link/transport';
+import type { Identity } from '@routy/proto/base';
 import { endText, laneHint } from '../events/end-text.ts';
 import type { NodeEvents } from '../events/events.ts';
 import { type LiveSession, type LiveSessions, nodeName } from '../sessions/sessions.ts';

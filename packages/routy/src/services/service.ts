@@ -1,14 +1,14 @@
 import type { Socket } from 'node:net';
+import type { IncomingStream, StreamCode } from '@routy/link/driver';
+import { keepAlive, keepReadable, resetSocket } from '@routy/link/streams';
+import { carryUrgentInline } from '@routy/link/transport';
 import { formatAddress, type Identity } from '@routy/proto/base';
 import type { ServiceConfig } from '../config/types.ts';
 import { mayOpen } from '../fabric/policy.ts';
-import { carryUrgentInline } from '@routy/link/transport';
-import type { IncomingStream, StreamCode } from '@routy/link/driver';
-import { keepAlive, keepReadable, resetSocket } from '@routy/link/streams';
-import { proxyHeader } from './proxy-protocol.ts';
-import { type ServiceRefusal, Tally } from '../status/results.ts';
 import { nodeName } from '../sessions/sessions.ts';
+import { type ServiceRefusal, Tally } from '../status/results.ts';
 import type { ServiceStatus } from '../status/status.ts';
+import { proxyHeader } from './proxy-protocol.ts';
 import { type NameLookup, TargetConnection } from './target.ts';
 
 /** What services ask of the node around them. */

@@ -1,8 +1,8 @@
 import { connect, isIP, type Socket } from 'node:net';
+import type { StreamCode } from '@routy/link/driver';
+import { connectAny, systemCode, names as systemNames } from '@routy/link/transport';
 import { formatAddress, RoutyError, type TcpAddress } from '@routy/proto/base';
 import type { ServiceConfig } from '../config/types.ts';
-import { connectAny, names as systemNames, systemCode } from '@routy/link/transport';
-import type { StreamCode } from '@routy/link/driver';
 
 /** What looks up host names. */
 export type NameLookup = Pick<typeof systemNames, 'resolve'>;

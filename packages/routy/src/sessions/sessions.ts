@@ -1,8 +1,8 @@
+import type { LaneFacts, SessionDriverApi } from '@routy/link/driver';
 import type { Identity } from '@routy/proto/base';
 import { Directory, type ReachabilityChange } from '../fabric/directory.ts';
-import type { LaneFacts, SessionDriverApi } from '@routy/link/driver';
-import { PeerTotals } from './peer-totals.ts';
 import type { LaneStatus, SessionStatus, TrafficStatus } from '../status/status.ts';
+import { PeerTotals } from './peer-totals.ts';
 
 /** A peer may offer very many services, which would make the status long and slow. */
 const OFFERS_SHOWN_MAX = 1_000;

@@ -1,5 +1,5 @@
-import { isoTime } from './clock.ts';
 import type { StreamCode } from '@routy/link/driver';
+import { isoTime } from './clock.ts';
 import type { LastResult } from './status.ts';
 
 /** Why a connection through a service or forward came to nothing. */

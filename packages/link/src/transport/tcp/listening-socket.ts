@@ -1,7 +1,7 @@
 import { createServer, type Server, type ServerOpts, type Socket } from 'node:net';
 import { errorText, formatHostPort, RoutyError, type TcpAddress } from '@routy/proto/base';
-import { KEEP_ALIVE_MS } from './connect.ts';
 import { systemCode } from '../failures.ts';
+import { KEEP_ALIVE_MS } from './connect.ts';
 import { ServerGroup } from './server-group.ts';
 
 /** Before a listener that died is opened again, in ms: doubled from the first to the last. */

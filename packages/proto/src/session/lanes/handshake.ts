@@ -1,8 +1,8 @@
 import { type Identity, identityUri } from '../../base/identity.ts';
 import type { LaneCode } from '../../wire/codes.ts';
 import type { Hello } from '../../wire/payload.ts';
-import type { HandshakeOptions } from '../options.ts';
 import { WINDOW_BYTES_MIN } from '../flow/receive-window.ts';
+import type { HandshakeOptions } from '../options.ts';
 import { settingDifferences } from './settings.ts';
 
 /** Versions of the session protocol this code speaks, best first. */

@@ -1,6 +1,6 @@
 import type { Hello } from '../../wire/payload.ts';
-import { judgeAnswer, type Prove, type Refusal, sameText } from './handshake.ts';
 import type { SessionOptions } from '../options.ts';
+import { judgeAnswer, type Prove, type Refusal, sameText } from './handshake.ts';
 
 type SessionPart = Hello['session'];
 

@@ -2,9 +2,9 @@ import { FrameDecoder, type FrameSink } from '../../wire/decode.ts';
 import { FrameWriter } from '../../wire/frame-writer.ts';
 import { frameName } from '../../wire/layout.ts';
 import { ProtocolError } from '../../wire/protocol-error.ts';
+import type { SessionOptions } from '../options.ts';
 import type { Prove } from './handshake.ts';
 import { Heartbeat } from './heartbeat.ts';
-import type { SessionOptions } from '../options.ts';
 import { type Scheduled, Scheduler } from './scheduler.ts';
 
 /**

@@ -4,8 +4,8 @@ import { FrameWriter } from '../../wire/frame-writer.ts';
 import { FrameType, frameName } from '../../wire/layout.ts';
 import { type Hello, parseClose, parseHello } from '../../wire/payload.ts';
 import { ProtocolError } from '../../wire/protocol-error.ts';
-import { judgeHello, makeHello } from './handshake.ts';
 import type { HandshakeOptions } from '../options.ts';
+import { judgeHello, makeHello } from './handshake.ts';
 
 /** Why a lane ended before it joined a session. */
 interface Ending {

@@ -1,5 +1,5 @@
-import type { Budget } from '../flow/budget.ts';
 import type { EventQueue } from '../events.ts';
+import type { Budget } from '../flow/budget.ts';
 import type { Stream } from './stream.ts';
 
 /** How often writers paused for the sake of a budget are looked at again. */

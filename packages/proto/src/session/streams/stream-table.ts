@@ -1,12 +1,12 @@
 import type { StreamCode } from '../../wire/codes.ts';
 import type { OpenPayload } from '../../wire/payload.ts';
-import { AckList } from './ack-list.ts';
-import { Budget } from '../flow/budget.ts';
 import type { EventQueue } from '../events.ts';
-import type { LaneSet } from './lane-set.ts';
-import type { SessionOptions } from '../options.ts';
-import { PausedWriters } from './paused-writers.ts';
+import { Budget } from '../flow/budget.ts';
 import { ReceiveWindow, WINDOW_BYTES_MIN } from '../flow/receive-window.ts';
+import type { SessionOptions } from '../options.ts';
+import { AckList } from './ack-list.ts';
+import type { LaneSet } from './lane-set.ts';
+import { PausedWriters } from './paused-writers.ts';
 import { SeenIds } from './seen-ids.ts';
 import { Stream } from './stream.ts';
 import { Tombstones } from './tombstones.ts';

@@ -4,10 +4,10 @@ import { frameName, FrameType as Type } from '../../wire/layout.ts';
 import type { OpenPayload } from '../../wire/payload.ts';
 import { ProtocolError } from '../../wire/protocol-error.ts';
 import type { BytesInFlight } from '../flow/bytes-in-flight.ts';
-import type { LaneState } from '../lanes/lane-state.ts';
 import type { Reassembly } from '../flow/reassembly.ts';
 import type { ReceiveWindow } from '../flow/receive-window.ts';
 import { SendBuffer } from '../flow/send-buffer.ts';
+import type { LaneState } from '../lanes/lane-state.ts';
 
 /**
  * `opening`: this side sent OPEN and waits; `incoming`: the peer sent OPEN and waits;

@@ -1,8 +1,8 @@
 import type { StreamCode } from '../../wire/codes.ts';
 import type { OpenPayload } from '../../wire/payload.ts';
+import type { StreamLane } from './stream.ts';
 import type { StreamSender } from './stream-sender.ts';
 import type { StreamTable } from './stream-table.ts';
-import type { StreamLane } from './stream.ts';
 
 export type OpenResult =
   | { readonly ok: true; readonly stream: number }

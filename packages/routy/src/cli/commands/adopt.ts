@@ -1,12 +1,12 @@
+import { dialTcp } from '@routy/link/transport';
 import { formatAddress, identityUri, RoutyError } from '@routy/proto/base';
-import { addPeer } from '../../config/edit.ts';
+import { addPeer } from '../../config/edit/edit.ts';
 import { loadConfig } from '../../config/load.ts';
 import { adopt as adoptNode } from '../../enrol/enrol-adopt.ts';
-import { dialTcp } from '@routy/link/transport';
 import { DEFAULT_CONFIG, type Place, stateOf } from '../context.ts';
-import { applyEdit } from '../edit-config.ts';
+import { applyEdit } from '../files/edit-config.ts';
+import { placeArguments } from '../files/new-node.ts';
 import { secretArgument } from '../input.ts';
-import { placeArguments } from '../new-node.ts';
 import type { Output } from '../output.ts';
 import { runConfigured } from './up.ts';
 

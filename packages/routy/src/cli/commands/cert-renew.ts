@@ -1,3 +1,4 @@
+import { dialTcp } from '@routy/link/transport';
 import {
   errorText,
   formatAddress,
@@ -8,9 +9,8 @@ import {
 import { loadConfig } from '../../config/load.ts';
 import { isPassedOver } from '../../enrol/enrol-dial.ts';
 import { renewOnline, renewOwn } from '../../enrol/enrol-renew.ts';
-import type { Enrolled } from '../../pki/install.ts';
+import type { Enrolled } from '../../pki/node/install.ts';
 import { fileExists, statePaths } from '../../pki/state.ts';
-import { dialTcp } from '@routy/link/transport';
 import { adminOf, type Place, stateOf } from '../context.ts';
 import { EXIT, type Output } from '../output.ts';
 

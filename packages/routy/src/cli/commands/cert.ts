@@ -1,12 +1,12 @@
 import { writeFile } from 'node:fs/promises';
 import { errorText, identityUri, RoutyError } from '@routy/proto/base';
 import { type CertificateFacts, certificateFacts } from '../../pki/certificate.ts';
-import { installCertificate, issueFromCsr, requestCertificate } from '../../pki/offline.ts';
+import { installCertificate, issueFromCsr, requestCertificate } from '../../pki/node/offline.ts';
 import { readStateFile, statePaths } from '../../pki/state.ts';
 import { type Place, stateOf } from '../context.ts';
 import { readInput } from '../input.ts';
 import type { Output } from '../output.ts';
-import { columns } from '../table.ts';
+import { columns } from '../text/table.ts';
 
 /** Where the request or certificate goes: a file, or stdout for pasting. */
 interface Target {

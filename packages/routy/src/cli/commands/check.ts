@@ -1,8 +1,8 @@
 import { RoutyError } from '@routy/proto/base';
 import { type CredentialsProblem, checkConfig, renderReport } from '../../config/check.ts';
 import type { Place } from '../context.ts';
-import { ownCredentials } from '../identity.ts';
 import { EXIT, type Output } from '../output.ts';
+import { ownCredentials } from '../running/identity.ts';
 
 /** Looks at the file and at everything on this machine it speaks of; changes nothing. */
 export async function check(out: Output, options: Place, file?: string): Promise<number> {

@@ -1,7 +1,7 @@
-import { addForward, addService, removeForward, removeService } from '../../config/edit.ts';
+import { addForward, addService, removeForward, removeService } from '../../config/edit/edit.ts';
 import { ABOUT_TO_LISTEN, type ForwardStatus } from '../../status/status.ts';
 import { adminOf, type Place } from '../context.ts';
-import { type Applied, applyEdit } from '../edit-config.ts';
+import { type Applied, applyEdit } from '../files/edit-config.ts';
 import { EXIT, type Output } from '../output.ts';
 import { reloadText } from './running.ts';
 

@@ -1,6 +1,6 @@
 import { identityUri, type TcpAddress } from '@routy/proto/base';
-import { initFabric } from '../../pki/init.ts';
 import { type CreatedInvite, createInvite } from '../../enrol/invite.ts';
+import { initFabric } from '../../pki/node/init.ts';
 import { DEFAULT_CONFIG } from '../context.ts';
 import {
   defaultNodeName,
@@ -10,7 +10,7 @@ import {
   newStateDir,
   placeArguments,
   withNewConfig,
-} from '../new-node.ts';
+} from '../files/new-node.ts';
 import { type Output, usageError } from '../output.ts';
 import { inviteText } from './invite.ts';
 

@@ -2,7 +2,7 @@ import { formatAddress, RoutyError, type TcpAddress } from '@routy/proto/base';
 import { loadConfig } from '../../config/load.ts';
 import { type CreatedInvite, createInvite } from '../../enrol/invite.ts';
 import { type Place, stateOf } from '../context.ts';
-import { dialableAddresses } from '../new-node.ts';
+import { dialableAddresses } from '../files/new-node.ts';
 import type { Output } from '../output.ts';
 
 interface InviteOptions extends Place {

@@ -1,7 +1,7 @@
+import { dialTcp } from '@routy/link/transport';
 import { identityUri } from '@routy/proto/base';
 import { joinFabric } from '../../enrol/enrol-join.ts';
 import { parseJoinLine } from '../../enrol/join-line.ts';
-import { dialTcp } from '@routy/link/transport';
 import { DEFAULT_CONFIG } from '../context.ts';
 import {
   defaultNodeName,
@@ -10,9 +10,9 @@ import {
   newStateDir,
   placeArguments,
   withNewConfig,
-} from '../new-node.ts';
-import type { Output } from '../output.ts';
+} from '../files/new-node.ts';
 import { secretArgument } from '../input.ts';
+import type { Output } from '../output.ts';
 import { runConfigured } from './up.ts';
 
 interface JoinOptions extends NewNodeOptions {

@@ -1,7 +1,7 @@
 import type { PingReply, ReloadReport } from '../../status/status.ts';
 import { adminOf, type Place } from '../context.ts';
 import { EXIT, type Output } from '../output.ts';
-import { columns, countText, msText } from '../table.ts';
+import { columns, countText, msText } from '../text/table.ts';
 
 /** Measures the way to each node of a site, or to one node. */
 export async function ping(

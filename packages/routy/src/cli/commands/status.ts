@@ -1,6 +1,6 @@
 import { adminOf, type Place } from '../context.ts';
 import { EXIT, type Output } from '../output.ts';
-import { statusText } from '../status-text.ts';
+import { statusText } from '../text/status-text.ts';
 
 /** With `ready` it is a question that scripts ask: the exit code is the answer. */
 export async function status(

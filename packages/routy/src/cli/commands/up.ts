@@ -1,12 +1,12 @@
 import type { TcpAddress } from '@routy/proto/base';
 import { loadConfig } from '../../config/load.ts';
 import { createLog } from '../../observe/log.ts';
-import { becomeAdopted } from '../await-adoption.ts';
 import type { Place } from '../context.ts';
-import { ownCredentials } from '../identity.ts';
-import type { NewNodeOptions } from '../new-node.ts';
+import type { NewNodeOptions } from '../files/new-node.ts';
 import { type Output, usageError } from '../output.ts';
-import { runNode } from '../run-node.ts';
+import { becomeAdopted } from '../running/await-adoption.ts';
+import { ownCredentials } from '../running/identity.ts';
+import { runNode } from '../running/run-node.ts';
 
 interface UpOptions extends Omit<NewNodeOptions, 'advertise'> {
   readonly awaitAdoption?: boolean;
