@@ -24,7 +24,8 @@ function gather() {
     const bundled = join(daemon, 'node_modules', '@routy', name);
     mkdirSync(bundled, { recursive: true });
     for (const part of ['dist', 'package.json']) {
-      cpSync(join(root, 'packages', name, part), join(bundled, part), { recursive: true });
+      const from = join(root, 'packages', name, part);
+      cpSync(from, join(bundled, part), { recursive: true, filter: isForDaemons });
     }
     cpSync(join(root, 'LICENSE'), join(bundled, 'LICENSE'));
   }
@@ -35,6 +36,11 @@ function build() {
     stdio: ['ignore', 'ignore', 'inherit'],
   });
   if (status !== 0) process.exit(status ?? 1);
+}
+
+/** What the link offers to tests is nothing that a daemon runs. */
+function isForDaemons(path) {
+  return path !== join(root, 'packages', 'link', 'dist', 'testing');
 }
 
 function remove() {

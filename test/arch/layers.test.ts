@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { files, layerOf, type SourceFile } from './packages.ts';
 import { type Finding, importsOf, impureUses, stripped } from './source.ts';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
 const LINES_MAX = 420;
 
 interface Layer {
@@ -31,6 +29,11 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     may: ['proto/base'],
     pure: false,
     why: 'a lane carries bytes and never learns what a session is',
+  },
+  'link/testing': {
+    may: ['proto/base', 'link/transport'],
+    pure: false,
+    why: 'for the tests of whoever uses the link; no daemon has it',
   },
   'link/streams': {
     may: ['proto/base', 'proto/session', 'proto/wire', 'link/transport'],
@@ -178,38 +181,38 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   },
 };
 
-/** A folder with an index.ts is what other packages may import, by `@routy/PACKAGE/FOLDER`. */
-const PACKAGES = ['proto', 'link', 'routy'];
-
-interface SourceFile {
-  /** Relative to the repository. */
-  readonly path: string;
-  readonly layer: string;
-  readonly text: string;
-}
-
-const files: readonly SourceFile[] = PACKAGES.flatMap(filesOf);
-
-function filesOf(name: string): SourceFile[] {
-  const src = join(root, 'packages', name, 'src');
-  return readdirSync(src, { recursive: true, encoding: 'utf8' })
-    .filter((path) => path.endsWith('.ts'))
-    .map((path) => ({
-      path: `packages/${name}/src/${path}`,
-      layer: layerOf(`packages/${name}/src/${path}`),
-      text: readFileSync(join(src, path), 'utf8'),
-    }));
-}
-
-/** `packages/link/src/driver/pings.ts` is of `link/driver`. */
-function layerOf(path: string): string {
-  const [, name, , folder] = path.split('/');
-  return `${name}/${folder}`;
-}
+/**
+ * Each row may import those above it; those of one row are siblings and do not know each other. What a
+ * layer does import of the rows above is in the table.
+ */
+const ROWS: readonly (readonly string[])[] = [
+  ['proto/base'],
+  ['proto/wire', 'link/transport', 'routy/fabric', 'routy/config'],
+  ['proto/session', 'link/testing', 'routy/pki'],
+  ['link/streams', 'routy/enrol'],
+  ['link/driver'],
+  ['routy/status'],
+  ['routy/sessions', 'routy/observe', 'routy/admin'],
+  ['routy/events', 'routy/services', 'routy/forwards'],
+  ['routy/peers', 'routy/index.ts'],
+  ['routy/node'],
+  ['routy/cli'],
+];
 
 test('every folder is in the table and every entry of the table has files', () => {
   const seen = new Set(files.map((file) => file.layer));
   assert.deepEqual([...seen].sort(), Object.keys(LAYERS).sort());
+});
+
+test('a layer imports rows above its own, and no sibling', () => {
+  const rowOf = new Map(ROWS.flatMap((row, index) => row.map((name) => [name, index] as const)));
+  assert.deepEqual([...rowOf.keys()].sort(), Object.keys(LAYERS).sort());
+  const upwards = Object.entries(LAYERS).flatMap(([name, { may }]) =>
+    may
+      .filter((other) => rowOf.get(other)! >= rowOf.get(name)!)
+      .map((other) => `${name} -> ${other}`),
+  );
+  assert.deepEqual(upwards, []);
 });
 
 test('imports go one way', () => {

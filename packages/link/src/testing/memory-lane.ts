@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type Identity, invariant, RoutyError } from '@routy/proto/base';
-import type { Lane, LaneHandlers } from '../lane.ts';
-import { realTimers, type Timers } from '../timers.ts';
+import type { Lane, LaneHandlers } from '../transport/lane.ts';
+import { realTimers, type Timers } from '../transport/timers.ts';
 import { type LaneFaults, MemoryLink } from './memory-link.ts';
 
 /** Lanes made so far by this process, so that each has an exporter of its own. */

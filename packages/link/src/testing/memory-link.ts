@@ -1,4 +1,4 @@
-import type { Timers } from '../timers.ts';
+import type { Timers } from '../transport/timers.ts';
 
 /** What a network does to the bytes that go one way. */
 export interface LaneFaults {
