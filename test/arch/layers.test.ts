@@ -62,7 +62,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     why: 'a file is checked without starting anything',
   },
   'routy/status': {
-    may: ['link/driver'],
+    may: ['link/driver', 'routy/config'],
     pure: false,
     why: 'the figures of a node are shapes, known to whoever fills or shows them',
   },

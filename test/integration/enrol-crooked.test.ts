@@ -4,7 +4,8 @@ import { readdir, readFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { connect, createServer as createTlsServer } from 'node:tls';
+import { connect, createServer as createTlsServer, type SecureContextOptions } from 'node:tls';
+import { ALPN_ENROL, TLS_PROFILE } from '../../packages/link/src/transport/tls/tls-context.ts';
 import { RoutyError } from '../../packages/proto/src/base/errors.ts';
 import {
   formatAdoptionText,
@@ -169,4 +170,22 @@ test('what does not speak enrolment is neither adopter nor newcomer', async (t) 
   const text = { ...parseAdoptionText(newcomer.addressAndPin), address };
   const astray = { stateDir: caDir, addressAndPin: formatAdoptionText(text), site: 'gray' };
   await rejection(adopt(astray), 'enrol-not-routy');
+});
+
+test('enrolment speaks TLS by the same profile as lanes, and by nothing beyond', async (t) => {
+  const { caDir } = await startLab(t);
+  const { certChainPem, keyPem } = await loadCredentials(caDir);
+  const options = { ALPNProtocols: [ALPN_ENROL], cert: certChainPem, key: keyPem };
+  const dial = async (profile: SecureContextOptions): Promise<unknown> => {
+    const server = createTlsServer({ ...options, ...profile }, (socket) => socket.end());
+    server.on('tlsClientError', () => undefined);
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    t.after(() => server.close());
+    const address = { ...ANY_PORT, port: (server.address() as AddressInfo).port };
+    return dialEnrolment(address, { stepMs: LAB_STEP_MS }).then((socket) => socket.destroy());
+  };
+  await dial(TLS_PROFILE);
+  // A curve that every OpenSSL has and the profile has not.
+  await rejection(dial({ ecdhCurve: 'P-521' }), 'enrol-not-routy');
 });

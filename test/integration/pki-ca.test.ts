@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { connect, createServer } from 'node:tls';
+import { certificateIdentity } from '../../packages/link/src/transport/tls/peer-identity.ts';
 import {
   createCa,
   issueCertificate,
@@ -13,7 +14,7 @@ import {
   openCa,
 } from '../../packages/routy/src/pki/ca/ca.ts';
 import { readJournal, standingEntries } from '../../packages/routy/src/pki/ca/journal.ts';
-import { certificateFacts, certificateIdentity } from '../../packages/routy/src/pki/certificate.ts';
+import { certificateFacts } from '../../packages/routy/src/pki/certificate.ts';
 import { generateKeyPem, publicKeyDer } from '../../packages/routy/src/pki/key.ts';
 import { loadCredentials } from '../../packages/routy/src/pki/node/credentials.ts';
 import { initFabric } from '../../packages/routy/src/pki/node/init.ts';

@@ -1,10 +1,10 @@
+import { memoryLanes } from '../../packages/link/src/testing/memory-lane.ts';
 import {
   DialScheduler,
   type DialSchedulerOptions,
   type DialState,
 } from '../../packages/link/src/transport/dial-scheduler.ts';
 import type { Lane } from '../../packages/link/src/transport/lane.ts';
-import { memoryLanes } from '../../packages/link/src/testing/memory-lane.ts';
 import type { TcpAddress } from '../../packages/proto/src/base/address.ts';
 import { RoutyError } from '../../packages/proto/src/base/errors.ts';
 import { VirtualTimers } from './lane-pair-timers.ts';

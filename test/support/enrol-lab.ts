@@ -6,11 +6,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { connect as connectTls, createServer, type TLSSocket } from 'node:tls';
+import { ALPN_ENROL, TLS_PROFILE } from '../../packages/link/src/transport/tls/tls-context.ts';
 import type { TcpAddress } from '../../packages/proto/src/base/address.ts';
 import { RoutyError } from '../../packages/proto/src/base/errors.ts';
 import { serveEnrolment } from '../../packages/routy/src/enrol/enrol-join.ts';
 import {
-  ENROL_ALPN,
   type EnrolmentEvent,
   type EnrolmentLog,
   remoteOf,
@@ -123,7 +123,7 @@ export async function startTlsServer(
 ): Promise<TlsServer> {
   const { cert, key } = options;
   const sockets = new Set<Socket>();
-  const server = createServer({ cert, key, minVersion: 'TLSv1.3', ALPNProtocols: [ENROL_ALPN] });
+  const server = createServer({ cert, key, ...TLS_PROFILE, ALPNProtocols: [ALPN_ENROL] });
   const serving: Promise<void>[] = [];
   server.on('connection', (socket: Socket) => sockets.add(socket));
   server.on('secureConnection', (socket) => serving.push(options.serve(socket)));
@@ -170,7 +170,7 @@ export async function connectStranger(t: TestContext, address: TcpAddress): Prom
   const socket = connectTls({
     host: address.host,
     port: address.port,
-    ALPNProtocols: [ENROL_ALPN],
+    ALPNProtocols: [ALPN_ENROL],
     rejectUnauthorized: false,
   });
   t.after(() => socket.destroy());

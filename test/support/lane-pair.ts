@@ -7,7 +7,7 @@ import {
   type ListenOptions,
   listenLanes,
 } from '../../packages/link/src/transport/listen.ts';
-import type { Refusal } from '../../packages/link/src/transport/tcp/reception.ts';
+import type { ConnectionRefusal } from '../../packages/link/src/transport/tcp/reception.ts';
 import type { RoutyError } from '../../packages/proto/src/base/errors.ts';
 import { testCa, testCredentials } from './certificates.ts';
 
@@ -60,7 +60,7 @@ export async function until(
 export interface TestListener {
   readonly listener: LaneListener;
   readonly lanes: Lane[];
-  readonly refusals: Refusal[];
+  readonly refusals: ConnectionRefusal[];
   readonly errors: RoutyError[];
   close(): Promise<void>;
 }
@@ -71,7 +71,7 @@ export async function testListener(
   options: Partial<ListenOptions> = {},
 ): Promise<TestListener> {
   const lanes: Lane[] = [];
-  const refusals: Refusal[] = [];
+  const refusals: ConnectionRefusal[] = [];
   const errors: RoutyError[] = [];
   const listener = await listenLanes({
     address: LOOPBACK,

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Identity, RoutyError } from '@routy/proto/base';
-import type { Refusal } from '@routy/proto/session';
+import type { LaneFacts, Refusal } from '@routy/proto/session';
 import type { Hello, LaneCode, StreamCode } from '@routy/proto/wire';
 import type { StreamEndHandler } from '../streams/stream-end.ts';
 import type { Lane } from '../transport/lane.ts';
@@ -139,18 +139,13 @@ export interface DriverMemory {
 }
 
 /** A lane that carries a session. */
-export interface LaneFacts {
+export interface LiveLane extends Pick<LaneFacts, 'rttMs' | 'streams' | 'bytesSent'> {
   readonly epoch: number;
   readonly lane: Lane;
-  readonly rttMs: number | undefined;
   /** Since bytes of the peer arrived last. */
   readonly unheardMs: number;
   /** For so long that a heartbeat of the peer is missing. */
   readonly silent: boolean;
-  /** Streams whose primary lane it is. */
-  readonly streams: number;
-  /** Stream payload bytes. */
-  readonly bytesSent: number;
 }
 
 /** A session joined to its lanes and its streams' sockets. `session-driver.ts` implements it. */
@@ -191,5 +186,5 @@ export interface SessionDriverApi {
   stats(): DriverStats;
   memory(): DriverMemory;
   /** The lanes that carry the session, oldest first. */
-  lanes(): LaneFacts[];
+  lanes(): LiveLane[];
 }

@@ -3,7 +3,7 @@ export type {
   IncomingStream,
   LaneCode,
   LaneEnd,
-  LaneFacts,
+  LiveLane,
   OpenHandlers,
   OpenRequest,
   SessionDriverApi,

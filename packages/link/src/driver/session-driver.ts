@@ -1,14 +1,15 @@
 import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
-import { type Identity, RoutyError } from '@routy/proto/base';
+import type { Identity, RoutyError } from '@routy/proto/base';
 import { type Refusal, Session, type SessionEvent } from '@routy/proto/session';
 import type { Hello, LaneCode } from '@routy/proto/wire';
+import { LinkError } from '../transport/link-error.ts';
 import { type Dispatched, dispatchSlice } from './dispatch-slice.ts';
 import type {
   DriverHandlers,
   DriverMemory,
   DriverStats,
-  LaneFacts,
+  LiveLane,
   OpenHandlers,
   OpenRequest,
   PingSample,
@@ -152,7 +153,7 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
 
   ping(): Promise<PingSample> {
     if (!this.#session.established) {
-      return Promise.reject(new RoutyError('session-lost', 'the session is not established'));
+      return Promise.reject(new LinkError('session-lost', 'the session is not established'));
     }
     const answer = this.#pings.ping();
     this.#schedule();
@@ -189,7 +190,7 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     return this.#session.memory();
   }
 
-  lanes(): LaneFacts[] {
+  lanes(): LiveLane[] {
     const nowMs = performance.now();
     return this.#session
       .lanes()
@@ -407,7 +408,7 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
   }
 
   #closed(end: SessionEnd): void {
-    this.#pings.fail(new RoutyError('session-lost', `session ended: ${end.code}: ${end.reason}`));
+    this.#pings.fail(new LinkError('session-lost', `session ended: ${end.code}: ${end.reason}`));
     this.#ended = true;
     this.#timer.stop();
     this.#handlers.onClosed(end);

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { type Identity, invariant, RoutyError } from '@routy/proto/base';
-import type { Lane, LaneHandlers } from '../transport/lane.ts';
+import { type Identity, invariant, type RoutyError } from '@routy/proto/base';
+import { LANE_LINGER_MS, type Lane, type LaneHandlers, lingerFailure } from '../transport/lane.ts';
+import { LinkError } from '../transport/link-error.ts';
 import { realTimers, type Timers } from '../transport/timers.ts';
 import { type LaneFaults, MemoryLink } from './memory-link.ts';
 
@@ -9,9 +10,6 @@ let lanesMade = 0;
 
 /** Bytes queued above which `write` returns false. */
 const HIGH_WATER_BYTES = 256 * 1024;
-
-/** How long `end` waits for the queue to leave and the peer to end too, in ms. */
-const LINGER_MS = 10_000;
 
 export interface MemoryLanesOptions {
   /** Who the dialling end is; what the accepted lane has as `peer`. */
@@ -172,7 +170,7 @@ class MemoryLane implements Lane {
   break(): void {
     if (this.#closed) return;
     const text = `lane to ${this.remoteAddress} was reset by the peer`;
-    if (!this.#sentAll) this.#error ??= new RoutyError('lane-reset', text);
+    if (!this.#sentAll) this.#error ??= new LinkError('lane-reset', text);
     this.#out.discard();
     this.#close();
   }
@@ -192,7 +190,7 @@ class MemoryLane implements Lane {
 
   #finish(): void {
     this.#finishing = true;
-    this.#cancelLinger = this.#timers.after(LINGER_MS, () => this.#handleLingerTimeout());
+    this.#cancelLinger = this.#timers.after(LANE_LINGER_MS, () => this.#handleLingerTimeout());
     this.#out.end();
   }
 
@@ -202,8 +200,7 @@ class MemoryLane implements Lane {
   }
 
   #handleLingerTimeout(): void {
-    const text = `lane to ${this.remoteAddress} did not take the last ${this.queuedBytes} bytes within ${LINGER_MS} ms`;
-    this.destroy(this.#sentAll ? undefined : new RoutyError('lane-timeout', text));
+    this.destroy(this.#sentAll ? undefined : lingerFailure(this, LANE_LINGER_MS));
   }
 
   #close(): void {

@@ -1,4 +1,5 @@
 import { RoutyError } from '@routy/proto/base';
+import { LinkError } from './link-error.ts';
 
 export interface StepOptions {
   readonly ms: number;
@@ -34,5 +35,5 @@ export async function step<T>(
 /** Why a signal fired, as a RoutyError; `dial-aborted` when the caller gave no RoutyError. */
 export function abortReason(signal: AbortSignal): RoutyError {
   if (signal.reason instanceof RoutyError) return signal.reason;
-  return new RoutyError('dial-aborted', 'dialling was stopped', { cause: signal.reason });
+  return new LinkError('dial-aborted', 'dialling was stopped', { cause: signal.reason });
 }

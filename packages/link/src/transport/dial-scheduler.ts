@@ -1,5 +1,6 @@
 import { errorText, invariant, RoutyError, type TcpAddress } from '@routy/proto/base';
 import type { Lane } from './lane.ts';
+import { LinkError } from './link-error.ts';
 import { realTimers, type Timers } from './timers.ts';
 
 /**
@@ -104,7 +105,7 @@ export class DialScheduler {
   stop(): void {
     this.#cancelWait();
     if (this.#state === 'up') this.#noteDuration();
-    this.#dialling?.abort(new RoutyError('dial-aborted', 'dialling was stopped'));
+    this.#dialling?.abort(new LinkError('dial-aborted', 'dialling was stopped'));
     this.#dialling = undefined;
     this.#hasLane = false;
     this.#roundErrors = [];
@@ -114,7 +115,7 @@ export class DialScheduler {
   /** Takes a lane that somebody else dialled, in place of the one it waits for or dials. */
   adopt(lane: Lane): void {
     this.#cancelWait();
-    this.#dialling?.abort(new RoutyError('dial-aborted', 'another lane was found'));
+    this.#dialling?.abort(new LinkError('dial-aborted', 'another lane was found'));
     this.#dialling = undefined;
     this.#hasLane = true;
     this.#enter('dialling');
@@ -204,7 +205,7 @@ export class DialScheduler {
     const known =
       error instanceof RoutyError
         ? error
-        : new RoutyError('dial-failed', errorText(error), { cause: error });
+        : new LinkError('dial-failed', errorText(error), { cause: error });
     this.#handleFailure(known);
   }
 
@@ -258,5 +259,5 @@ function summary(errors: readonly RoutyError[]): RoutyError {
 }
 
 function neverEstablished(): RoutyError {
-  return new RoutyError('lane-closed', 'the lane was closed before a session was established');
+  return new LinkError('lane-closed', 'the lane was closed before a session was established');
 }

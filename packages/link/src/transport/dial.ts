@@ -1,9 +1,10 @@
 import { isIP, type Socket } from 'node:net';
 import { type SecureContext, connect as tlsConnect } from 'node:tls';
-import { formatHostPort, RoutyError, type TcpAddress } from '@routy/proto/base';
+import { formatHostPort, type RoutyError, type TcpAddress } from '@routy/proto/base';
 import { abortReason, step } from './deadline.ts';
 import { handshakeFault, nameServerSilent, tlsErrorText } from './failures.ts';
 import type { Lane, TlsCredentials } from './lane.ts';
+import { LinkError } from './link-error.ts';
 import { connectThrough, type DialProxy, parseProxy } from './proxy.ts';
 import { connectAny, describeTarget } from './tcp/connect.ts';
 import { names } from './tcp/names.ts';
@@ -100,8 +101,8 @@ function inSteps<T>(options: DialTcpOptions, work: (run: RunStep) => Promise<T>)
   const timeouts = { ...DIAL_TIMEOUTS, ...options.timeouts };
   const label = formatHostPort(options.address.host, options.address.port);
   let current = 'start';
-  const onTimeout = (ms: number) => () =>
-    new RoutyError('dial-timeout', `${label} did not answer within ${ms} ms: ${current}`, {
+  const onTimeout = (ms: number) => (): RoutyError =>
+    new LinkError('dial-timeout', `${label} did not answer within ${ms} ms: ${current}`, {
       hint: 'a firewall that drops packets, or a machine that is down, looks like this',
     });
   return step(
@@ -201,7 +202,7 @@ function secure({ socket, address, context, fabric, signal }: SecureOptions): Pr
 }
 
 function notVerified(label: string, reason: string): RoutyError {
-  return new RoutyError('peer-not-verified', `${label} is not trusted: ${reason}`, {
+  return new LinkError('peer-not-verified', `${label} is not trusted: ${reason}`, {
     hint: 'both nodes need certificates of the same fabric (routy cert show on either)',
   });
 }
@@ -213,22 +214,22 @@ function handshakeError(
 ): RoutyError {
   switch (fault) {
     case 'not-tls':
-      return new RoutyError('tls-not-tls', `what answers at ${label} does not speak TLS`, {
+      return new LinkError('tls-not-tls', `what answers at ${label} does not speak TLS`, {
         hint: 'check the port: it must be the [listen] address of a node',
       });
     case 'tls-version':
-      return new RoutyError('tls-version', `${label} does not offer TLS 1.3`, {
+      return new LinkError('tls-version', `${label} does not offer TLS 1.3`, {
         hint: 'something on the way may be ending the TLS connection',
       });
     case 'alpn':
-      return new RoutyError('tls-alpn', `${label} speaks TLS but not ${ALPN_LANE}`, {
+      return new LinkError('tls-alpn', `${label} speaks TLS but not ${ALPN_LANE}`, {
         hint: 'check the port: it must be the [listen] address of a node',
       });
     case 'closed':
-      return new RoutyError('tls-closed', `${label} hung up during the TLS handshake`, {
+      return new LinkError('tls-closed', `${label} hung up during the TLS handshake`, {
         hint: 'its log says why, if it is a node; it may be overloaded or stopping',
       });
     default:
-      return new RoutyError('tls-failed', `TLS handshake with ${label} failed: ${detail}`);
+      return new LinkError('tls-failed', `TLS handshake with ${label} failed: ${detail}`);
   }
 }

@@ -1,4 +1,5 @@
-import { errorText, RoutyError } from '@routy/proto/base';
+import { errorText, type RoutyError } from '@routy/proto/base';
+import { LinkError } from './link-error.ts';
 
 /** The system or OpenSSL code of a caught value (`ECONNREFUSED`, `ERR_SSL_…`), '' when it has none. */
 export function systemCode(error: unknown): string {
@@ -26,24 +27,24 @@ function isExhausted(code: string): boolean {
 }
 
 /** A failed TCP connect to `label` as a RoutyError `dial-…`. */
-export function connectFailure(label: string, error: unknown): RoutyError {
+export function connectFailure(label: string, error: unknown): LinkError {
   const code = systemCode(error);
   const text = `cannot connect to ${label}: ${errorText(error)}`;
   if (isExhausted(code)) return exhausted(text, error);
   if (code === 'ECONNREFUSED') {
-    return new RoutyError('dial-refused', text, {
+    return new LinkError('dial-refused', text, {
       hint: 'nothing listens on that port, or a firewall on the way refuses it',
       cause: error,
     });
   }
-  if (code === 'ETIMEDOUT') return new RoutyError('dial-timeout', text, { cause: error });
+  if (code === 'ETIMEDOUT') return new LinkError('dial-timeout', text, { cause: error });
   if (UNREACHABLE.has(code)) {
-    return new RoutyError('dial-unreachable', text, {
+    return new LinkError('dial-unreachable', text, {
       hint: 'check the route to that address and the firewall of this machine',
       cause: error,
     });
   }
-  return new RoutyError('dial-failed', text, { cause: error });
+  return new LinkError('dial-failed', text, { cause: error });
 }
 
 /** A failed name lookup as a RoutyError `dial-resolve` or `dial-exhausted`. */
@@ -58,20 +59,20 @@ export function resolveFailure(host: string, error: unknown): RoutyError {
     code === 'ENOTFOUND'
       ? 'check the spelling of the name in routy.toml'
       : 'check the name servers of this machine';
-  return new RoutyError('dial-resolve', text, { hint, cause: error });
+  return new LinkError('dial-resolve', text, { hint, cause: error });
 }
 
 /** Nobody answered for the name in time: another matter than an address that does not answer. */
 export function nameServerSilent(host: string, ms: number): RoutyError {
-  return new RoutyError(
+  return new LinkError(
     'dial-resolve',
     `the name server did not answer for ${host} within ${ms} ms`,
     { hint: 'check the name servers of this machine' },
   );
 }
 
-function exhausted(text: string, error: unknown): RoutyError {
-  return new RoutyError('dial-exhausted', text, {
+function exhausted(text: string, error: unknown): LinkError {
+  return new LinkError('dial-exhausted', text, {
     hint: 'this machine is out of file descriptors or memory; raise LimitNOFILE or find what holds them',
     cause: error,
   });
@@ -82,17 +83,17 @@ export function laneFailure(remoteAddress: string, error: unknown): RoutyError {
   const code = systemCode(error);
   const options = { cause: error };
   if (code === 'ECONNRESET' || code === 'EPIPE' || code === 'ECONNABORTED') {
-    return new RoutyError('lane-reset', `lane to ${remoteAddress} was reset by the peer`, options);
+    return new LinkError('lane-reset', `lane to ${remoteAddress} was reset by the peer`, options);
   }
   if (code === 'ETIMEDOUT') {
     const text = `lane to ${remoteAddress} timed out: the peer no longer acknowledges`;
-    return new RoutyError('lane-timeout', text, options);
+    return new LinkError('lane-timeout', text, options);
   }
   const text = `lane to ${remoteAddress} failed: ${errorText(error)}`;
-  if (UNREACHABLE.has(code)) return new RoutyError('lane-unreachable', text, options);
+  if (UNREACHABLE.has(code)) return new LinkError('lane-unreachable', text, options);
   // TLS found a record that is not what the peer sent.
-  if (code.startsWith('ERR_SSL_')) return new RoutyError('lane-corrupt', text, options);
-  return new RoutyError('lane-failed', text, options);
+  if (code.startsWith('ERR_SSL_')) return new LinkError('lane-corrupt', text, options);
+  return new LinkError('lane-failed', text, options);
 }
 
 export type HandshakeFault = 'not-tls' | 'tls-version' | 'alpn' | 'closed' | 'tls-failed';

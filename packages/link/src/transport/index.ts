@@ -2,13 +2,15 @@ export { type DialTimeouts, dialLane, dialTcp, HURRIED_TIMEOUTS } from './dial.t
 export { DialScheduler, type DialState, type DialStatus } from './dial-scheduler.ts';
 export { systemCode } from './failures.ts';
 export type { Lane } from './lane.ts';
+export { LinkError, type LinkErrorCode } from './link-error.ts';
 export { type LaneListener, listenLanes } from './listen.ts';
 export { libc, libcLoaded } from './native/libc.ts';
 export { carryUrgentInline } from './native/linux-socket.ts';
 export { connectAny } from './tcp/connect.ts';
 export { ListeningSocket, type ReopenDelays } from './tcp/listening-socket.ts';
 export { names } from './tcp/names.ts';
-export { type Guest, Reception, type Refusal } from './tcp/reception.ts';
+export { type ConnectionRefusal, type Guest, Reception } from './tcp/reception.ts';
 export { ServerGroup } from './tcp/server-group.ts';
 export type { TlsCredentials } from './tls/credentials.ts';
-export { TLS_PROFILE } from './tls/tls-context.ts';
+export { certificateIdentity } from './tls/peer-identity.ts';
+export { ALPN_ENROL, TLS_PROFILE } from './tls/tls-context.ts';

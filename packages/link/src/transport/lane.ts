@@ -1,10 +1,14 @@
 import type { Identity, RoutyError } from '@routy/proto/base';
+import { LinkError } from './link-error.ts';
 
 export type { TlsCredentials } from './tls/credentials.ts';
 
 export const LANE_EXPORTER_LABEL = 'EXPORTER-routy-lane';
 
 export const LANE_EXPORTER_BYTES = 32;
+
+/** How long `end` waits for the queue to leave and the peer to end too, in ms. */
+export const LANE_LINGER_MS = 10_000;
 
 export interface LaneHandlers {
   /** Decrypted bytes, in order, any size. The view is the receiver's to keep. */
@@ -47,4 +51,15 @@ export interface Lane {
   end(): void;
   /** Ends the connection now; queued bytes are lost. */
   destroy(error?: RoutyError): void;
+}
+
+/** That the peer left what was sent last lying until the time of {@link LANE_LINGER_MS} was over. */
+export function lingerFailure(
+  { remoteAddress, queuedBytes }: Pick<Lane, 'remoteAddress' | 'queuedBytes'>,
+  lingerMs: number,
+): LinkError {
+  return new LinkError(
+    'lane-timeout',
+    `lane to ${remoteAddress} did not take the last ${queuedBytes} bytes within ${lingerMs} ms`,
+  );
 }

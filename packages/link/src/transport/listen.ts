@@ -3,7 +3,7 @@ import type { RoutyError, TcpAddress } from '@routy/proto/base';
 import type { Lane, TlsCredentials } from './lane.ts';
 import type { HalfOpenLimits } from './tcp/half-open.ts';
 import { ListeningSocket, type ReopenDelays } from './tcp/listening-socket.ts';
-import { type Guest, Reception, type Refusal } from './tcp/reception.ts';
+import { type ConnectionRefusal, type Guest, Reception } from './tcp/reception.ts';
 import { judgePeer } from './tls/peer-identity.ts';
 import { ALPN_ENROL, ALPN_LANE, secureContext, TLS_PROFILE } from './tls/tls-context.ts';
 import { TlsLane } from './tls/tls-lane.ts';
@@ -11,7 +11,7 @@ import { TlsLane } from './tls/tls-lane.ts';
 export interface ListenHandlers {
   /** A lane whose peer is a verified node of this fabric. */
   onLane(lane: Lane): void;
-  onRefused(refusal: Refusal): void;
+  onRefused(refusal: ConnectionRefusal): void;
   /**
    * A newcomer without certificate (ALPN `routy-enrol/1`); the socket and every deadline are the
    * handler's from here on. It counts as half-open until it is closed or `proved` is called, and is

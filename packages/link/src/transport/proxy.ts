@@ -1,9 +1,10 @@
 import { request } from 'node:http';
 import type { Socket } from 'node:net';
-import { errorText, formatHostPort, RoutyError, type TcpAddress } from '@routy/proto/base';
+import { errorText, formatHostPort, type RoutyError, type TcpAddress } from '@routy/proto/base';
 import { SocksClient } from 'socks';
 import { abortReason } from './deadline.ts';
 import { systemCode } from './failures.ts';
+import { LinkError } from './link-error.ts';
 
 /** A proxy on the way to a peer. */
 export interface DialProxy {
@@ -61,7 +62,7 @@ function decoded(text: string): string | undefined {
 }
 
 function invalid(reason: string): RoutyError {
-  return new RoutyError('dial-proxy-invalid', `the proxy in "via" cannot be used: ${reason}`, {
+  return new LinkError('dial-proxy-invalid', `the proxy in "via" cannot be used: ${reason}`, {
     hint: 'write http://[user:pass@]host:port or socks5://[user:pass@]host:port',
   });
 }
@@ -181,7 +182,7 @@ function refused(
 ): RoutyError {
   const from = `proxy ${formatHostPort(proxy.host, proxy.port)}`;
   const to = formatHostPort(target.host, target.port);
-  return new RoutyError(
+  return new LinkError(
     'dial-proxy-refused',
     `${from} did not connect to ${to}: ${reason}`,
     hint === undefined ? {} : { hint },

@@ -5,3 +5,4 @@ export type { Prove, Refusal } from './lanes/handshake.ts';
 export { PendingHandshake } from './lanes/pending-handshake.ts';
 export type { HandshakeOptions, SessionOptions } from './options.ts';
 export { Session } from './session.ts';
+export type { LaneFacts } from './streams/lane-set.ts';

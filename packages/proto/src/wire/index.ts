@@ -1,2 +1,10 @@
-export type { LaneCode, StreamCode } from './codes.ts';
+export {
+  LANE_CODES,
+  type LaneCode,
+  laneCodeName,
+  STREAM_CODES,
+  type StreamCode,
+  streamCodeName,
+} from './codes.ts';
 export type { Hello, OpenPayload } from './payload.ts';
+export { ProtocolError, type ProtocolErrorCode } from './protocol-error.ts';

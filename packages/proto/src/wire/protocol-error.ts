@@ -2,7 +2,7 @@ import { RoutyError } from '../base/errors.ts';
 import type { LaneCode } from './codes.ts';
 
 /** What the peer sent may not be sent. Ends the lane with {@link ProtocolError.laneCode}. */
-export class ProtocolError extends RoutyError {
+export class ProtocolError extends RoutyError<ProtocolErrorCode> {
   readonly laneCode: LaneCode;
 
   constructor(code: ProtocolErrorCode, message: string, laneCode: LaneCode = 'protocol-error') {

@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import { ListeningSocket, type ReopenDelays } from '@routy/link/transport';
 import type { RoutyError, TcpAddress } from '@routy/proto/base';
-import type { NodeControl } from './control.ts';
+import type { NodeControl } from '../status/control.ts';
 import { answer, CONNECTIONS_MAX, SERVER_OPTIONS } from './http.ts';
 import { metricsRoutes } from './routes.ts';
 

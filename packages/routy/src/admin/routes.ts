@@ -1,5 +1,5 @@
 import type { LogLevel } from '../config/types.ts';
-import type { NodeControl } from './control.ts';
+import type { NodeControl } from '../status/control.ts';
 import { HttpError, json, type Route, type Routes, text } from './http.ts';
 
 export const LOG_LEVELS: readonly LogLevel[] = ['error', 'warn', 'info', 'debug', 'trace'];

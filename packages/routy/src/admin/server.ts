@@ -2,7 +2,7 @@ import { chmodSync, lstatSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { createConnection } from 'node:net';
 import { errorText, RoutyError } from '@routy/proto/base';
-import type { NodeControl } from './control.ts';
+import type { NodeControl } from '../status/control.ts';
 import {
   answer,
   CONNECTIONS_MAX,

@@ -3,10 +3,11 @@ import type { Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import type { TLSSocket } from 'node:tls';
 import {
+  ALPN_ENROL,
+  type ConnectionRefusal,
   type Guest,
   ListeningSocket,
   Reception,
-  type Refusal,
   TLS_PROFILE,
 } from '@routy/link/transport';
 import { RoutyError, type TcpAddress } from '@routy/proto/base';
@@ -21,7 +22,6 @@ import { formatAdoptionText } from './adoption-text.ts';
 import { EnrolChannel } from './enrol-channel.ts';
 import {
   asRefusal,
-  ENROL_ALPN,
   type EnrolmentLog,
   openProved,
   optionalTextField,
@@ -111,7 +111,7 @@ class AdoptionWaiter {
     const context = { ...TLS_PROFILE, key: own.keyPem, cert: own.certPem };
     this.#reception = new Reception({
       context: () => context,
-      protocols: [ENROL_ALPN],
+      protocols: [ALPN_ENROL],
       requestCert: false,
       onSecure: (socket, guest) => {
         guest.detain();
@@ -236,7 +236,7 @@ class AdoptionWaiter {
   }
 
   /** Its handshake came to nothing. */
-  #turnedAway({ remoteAddress, code, reason }: Refusal): void {
+  #turnedAway({ remoteAddress, code, reason }: ConnectionRefusal): void {
     this.#refused(remoteAddress, code, reason, 'us');
   }
 

@@ -1,8 +1,8 @@
 import type { TLSSocket } from 'node:tls';
+import { ALPN_ENROL } from '@routy/link/transport';
 import { errorText, invariant, RoutyError } from '@routy/proto/base';
 import {
   brokenMessage,
-  ENROL_ALPN,
   type EnrolMessage,
   MESSAGE_BYTES_MAX,
   parseMessage,
@@ -175,8 +175,8 @@ const FAILURE_HINT =
   'check that the address leads to a routy that is up, and look in its log; then try again';
 
 function exportKey(socket: TLSSocket): Buffer {
-  if (socket.getProtocol() !== 'TLSv1.3' || socket.alpnProtocol !== ENROL_ALPN) {
-    throw new RoutyError('enrol-tls', `this is not TLS 1.3 with ${ENROL_ALPN}`, {
+  if (socket.getProtocol() !== 'TLSv1.3' || socket.alpnProtocol !== ALPN_ENROL) {
+    throw new RoutyError('enrol-tls', `this is not TLS 1.3 with ${ALPN_ENROL}`, {
       hint: FAILURE_HINT,
     });
   }

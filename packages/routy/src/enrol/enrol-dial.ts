@@ -1,7 +1,7 @@
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { ALPN_ENROL, TLS_PROFILE } from '@routy/link/transport';
 import { errorText, formatHostPort, RoutyError, type TcpAddress } from '@routy/proto/base';
-import { ENROL_ALPN } from './enrol-protocol.ts';
 
 /** Opens a TCP connection; handed in to dial through a proxy. It must settle within the time. */
 export type DialTcp = (address: TcpAddress, timeoutMs: number) => Promise<Socket>;
@@ -25,9 +25,9 @@ export async function dialEnrolment(
     throw unreachable(name, error);
   }
   const socket = await handshake(tcp, address, stepMs);
-  if (socket.alpnProtocol === ENROL_ALPN) return socket;
+  if (socket.alpnProtocol === ALPN_ENROL) return socket;
   socket.destroy();
-  throw notRouty(name, 'it does not speak routy-enrol/1');
+  throw notRouty(name, `it does not speak ${ALPN_ENROL}`);
 }
 
 function dialDirectly(address: TcpAddress, timeoutMs: number): Promise<Socket> {
@@ -52,8 +52,8 @@ function handshake(tcp: Socket, address: TcpAddress, timeoutMs: number): Promise
   return new Promise((resolve, reject) => {
     const socket = connectTls({
       socket: tcp,
-      minVersion: 'TLSv1.3',
-      ALPNProtocols: [ENROL_ALPN],
+      ...TLS_PROFILE,
+      ALPNProtocols: [ALPN_ENROL],
       // No root to check against yet: the caller compares the pin.
       rejectUnauthorized: false,
       ...(isIP(address.host) === 0 ? { servername: address.host } : {}),

@@ -3,8 +3,6 @@ import type { Socket } from 'node:net';
 import { errorText, formatHostPort, RoutyError } from '@routy/proto/base';
 import { equalBytes } from '../pki/pin.ts';
 
-/** The TLS application protocol of enrolment. */
-export const ENROL_ALPN = 'routy-enrol/1';
 /** Most bytes of one message's JSON. */
 export const MESSAGE_BYTES_MAX = 16 * 1024;
 /** Each step (connect, handshake, one message) has so long. */

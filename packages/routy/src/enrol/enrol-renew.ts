@@ -1,4 +1,5 @@
 import { sign, verify, type X509Certificate } from 'node:crypto';
+import { certificateIdentity } from '@routy/link/transport';
 import {
   formatHostPort,
   type Identity,
@@ -8,12 +9,7 @@ import {
 } from '@routy/proto/base';
 import { type Ca, type IssuedCertificate, issueCertificate, openCa } from '../pki/ca/ca.ts';
 import { nameHolder, readJournal } from '../pki/ca/journal.ts';
-import {
-  certificateIdentity,
-  isIssuedBy,
-  notAfterMs,
-  parseCertificates,
-} from '../pki/certificate.ts';
+import { isIssuedBy, notAfterMs, parseCertificates } from '../pki/certificate.ts';
 import { type Clock, DAY_MS, systemClock } from '../pki/clock.ts';
 import { createCsr, type VerifiedCsr, verifyCsr } from '../pki/csr.ts';
 import { publicKeyDer } from '../pki/key.ts';

@@ -1,7 +1,8 @@
 import type { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
+import { certificateIdentity } from '@routy/link/transport';
 import { RoutyError } from '@routy/proto/base';
-import { certificateIdentity, isIssuedBy, requireInDate } from '../pki/certificate.ts';
+import { isIssuedBy, requireInDate } from '../pki/certificate.ts';
 import { certificatePin, equalPins } from '../pki/pin.ts';
 
 /**

@@ -17,6 +17,7 @@ import { Services } from '../services/service.ts';
 import { PeerTotals } from '../sessions/peer-totals.ts';
 import { type LiveSession, LiveSessions } from '../sessions/sessions.ts';
 import { nodeClockMs } from '../status/clock.ts';
+import type { NodeControl } from '../status/control.ts';
 import type {
   DrainReport,
   NodeStatus,
@@ -50,16 +51,7 @@ export interface NodeOptions {
 }
 
 /** A node that was started. */
-export interface RunningNode {
-  status(): NodeStatus;
-  /** Reads the file anew and applies it, or rejects with what is wrong and changes nothing. */
-  reload(): Promise<ReloadReport>;
-  /** `count` heartbeats, in order, to each node of `SITE` that is up or to `SITE/NODE`. */
-  ping(target: string, count: number): Promise<PingReply[]>;
-  /** Takes no new streams; resolves when the open ones are done or the drain time is over. */
-  drain(): Promise<DrainReport>;
-  /** Takes new streams again. */
-  undrain(): UndrainReport;
+export interface RunningNode extends NodeControl {
   /** Drains, then ends every session with `shutdown`. */
   stop(): Promise<void>;
   /**
@@ -71,9 +63,6 @@ export interface RunningNode {
   resetNow(reason: string): Promise<void>;
   /** Resolves when the node has stopped. */
   readonly done: Promise<void>;
-  logLevel(): LogLevel;
-  setLogLevel(level: LogLevel): void;
-  metricsText(): Promise<string>;
 }
 
 /** How often a stopping node looks whether what it waits for has come, in ms. */

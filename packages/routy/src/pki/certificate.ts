@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto';
-import { type Identity, parseIdentityUri, RoutyError } from '@routy/proto/base';
+import { certificateIdentity } from '@routy/link/transport';
+import { type Identity, RoutyError } from '@routy/proto/base';
 import { certificatePin } from './pin.ts';
 
 const PEM_BLOCK = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
@@ -29,13 +30,6 @@ function broken(what: string, cause: unknown): RoutyError {
     hint: 'it must be PEM, beginning with -----BEGIN CERTIFICATE-----: copy it again in full',
     cause,
   });
-}
-
-/** The one `routy://` URI among the subject's alternative names, or undefined. */
-export function certificateIdentity(certificate: X509Certificate): Identity | undefined {
-  // Anything beside the one URI is refused with it: no second name can be slipped in.
-  const match = /^URI:([^,"]+)$/.exec(certificate.subjectAltName ?? '');
-  return match === null ? undefined : parseIdentityUri(match[1]!);
 }
 
 /** Milliseconds since 1970. */

@@ -1,4 +1,4 @@
-import type { LaneFacts, SessionDriverApi } from '@routy/link/driver';
+import type { LiveLane, SessionDriverApi } from '@routy/link/driver';
 import type { Identity } from '@routy/proto/base';
 import { Directory, type ReachabilityChange } from '../fabric/directory.ts';
 import type { LaneStatus, SessionStatus, TrafficStatus } from '../status/status.ts';
@@ -218,7 +218,7 @@ function reluctance({ driver }: LiveSession): number {
   return driver.silent ? 1 : 0;
 }
 
-function laneStatus({ lane, rttMs, unheardMs, ...facts }: LaneFacts): LaneStatus {
+function laneStatus({ lane, rttMs, unheardMs, ...facts }: LiveLane): LaneStatus {
   const { remoteAddress, localAddress } = lane;
   const lastHeardMsAgo = Math.round(unheardMs);
   return { ...facts, remoteAddress, localAddress, rttMs: rttMs ?? null, lastHeardMsAgo };

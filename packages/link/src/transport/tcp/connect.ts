@@ -1,8 +1,9 @@
 import { connect as netConnect, type Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
-import { errorText, formatHostPort, RoutyError } from '@routy/proto/base';
+import { errorText, formatHostPort, type RoutyError } from '@routy/proto/base';
 import { abortReason } from '../deadline.ts';
 import { connectFailure } from '../failures.ts';
+import { LinkError } from '../link-error.ts';
 
 /** Before the next of several addresses is tried too (RFC 8305 §5), in ms. */
 const NEXT_ADDRESS_MS = 250;
@@ -169,7 +170,7 @@ class ConnectRace {
     const first = connectFailure(label, errors[0]);
     if (errors.length === 1) return first;
     const text = `cannot connect to ${label}: ${errors.map(errorText).join('; ')}`;
-    return new RoutyError(first.code, text, {
+    return new LinkError(first.code, text, {
       ...(first.hint === undefined ? {} : { hint: first.hint }),
       cause: errors[0],
     });

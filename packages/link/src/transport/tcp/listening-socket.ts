@@ -1,6 +1,7 @@
 import { createServer, type Server, type ServerOpts, type Socket } from 'node:net';
-import { errorText, formatHostPort, RoutyError, type TcpAddress } from '@routy/proto/base';
+import { errorText, formatHostPort, type RoutyError, type TcpAddress } from '@routy/proto/base';
 import { systemCode } from '../failures.ts';
+import { LinkError } from '../link-error.ts';
 import { KEEP_ALIVE_MS } from './connect.ts';
 import { ServerGroup } from './server-group.ts';
 
@@ -140,12 +141,12 @@ function listenFailure(address: TcpAddress, error: unknown): RoutyError {
   const text = `cannot listen on ${at}: ${errorText(error)}`;
   switch (systemCode(error)) {
     case 'EADDRINUSE':
-      return new RoutyError('listen-in-use', text, {
+      return new LinkError('listen-in-use', text, {
         hint: `another process has that port; find it with: ss -ltnp 'sport = :${address.port}'`,
         cause: error,
       });
     case 'EACCES':
-      return new RoutyError('listen-denied', text, {
+      return new LinkError('listen-denied', text, {
         hint: 'ports below 1024 need CAP_NET_BIND_SERVICE; choose a higher one',
         cause: error,
       });
@@ -153,7 +154,7 @@ function listenFailure(address: TcpAddress, error: unknown): RoutyError {
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
     case 'ENODEV':
-      return new RoutyError('listen-no-address', text, {
+      return new LinkError('listen-no-address', text, {
         hint: 'no interface of this machine has that address; 0.0.0.0 or [::] stand for all',
         cause: error,
       });
@@ -161,11 +162,11 @@ function listenFailure(address: TcpAddress, error: unknown): RoutyError {
     case 'ENFILE':
     case 'ENOBUFS':
     case 'ENOMEM':
-      return new RoutyError('listen-exhausted', text, {
+      return new LinkError('listen-exhausted', text, {
         hint: 'this machine is out of file descriptors or memory; raise LimitNOFILE',
         cause: error,
       });
     default:
-      return new RoutyError('listen-failed', text, { cause: error });
+      return new LinkError('listen-failed', text, { cause: error });
   }
 }

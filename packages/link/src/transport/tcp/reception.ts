@@ -12,17 +12,17 @@ import { endpoint } from '../tls/tls-lane.ts';
 import { HalfOpen, type HalfOpenLimits, sourceOf } from './half-open.ts';
 
 /** Why a connection was not taken in; stable, for metrics. */
-export type RefusalCode =
+export type ConnectionRefusalCode =
   | 'peer-not-verified'
   | 'handshake-timeout'
   | 'overload'
   | 'credentials-invalid'
   | HandshakeFault;
 
-export interface Refusal {
+export interface ConnectionRefusal {
   /** `host:port` it came from. */
   readonly remoteAddress: string;
-  readonly code: RefusalCode;
+  readonly code: ConnectionRefusalCode;
   /** What about its certificate, in a word that is the same each time. */
   readonly cause?: ChainFault | undefined;
   /** One line for the log. */
@@ -58,7 +58,7 @@ export interface Guest {
   detain(): void;
   /** It has shown who it is, and counts no more. */
   admit(): void;
-  refuse(code: RefusalCode, reason: string, cause?: ChainFault): void;
+  refuse(code: ConnectionRefusalCode, reason: string, cause?: ChainFault): void;
 }
 
 export interface ReceptionOptions {
@@ -72,7 +72,7 @@ export interface ReceptionOptions {
   readonly requestCert: boolean;
   /** TLS is established; nothing of what the peer sent after it has been read. */
   onSecure(socket: TLSSocket, guest: Guest): void;
-  onRefused(refusal: Refusal): void;
+  onRefused(refusal: ConnectionRefusal): void;
   readonly handshakeMs?: number | undefined;
   readonly limits?: Partial<HalfOpenLimits> | undefined;
 }
@@ -329,7 +329,7 @@ export class Reception {
   #farewell(
     socket: TLSSocket,
     arrival: Arrival,
-    code: RefusalCode,
+    code: ConnectionRefusalCode,
     reason: string,
     cause?: ChainFault,
   ): void {
@@ -345,7 +345,7 @@ export class Reception {
 
   #refuse(
     arrival: Arrival,
-    code: RefusalCode,
+    code: ConnectionRefusalCode,
     reason: string,
     end: () => unknown = () => arrival.raw.destroy(),
     cause?: ChainFault,

@@ -29,7 +29,7 @@ export type Verdict =
 export function judgePeer(socket: TLSSocket, fabric: string): Verdict {
   const certificate = socket.getPeerX509Certificate();
   if (certificate === undefined) return refused('no-certificate', 'no certificate was presented');
-  const identity = identityOf(certificate);
+  const identity = certificateIdentity(certificate);
   const name = identity === undefined ? 'certificate' : `certificate of ${identityUri(identity)}`;
   // `authorized` is OpenSSL's verdict on the chain; nothing else here may stand in for it.
   if (!socket.authorized) {
@@ -52,7 +52,7 @@ export function judgePeer(socket: TLSSocket, fabric: string): Verdict {
  * The identity in a certificate's URI SAN; undefined when it has none or more than one. Nothing
  * is verified here.
  */
-export function identityOf(certificate: X509Certificate): Identity | undefined {
+export function certificateIdentity(certificate: X509Certificate): Identity | undefined {
   const text = certificate.subjectAltName;
   // node quotes an entry with special characters (CVE-2021-44532). No name of ours needs it, and
   // splitting quoted text at commas would let one entry pass for several.

@@ -1,7 +1,8 @@
 import { constants } from 'node:crypto';
 import { createSecureContext, type SecureContext } from 'node:tls';
-import { errorText, RoutyError } from '@routy/proto/base';
+import { errorText } from '@routy/proto/base';
 import type { TlsCredentials } from '../lane.ts';
+import { LinkError } from '../link-error.ts';
 
 /** ALPN of a lane: mutual TLS. */
 export const ALPN_LANE = 'routy/1';
@@ -52,7 +53,7 @@ function newContext(credentials: TlsCredentials): SecureContext {
     });
   } catch (error) {
     const { site, node } = credentials.identity;
-    throw new RoutyError(
+    throw new LinkError(
       'credentials-invalid',
       `key and certificate of ${site}/${node} cannot be used: ${errorText(error)}`,
       { hint: 'check that node.key and node.crt belong together (routy cert show)', cause: error },

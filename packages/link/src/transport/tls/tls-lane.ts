@@ -1,13 +1,18 @@
 import type { TLSSocket } from 'node:tls';
-import { formatHostPort, type Identity, invariant, RoutyError } from '@routy/proto/base';
+import { formatHostPort, type Identity, invariant, type RoutyError } from '@routy/proto/base';
 import { laneFailure } from '../failures.ts';
-import { LANE_EXPORTER_BYTES, LANE_EXPORTER_LABEL, type Lane, type LaneHandlers } from '../lane.ts';
+import {
+  LANE_EXPORTER_BYTES,
+  LANE_EXPORTER_LABEL,
+  LANE_LINGER_MS,
+  type Lane,
+  type LaneHandlers,
+  lingerFailure,
+} from '../lane.ts';
+import { LinkError } from '../link-error.ts';
 
 /** Bytes queued in the process above which `write` returns false. */
 export const LANE_HIGH_WATER_BYTES = 64 * 1024;
-
-/** How long `end` waits for the queue to leave and the peer to end too, in ms. */
-export const LANE_LINGER_MS = 10_000;
 
 /** In place of an address: the connection was reset before anybody asked. */
 const GONE = 'unknown';
@@ -154,8 +159,7 @@ export class TlsLane implements Lane {
 
   #handleLingerTimeout(): void {
     if (!this.#socket.writableFinished) {
-      const text = `lane to ${this.remoteAddress} did not take the last ${this.queuedBytes} bytes within ${this.#lingerMs} ms`;
-      this.#error ??= new RoutyError('lane-timeout', text);
+      this.#error ??= lingerFailure(this, this.#lingerMs);
     }
     this.#socket.destroy();
   }
@@ -173,7 +177,7 @@ export class TlsLane implements Lane {
     // short of room makes one, and so does a path.
     const orderly = this.#error === undefined && this.remoteAddress !== GONE;
     if (this.direction === 'dialled' && !this.#heardPeer && orderly) {
-      return new RoutyError(
+      return new LinkError(
         'lane-refused',
         `${this.peer.site}/${this.peer.node} at ${this.remoteAddress} closed the lane before its first byte`,
         {
@@ -182,7 +186,7 @@ export class TlsLane implements Lane {
       );
     }
     if (this.#error !== undefined || this.#peerEnded) return this.#error;
-    return new RoutyError('lane-closed', `lane to ${this.remoteAddress} was closed underneath`);
+    return new LinkError('lane-closed', `lane to ${this.remoteAddress} was closed underneath`);
   }
 }
 

@@ -1,13 +1,8 @@
 import type { X509Certificate } from 'node:crypto';
 import type { TlsCredentials } from '@routy/link/transport';
+import { certificateIdentity } from '@routy/link/transport';
 import { type Identity, RoutyError } from '@routy/proto/base';
-import {
-  certificateIdentity,
-  isIssuedBy,
-  notAfterMs,
-  parseCertificates,
-  requireInDate,
-} from '../certificate.ts';
+import { isIssuedBy, notAfterMs, parseCertificates, requireInDate } from '../certificate.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { publicKeyDer, readKeyWithPin } from '../key.ts';
 import { certificatePin, equalPins, spkiPin } from '../pin.ts';

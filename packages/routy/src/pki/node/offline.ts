@@ -1,6 +1,7 @@
+import { certificateIdentity } from '@routy/link/transport';
 import { type Identity, identityUri, RoutyError } from '@routy/proto/base';
 import { type IssuedCertificate, issueCertificate, openCa } from '../ca/ca.ts';
-import { certificateIdentity, isIssuedBy, parseCertificates } from '../certificate.ts';
+import { isIssuedBy, parseCertificates } from '../certificate.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import { createCsr, csrFromPem, csrToPem, verifyCsr } from '../csr.ts';
 import { ensureNextKey, ensureNodeKey, publicKeyDer, readNodeKey } from '../key.ts';

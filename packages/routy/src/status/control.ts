@@ -1,11 +1,5 @@
 import type { LogLevel } from '../config/types.ts';
-import type {
-  DrainReport,
-  NodeStatus,
-  PingReply,
-  ReloadReport,
-  UndrainReport,
-} from '../status/status.ts';
+import type { DrainReport, NodeStatus, PingReply, ReloadReport, UndrainReport } from './status.ts';
 
 /** What the admin socket can ask of a running node. Methods reject with a RoutyError. */
 export interface NodeControl {
