@@ -33,4 +33,15 @@ export type LinkErrorCode =
   | 'tls-version';
 
 /** A RoutyError of the link: the compiler knows its codes. */
-export class LinkError extends RoutyError<LinkErrorCode> {}
+export class LinkError extends RoutyError {
+  declare readonly code: LinkErrorCode;
+
+  // biome-ignore lint/complexity/noUselessConstructor: it takes no other code
+  constructor(
+    code: LinkErrorCode,
+    message: string,
+    options: { hint?: string; cause?: unknown } = {},
+  ) {
+    super(code, message, options);
+  }
+}

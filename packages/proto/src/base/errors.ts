@@ -2,11 +2,11 @@
  * The one error class of Routy. `code` is stable (kebab-case) and is what programs match on;
  * `message` says what is wrong; `hint` says what to do next.
  */
-export class RoutyError<Code extends string = string> extends Error {
-  readonly code: Code;
+export class RoutyError extends Error {
+  readonly code: string;
   readonly hint: string | undefined;
 
-  constructor(code: Code, message: string, options: { hint?: string; cause?: unknown } = {}) {
+  constructor(code: string, message: string, options: { hint?: string; cause?: unknown } = {}) {
     super(message, options.cause === undefined ? {} : { cause: options.cause });
     this.name = 'RoutyError';
     this.code = code;

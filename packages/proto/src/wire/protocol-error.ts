@@ -2,7 +2,8 @@ import { RoutyError } from '../base/errors.ts';
 import type { LaneCode } from './codes.ts';
 
 /** What the peer sent may not be sent. Ends the lane with {@link ProtocolError.laneCode}. */
-export class ProtocolError extends RoutyError<ProtocolErrorCode> {
+export class ProtocolError extends RoutyError {
+  declare readonly code: ProtocolErrorCode;
   readonly laneCode: LaneCode;
 
   constructor(code: ProtocolErrorCode, message: string, laneCode: LaneCode = 'protocol-error') {
