@@ -36,7 +36,7 @@ export type LinkErrorCode =
 export class LinkError extends RoutyError {
   declare readonly code: LinkErrorCode;
 
-  // biome-ignore lint/complexity/noUselessConstructor: it takes no other code
+  /** Takes no other code. */
   constructor(
     code: LinkErrorCode,
     message: string,
