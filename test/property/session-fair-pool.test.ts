@@ -24,7 +24,8 @@ const steps = fc.array(
 function play(pool: FairPool, budgets: readonly Budget[], { holder, share }: Step): void {
   const budget = budgets[holder]!;
   if (share < 0) budget.release(Math.min(budget.used, Math.ceil(-share * LIMIT)));
-  else if (!budget.tryTake(Math.floor(share * LIMIT))) budget.tryTake(Math.floor(budget.room));
+  else if (!budget.tryTake(Math.floor(share * LIMIT)))
+    budget.tryTake(Math.max(0, Math.floor(budget.room)));
   assert.ok(budget.used >= 0 && pool.used >= 0);
 }
 

@@ -124,7 +124,9 @@ class Life {
       if (event.kind === 'fin') this.#fins.add(event.stream);
       if (event.kind === 'lane-up' && event.lane === this.#lane) this.wasUp = true;
       if (event.kind === 'lane-closed') this.#laneClosed(event.lane, event.last);
-      if (event.kind === 'closed') this.outcome = outcomeOf(event.code, event.reason);
+      if (event.kind !== 'closed') continue;
+      must(event.remote || event.code !== 'internal', () => event.reason);
+      this.outcome = outcomeOf(event.code, event.reason);
     }
     for (const stream of this.#fins) {
       if ((this.#undelivered.get(stream) ?? 0) === 0) this.#session.finDelivered(stream);

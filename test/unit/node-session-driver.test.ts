@@ -11,8 +11,10 @@ import {
   type SessionCommons,
   wallOffsetMs,
 } from '../../packages/link/src/driver/session-options.ts';
+import { invariant } from '../../packages/proto/src/base/errors.ts';
 import type { Identity } from '../../packages/proto/src/base/identity.ts';
 import { PendingHandshake } from '../../packages/proto/src/session/lanes/pending-handshake.ts';
+import { StreamSender } from '../../packages/proto/src/session/streams/stream-sender.ts';
 import { FrameType } from '../../packages/proto/src/wire/layout.ts';
 import { parseConfig } from '../../packages/routy/src/config/load.ts';
 import { sharedSettings } from '../../packages/routy/src/fabric/settings.ts';
@@ -97,6 +99,23 @@ test('a session whose handler has thrown in a round still tells the peer that it
   driver.close('shutdown', 'the process ends');
   const said = readFrames(lane.written.slice(before)).map(({ type }) => type);
   assert.ok(said.includes(FrameType.CLOSE), String(said));
+});
+
+test('a broken invariant ends its session in order, and no other', async (t) => {
+  const broken = await established();
+  const other = await established();
+  const turn = t.mock.method(StreamSender.prototype, 'turn', () => invariant(false, 'two at once'));
+  const answer = assert.rejects(broken.driver.ping(), /internal: invariant broken: two at once/);
+  await nextRound();
+  await nextRound();
+  turn.mock.restore();
+  await answer;
+  assert.equal(broken.told.at(-1), 'onClosed');
+  const said = readFrames(broken.lane.written).map(({ type }) => type);
+  assert.equal(said.at(-1), FrameType.CLOSE);
+  assert.equal(other.driver.established, true);
+  assert.equal(other.told.includes('onClosed'), false);
+  other.driver.close('shutdown', 'the test is over');
 });
 
 test('a flood of opens is dispatched in slices, and nothing more is read until all of it is', async () => {

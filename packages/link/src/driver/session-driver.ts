@@ -281,7 +281,9 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
       // A defect ends the process, and the last round tells the peer.
       this.#inRound = false;
     }
-    if (this.#left.holds && !this.#left.postponed) this.#schedule();
+    // A broken invariant may have ended the session while it was asked for bytes.
+    const untold = this.#session.closed && !this.#ended;
+    if (untold || (this.#left.holds && !this.#left.postponed)) this.#schedule();
   }
 
   /** A session that is closed is told at once. */

@@ -19,7 +19,28 @@ export function errorText(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Throws when a condition that only a defect in Routy can break is broken. */
-export function invariant(condition: boolean, message: string): asserts condition {
-  if (!condition) throw new RoutyError('internal', `invariant broken: ${message}`);
+/** Something that only a defect in Routy can break is broken: going on would do damage. */
+export class InvariantError extends RoutyError {
+  constructor(message: string) {
+    super('internal', `invariant broken: ${message}`);
+    this.name = 'InvariantError';
+  }
+}
+
+/**
+ * Throws an {@link InvariantError} when the condition does not hold; always, in production too. The
+ * values are said with the message: it should be a constant, since it is made at every call.
+ */
+export function invariant(
+  condition: boolean,
+  message: string,
+  a?: number,
+  b?: number,
+): asserts condition {
+  if (!condition) throw new InvariantError(message + valuesText(a, b));
+}
+
+function valuesText(a?: number, b?: number): string {
+  const values = [a, b].filter((value) => value !== undefined);
+  return values.length === 0 ? '' : ` (${values.join(', ')})`;
 }

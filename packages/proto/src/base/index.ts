@@ -7,7 +7,7 @@ export {
   type TcpAddress,
   type UnixAddress,
 } from './address.ts';
-export { errorText, invariant, RoutyError } from './errors.ts';
+export { errorText, InvariantError, invariant, RoutyError } from './errors.ts';
 export { type Identity, identityUri, isName, parseIdentityUri } from './identity.ts';
 export { visibleLines, visibleText } from './text.ts';
 export { formatDuration, formatSize, type Parsed, parseDuration, parseSize } from './units.ts';

@@ -2,8 +2,8 @@ import type { LaneCode, StreamCode } from '../wire/codes.ts';
 import type { FrameHeader } from '../wire/decode.ts';
 import { FrameType } from '../wire/layout.ts';
 import { type Hello, type OpenPayload, parseClose, parseHello } from '../wire/payload.ts';
-import { ProtocolError } from '../wire/protocol-error.ts';
 import { EventQueue, type SessionEvent } from './events.ts';
+import { failureOf } from './failure.ts';
 import { LaneKeeper, type LaneOwner } from './lane-keeper.ts';
 import { judgeHello, makeHello, type Prove, type Refusal } from './lanes/handshake.ts';
 import { LaneAdmission } from './lanes/lane-admission.ts';
@@ -62,7 +62,9 @@ export class Session {
     this.#receiver = new StreamReceiver(this.#store, this.#sender);
     this.#resync = new Resync(this.#store, this.#sender, this.#receiver);
     this.#pings = new PingTracker(this.#lanes, this.#resync, this.#events);
-    this.#streams = new Streams(this.#store, this.#sender);
+    this.#streams = new Streams(this.#store, this.#sender, (code, reason) => {
+      this.#finish(code, reason, false);
+    });
     this.#overhead = new Overhead(this.#store, this.#lanes, this.#offers);
     this.#keeper = new LaneKeeper(options, this.#lanes, this.#events, this.#laneOwner(), nowMs);
   }
@@ -163,10 +165,9 @@ export class Session {
     try {
       lane.decoder.push(chunk);
     } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error;
-      const reason = `${error.code}: ${error.message}`;
-      if (lane.established && !lane.closed) this.close(nowMs, error.laneCode, reason);
-      else if (!lane.closed) this.#loseLane(lane, error.laneCode, reason, false);
+      const { code, reason, isDefect } = failureOf(error);
+      if (isDefect || (lane.established && !lane.closed)) this.close(nowMs, code, reason);
+      else if (!lane.closed) this.#loseLane(lane, code, reason, false);
     }
     const excess = lane.closed ? undefined : this.#overhead.excess(lane);
     if (excess !== undefined) this.close(nowMs, 'overload', excess);
@@ -217,7 +218,7 @@ export class Session {
     lane.writer.drainTo(out);
     if (lane.established) this.#streams.transmit(lane, bytesMax - controlBytes, out);
     lane.writer.drainTo(out);
-    return out.length > 0 ? out : undefined;
+    return out.length > 0 && !lane.closed ? out : undefined;
   }
 
   /** Opens a stream; its bytes may be written at once. */
@@ -407,8 +408,8 @@ export class Session {
   #finish(code: LaneCode, reason: string, remote: boolean): void {
     if (this.closed) return;
     this.#phase = 'closed';
-    this.#overhead.close();
     this.#store.resetAll('session-lost', reason);
+    this.#overhead.close();
     for (const lane of this.#lanes.all()) this.#keeper.end(lane, code, reason, remote);
     this.#events.push({ kind: 'closed', code, reason, remote });
   }

@@ -1,3 +1,5 @@
+import { invariant } from '../../base/errors.ts';
+
 /** What a budget stands under. */
 export interface BudgetParent {
   readonly used: number;
@@ -21,6 +23,7 @@ export class Budget implements BudgetParent {
   readonly #children = new Set<() => void>();
   readonly #tell = () => this.#tellExhausted();
   #used = 0;
+  #closed = false;
 
   /** `onExhausted` is called in the middle of the `take` that uses up this budget or the parent. */
   constructor(limit: number, parent?: BudgetParent, onExhausted?: () => void) {
@@ -64,6 +67,7 @@ export class Budget implements BudgetParent {
 
   /** Takes `bytes` that are already held, even past the limit: the holder pauses by `room`. */
   take(bytes: number): void {
+    invariant(bytes >= 0 && !this.#closed, 'what is taken from a budget', bytes);
     const hadRoom = this.#used < this.limit;
     this.#used += bytes;
     if (hadRoom && this.#used >= this.limit) this.#tellExhausted();
@@ -71,6 +75,13 @@ export class Budget implements BudgetParent {
   }
 
   release(bytes: number): void {
+    if (this.#closed) return;
+    invariant(
+      bytes >= 0 && bytes <= this.#used,
+      'more is given back than a budget has lent',
+      bytes,
+      this.#used,
+    );
     this.#used -= bytes;
     this.#parent?.release(bytes);
   }
@@ -83,8 +94,12 @@ export class Budget implements BudgetParent {
     this.#children.delete(tellExhausted);
   }
 
-  /** Nothing is held here any more, and nobody has to be told anything. */
+  /** All of it is given back at once, whatever holders give back yet; nobody has to be told anything. */
   close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#parent?.release(this.#used);
+    this.#used = 0;
     this.#parent?.detach(this.#tell);
   }
 

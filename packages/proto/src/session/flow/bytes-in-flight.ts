@@ -1,3 +1,5 @@
+import { invariant } from '../../base/errors.ts';
+
 interface Piece<Lane> {
   readonly lane: Lane;
   /** Offset behind its last byte. */
@@ -34,7 +36,9 @@ export class BytesInFlight<Lane> {
     let count = 0;
     for (const { lane, end, length } of this.#pieces) {
       if (end > offset) break;
-      this.#bytes.set(lane, this.on(lane) - length);
+      const left = this.on(lane) - length;
+      invariant(left >= 0, 'a lane carries less than nothing', left);
+      this.#bytes.set(lane, left);
       count++;
     }
     this.#pieces.splice(0, count);

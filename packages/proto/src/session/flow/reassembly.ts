@@ -1,3 +1,4 @@
+import { invariant } from '../../base/errors.ts';
 import { ProtocolError } from '../../wire/protocol-error.ts';
 import { ByteQueue } from './byte-queue.ts';
 
@@ -64,6 +65,11 @@ export class Reassembly {
       if (start > offset) return undefined;
       const piece = run.shift();
       this.#heldBytes -= piece.length;
+      invariant(
+        run.start <= run.end && this.#heldBytes >= 0,
+        'a run is shorter than it says',
+        start,
+      );
       if (run.start === run.end) this.#runs.shift();
       if (start === offset) return piece;
       if (run.start > offset) return piece.subarray(offset - start);

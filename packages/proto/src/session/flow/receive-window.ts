@@ -1,3 +1,4 @@
+import { invariant } from '../../base/errors.ts';
 import { ProtocolError } from '../../wire/protocol-error.ts';
 import type { Budget } from './budget.ts';
 
@@ -126,11 +127,23 @@ export class ReceiveWindow {
   /** Counts the next bytes, which have arrived. */
   receive(bytes: number): void {
     this.#received += bytes;
+    invariant(
+      bytes >= 0 && this.#received <= this.#limit,
+      'more was taken than was granted',
+      this.#received,
+      this.#limit,
+    );
   }
 
   /** Counts `bytes` as delivered. True when new credit should be sent now. */
   deliver(nowMs: number, bytes: number, rttMs: number | undefined): boolean {
     this.#delivered += bytes;
+    invariant(
+      bytes >= 0 && this.#delivered <= this.#received,
+      'more was delivered than has come',
+      this.#delivered,
+      this.#received,
+    );
     this.#measure(nowMs, rttMs ?? 0);
     const used = this.#window - (this.#limit - this.#delivered);
     if (used * 2 < this.#window) return false;

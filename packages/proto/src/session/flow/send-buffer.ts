@@ -1,3 +1,5 @@
+import { invariant } from '../../base/errors.ts';
+
 /**
  * The bytes of one direction of a stream from the first unacknowledged one on. It is the send
  * queue and the replay buffer in one: `acked <= sent <= everSent <= written`, all absolute byte
@@ -55,6 +57,12 @@ export class SendBuffer {
 
   /** Appends exactly `length` unsent bytes to `out` as views. `length` is at most `unsentBytes`. */
   take(length: number, out: Uint8Array[]): void {
+    invariant(
+      length >= 0 && length <= this.unsentBytes,
+      'bytes are taken that are not there',
+      length,
+      this.unsentBytes,
+    );
     let left = length;
     while (left > 0) {
       const chunk = this.#chunks[this.#cursor]!;
@@ -75,10 +83,11 @@ export class SendBuffer {
   }
 
   /**
-   * Takes `offset`, which lies within `acked..everSent`, as what is to be sent next: what was sent
+   * Takes `offset`, which lies within `acked..everSent`, or is `acked`, as what is to be sent next: what was sent
    * beyond it may be lost, what lies below has arrived.
    */
   rewind(offset: number): void {
+    this.#expectSent(offset);
     let cursor = this.#head;
     let start = this.#headOffset;
     while (cursor < this.#chunks.length && start + this.#chunks[cursor]!.length <= offset) {
@@ -95,6 +104,7 @@ export class SendBuffer {
    * rest of it need not be sent again. Returns bytes freed.
    */
   ack(offset: number): number {
+    this.#expectSent(offset);
     const freed = offset - this.#acked;
     this.#acked = offset;
     while (this.#head < this.#chunks.length) {
@@ -124,6 +134,13 @@ export class SendBuffer {
     this.#acked = this.#written;
     this.#sent = this.#written;
     return freed;
+  }
+
+  /** What was dropped counts as acknowledged, sent or not. */
+  #expectSent(offset: number): void {
+    const max = Math.max(this.#everSent, this.#acked);
+    invariant(offset >= this.#acked, 'bytes are wanted that are gone', offset, this.#acked);
+    invariant(offset <= max, 'an offset lies beyond what was sent', offset, max);
   }
 
   #compact(): void {

@@ -1,3 +1,4 @@
+import { invariant } from '../../base/errors.ts';
 import type { StreamCode } from '../../wire/codes.ts';
 import { FLAG_FIN_DELIVERED, FrameType } from '../../wire/layout.ts';
 import { BytesInFlight } from '../flow/bytes-in-flight.ts';
@@ -163,6 +164,8 @@ export class StreamSender {
   #data(stream: Stream, lane: StreamLane, length: number, out: Uint8Array[]): void {
     const offset = stream.send.sent;
     const before = stream.send.everSent;
+    const end = offset + length;
+    invariant(end <= stream.creditLimit, 'DATA goes beyond its credit', end, stream.creditLimit);
     if (length <= COPIED_BYTES_MAX) {
       const parts: Uint8Array[] = [];
       stream.send.take(length, parts);
@@ -172,7 +175,7 @@ export class StreamSender {
       lane.writer.drainTo(out);
       stream.send.take(length, out);
     }
-    stream.flight?.sent(lane, offset + length, length);
+    stream.flight?.sent(lane, end, length);
     lane.bytesSent += length;
     this.#store.totals.bytesSent += stream.send.everSent - before;
   }

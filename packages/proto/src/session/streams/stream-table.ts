@@ -227,12 +227,13 @@ export class StreamTable {
 
   /** Ends every stream with a `reset` event. */
   resetAll(code: StreamCode, reason: string): void {
+    // First: what is given back may be what is wrong, and the end of a session must come to its end.
+    this.sendPool.close();
+    this.receivePool.close();
     for (const stream of [...this.#streams.values()]) this.end(stream, code, reason);
     this.acks.clear();
     this.tombstones.clear();
     this.unconfirmed.clear();
-    this.sendPool.close();
-    this.receivePool.close();
   }
 
   #add(stream: Stream): void {

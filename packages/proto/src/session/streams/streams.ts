@@ -1,6 +1,7 @@
-import type { StreamCode } from '../../wire/codes.ts';
+import type { LaneCode, StreamCode } from '../../wire/codes.ts';
 import type { OpenPayload } from '../../wire/payload.ts';
-import type { StreamLane } from './stream.ts';
+import { failureOf } from '../failure.ts';
+import type { Stream, StreamLane } from './stream.ts';
 import type { StreamSender } from './stream-sender.ts';
 import type { StreamTable } from './stream-table.ts';
 
@@ -8,14 +9,23 @@ export type OpenResult =
   | { readonly ok: true; readonly stream: number }
   | { readonly ok: false; readonly code: StreamCode; readonly reason: string };
 
-/** What the owner of a session does with its streams. */
+/**
+ * What the owner of a session does with its streams. An invariant that is broken meanwhile does not
+ * reach the owner: it ends the session.
+ */
 export class Streams {
   readonly #store: StreamTable;
   readonly #sender: StreamSender;
+  readonly #onDefect: (code: LaneCode, reason: string) => void;
 
-  constructor(store: StreamTable, sender: StreamSender) {
+  constructor(
+    store: StreamTable,
+    sender: StreamSender,
+    onDefect: (code: LaneCode, reason: string) => void,
+  ) {
     this.#store = store;
     this.#sender = sender;
+    this.#onDefect = onDefect;
   }
 
   get deadlineMs(): number | undefined {
@@ -41,10 +51,12 @@ export class Streams {
   accept(id: number): void {
     const stream = this.#store.get(id);
     if (stream === undefined || stream.phase !== 'incoming') return;
-    stream.phase = 'open';
-    stream.receive.start();
-    this.#sender.accept(stream);
-    this.#sender.schedule(stream);
+    this.#guarded(() => {
+      stream.phase = 'open';
+      stream.receive.start();
+      this.#sender.accept(stream);
+      this.#sender.schedule(stream);
+    });
   }
 
   /** Queues bytes. False asks the writer to pause until a `writable` event. */
@@ -52,10 +64,15 @@ export class Streams {
     const stream = this.#store.get(id);
     if (stream === undefined || stream.sendEnded) return true;
     if (stream.resetByPeer !== undefined) return false;
-    stream.send.push(chunk);
-    this.#store.sendPool.take(chunk.length);
-    this.#sender.schedule(stream);
-    return this.#store.paused.mayGoOn(nowMs, stream);
+    try {
+      stream.send.push(chunk);
+      this.#store.sendPool.take(chunk.length);
+      this.#sender.schedule(stream);
+      return this.#store.paused.mayGoOn(nowMs, stream);
+    } catch (error) {
+      this.#fail(error);
+      return false;
+    }
   }
 
   /** Whether the stream's writer may begin; if not it gets a `writable` event. */
@@ -80,16 +97,26 @@ export class Streams {
   reset(id: number, code: StreamCode, reason: string): void {
     const stream = this.#store.get(id);
     if (stream === undefined) return;
-    if (code !== 'connection-reset') this.#sender.reset(stream, code, reason);
-    else if (stream.resetByPeer !== undefined) this.#sender.reset(stream, 'cancelled', reason);
-    else if (stream.drained) this.#sender.reset(stream, code, reason);
-    else if (stream.resetting === undefined) this.#sender.resetAfterData(stream, code, reason);
+    this.#guarded(() => {
+      if (code !== 'connection-reset') this.#sender.reset(stream, code, reason);
+      else if (stream.resetByPeer !== undefined) this.#sender.reset(stream, 'cancelled', reason);
+      else if (stream.drained) this.#sender.reset(stream, code, reason);
+      else if (stream.resetting === undefined) this.#sender.resetAfterData(stream, code, reason);
+    });
   }
 
   /** `bytes` more were written to the stream's destination. */
   delivered(nowMs: number, id: number, bytes: number): void {
     const stream = this.#store.get(id);
     if (stream === undefined || bytes === 0) return;
+    try {
+      this.#delivered(nowMs, stream, bytes);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #delivered(nowMs: number, stream: Stream, bytes: number): void {
     this.#store.undeliveredBytes -= bytes;
     if (stream.receive.deliver(nowMs, bytes, stream.lane?.heartbeat.rttMinMs)) {
       if (stream.phase === 'open') this.#sender.credit(stream);
@@ -104,21 +131,42 @@ export class Streams {
     const stream = this.#store.get(id);
     if (stream === undefined || !stream.finReported || stream.finDelivered) return;
     stream.finDelivered = true;
-    if (stream.phase === 'open') this.#sender.credit(stream);
-    this.#sender.settle(stream);
+    this.#guarded(() => {
+      if (stream.phase === 'open') this.#sender.credit(stream);
+      this.#sender.settle(stream);
+    });
   }
 
   /** Appends to `out` what streams have to send on the lane, about `bytesMax` in all. */
   transmit(lane: StreamLane, bytesMax: number, out: Uint8Array[]): void {
     const until = lane.bytesSent + bytesMax;
-    while (lane.bytesSent < until && this.#sender.turn(lane, out)) {}
+    try {
+      while (lane.bytesSent < until && this.#sender.turn(lane, out)) {}
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   handleTimeout(nowMs: number): void {
-    for (const stream of this.#store.acks.takeDue(nowMs)) {
-      const live = this.#store.get(stream.id) === stream;
-      if (live && stream.phase === 'open' && stream.receive.ackDue) this.#sender.credit(stream);
+    this.#guarded(() => {
+      for (const stream of this.#store.acks.takeDue(nowMs)) {
+        const live = this.#store.get(stream.id) === stream;
+        if (live && stream.phase === 'open' && stream.receive.ackDue) this.#sender.credit(stream);
+      }
+      this.#store.paused.handleTimeout(nowMs);
+    });
+  }
+
+  #guarded(command: () => void): void {
+    try {
+      command();
+    } catch (error) {
+      this.#fail(error);
     }
-    this.#store.paused.handleTimeout(nowMs);
+  }
+
+  #fail(error: unknown): void {
+    const { code, reason } = failureOf(error);
+    this.#onDefect(code, reason);
   }
 }
