@@ -10,6 +10,7 @@ export { connectAny } from './tcp/connect.ts';
 export { ListeningSocket, type ReopenDelays } from './tcp/listening-socket.ts';
 export { names } from './tcp/names.ts';
 export { type ConnectionRefusal, type Guest, Reception } from './tcp/reception.ts';
+export { type ReopenDelay, Reopener } from './tcp/reopener.ts';
 export { ServerGroup } from './tcp/server-group.ts';
 export type { TlsCredentials } from './tls/credentials.ts';
 export { certificateIdentity } from './tls/peer-identity.ts';

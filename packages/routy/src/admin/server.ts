@@ -1,6 +1,7 @@
 import { chmodSync, lstatSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { createConnection } from 'node:net';
+import { type ReopenDelay, Reopener } from '@routy/link/transport';
 import { errorText, RoutyError } from '@routy/proto/base';
 import type { NodeControl } from '../status/control.ts';
 import {
@@ -27,12 +28,14 @@ export interface AdminServer {
 }
 
 export interface AdminHandlers {
-  /** The socket cannot be made (a full disk, a read-only directory); it is tried again for ever. */
+  /**
+   * The socket cannot be made (a full disk, a read-only directory) or has failed; it is made again
+   * for ever.
+   */
   onTrouble(error: RoutyError): void;
   /** It was made after all. */
   onMade(): void;
-  /** Before the next attempt, in ms. */
-  retryDelayMs(attempt: number): number;
+  readonly retryDelayMs: ReopenDelay;
 }
 
 /**
@@ -73,14 +76,14 @@ class AdminSocket {
   readonly #routes: Routes;
   readonly #handlers: AdminHandlers;
   #server: Server | undefined;
-  #timer: NodeJS.Timeout | undefined;
-  #attempts = 0;
+  readonly #reopener: Reopener;
   #closed = false;
 
   constructor(path: string, routes: Routes, handlers: AdminHandlers) {
     this.#path = path;
     this.#routes = routes;
     this.#handlers = handlers;
+    this.#reopener = new Reopener(() => void this.#retry(), handlers.retryDelayMs);
   }
 
   async open(): Promise<void> {
@@ -94,7 +97,7 @@ class AdminSocket {
 
   async close(): Promise<void> {
     this.#closed = true;
-    clearTimeout(this.#timer);
+    this.#reopener.stop();
     if (this.#server !== undefined) await closeServer(this.#server);
   }
 
@@ -106,17 +109,29 @@ class AdminSocket {
     server.maxConnections = CONNECTIONS_MAX;
     await listenPrivately(server, this.#path);
     this.#server = server;
-    if (this.#closed) await closeServer(server);
+    if (this.#closed) {
+      await closeServer(server);
+      return;
+    }
+    server.on('connection', () => this.#reopener.works());
+    server.once('error', (error) => this.#handleDeath(server, error));
+    server.once('close', () => this.#handleDeath(server, new Error('it was closed')));
+  }
+
+  #handleDeath(server: Server, error: Error): void {
+    if (this.#closed || this.#server !== server) return;
+    this.#server = undefined;
+    server.close();
+    this.#retryLater(error);
   }
 
   #retryLater(error: unknown): void {
     if (this.#closed) return;
-    this.#attempts += 1;
     const trouble =
       error instanceof RoutyError
         ? error
         : new RoutyError('admin-socket', errorText(error), { hint: DIRECTORY_HINT, cause: error });
-    this.#timer = setTimeout(() => void this.#retry(), this.#handlers.retryDelayMs(this.#attempts));
+    this.#reopener.failed();
     this.#handlers.onTrouble(trouble);
   }
 
@@ -136,7 +151,7 @@ const DIRECTORY_HINT =
 /** Binds under a umask that keeps others out from the first moment. */
 function listenPrivately(server: Server, path: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    // Stays: accept errors come here too, and the listener survives them.
+    // Stays, since an error without a listener would end the process.
     server.on('error', (error) => {
       const message = `cannot listen on ${path}: ${errorText(error)}`;
       reject(new RoutyError('admin-socket', message, { hint: DIRECTORY_HINT, cause: error }));

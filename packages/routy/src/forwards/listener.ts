@@ -1,7 +1,7 @@
 import { chmodSync, chownSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { removeStaleSocket } from '@routy/link/streams';
-import { carryUrgentInline, ServerGroup } from '@routy/link/transport';
+import { carryUrgentInline, type ReopenDelay, Reopener, ServerGroup } from '@routy/link/transport';
 import {
   type Address,
   formatAddress,
@@ -17,13 +17,12 @@ export interface ListenerHandlers {
   onSocket(socket: Socket): void;
   /** Listening began, ended or failed. */
   onState(): void;
-  /** A connection could not be accepted (`EMFILE`, say); listening goes on. */
+  /** A connection could not be accepted (`EMFILE`, say): the listener is opened anew. */
   onAcceptError(error: RoutyError): void;
 }
 
 export interface ListenerOptions {
-  /** How long to wait after the given failed attempt, counted from 1, in ms. */
-  retryDelayMs(attempt: number): number;
+  readonly retryDelayMs: ReopenDelay;
 }
 
 /** A unix socket's server, or those of a TCP address. */
@@ -37,8 +36,8 @@ const NOBODY_UMASK = 0o777;
 const BACKLOG = 1024;
 
 /**
- * A local listening address that can be opened and closed any number of times. A failed attempt is
- * shown in `error` and repeated until `close`: it never dies silently. A port chosen by the system
+ * A local listening address that can be opened and closed any number of times. A failure, at first or
+ * later, is shown in `error`, and {@link Reopener} opens it again until `close`. A port chosen by the system
  * (`:0`) is chosen once and kept. Of a name, every address of this machine is listened on.
  */
 export class LocalListener {
@@ -50,8 +49,7 @@ export class LocalListener {
   #server: Closable | undefined;
   #listening = false;
   #error: RoutyError | undefined;
-  #attempts = 0;
-  #retry: NodeJS.Timeout | undefined;
+  #reopener: Reopener | undefined;
 
   constructor(
     address: Address,
@@ -90,7 +88,7 @@ export class LocalListener {
   open(): void {
     if (this.#wanted) return;
     this.#wanted = true;
-    this.#attempts = 0;
+    this.#reopener = new Reopener(() => this.#attempt(true), this.#options.retryDelayMs);
     this.#attempt(true);
   }
 
@@ -98,7 +96,7 @@ export class LocalListener {
   close(): void {
     if (!this.#wanted) return;
     this.#wanted = false;
-    clearTimeout(this.#retry);
+    this.#reopener?.stop();
     this.#error = undefined;
     this.#dropServer();
   }
@@ -135,6 +133,7 @@ export class LocalListener {
     this.#server = server;
     server.on('listening', () => this.#onListening(server, address));
     server.on('error', (error) => this.#onError(server, error, mayRemoveStale));
+    server.on('close', () => this.#onError(server, new Error('it was closed'), false));
     // A path is bound within `listen`: nobody but root can connect before `#admit`.
     const umask = process.umask(NOBODY_UMASK);
     try {
@@ -147,7 +146,10 @@ export class LocalListener {
 
   #newServer(): Server {
     const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true });
-    server.on('connection', (socket) => this.#handlers.onSocket(socket));
+    server.on('connection', (socket) => {
+      this.#reopener?.works();
+      this.#handlers.onSocket(socket);
+    });
     server.on('listening', () => carryUrgentInline(server));
     return server;
   }
@@ -171,7 +173,6 @@ export class LocalListener {
     }
     this.#address = address;
     this.#listening = true;
-    this.#attempts = 0;
     this.#error = undefined;
     this.#handlers.onState();
   }
@@ -180,6 +181,7 @@ export class LocalListener {
     if (server !== this.#server) return;
     if (this.#listening) {
       this.#handlers.onAcceptError(listenError(this.#address, error));
+      this.#fail(error);
       return;
     }
     if (this.#address.kind === 'unix' && error.code === 'EADDRINUSE' && mayRemoveStale) {
@@ -198,10 +200,8 @@ export class LocalListener {
 
   #fail(error: NodeJS.ErrnoException): void {
     this.#dropServer();
-    this.#attempts += 1;
     this.#error = listenError(this.#address, error);
-    const delayMs = this.#options.retryDelayMs(this.#attempts);
-    this.#retry = setTimeout(() => this.#attempt(true), delayMs);
+    this.#reopener?.failed();
     this.#handlers.onState();
   }
 }

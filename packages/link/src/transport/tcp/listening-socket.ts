@@ -3,6 +3,7 @@ import { errorText, formatHostPort, type RoutyError, type TcpAddress } from '@ro
 import { systemCode } from '../failures.ts';
 import { LinkError } from '../link-error.ts';
 import { KEEP_ALIVE_MS } from './connect.ts';
+import { Reopener } from './reopener.ts';
 import { ServerGroup } from './server-group.ts';
 
 /** Before a listener that died is opened again, in ms: doubled from the first to the last. */
@@ -26,23 +27,27 @@ export interface ListeningSocketOptions {
 }
 
 /**
- * A TCP listener, at every address of its host, that never dies silently: when accepting fails (out of descriptors, the interface
- * went away) it reports, closes and opens again with growing delays until `close` is called.
- * Connections already accepted are not touched.
+ * A TCP listener, at every address of its host, that never dies silently: when accepting fails (out
+ * of descriptors, the interface went away) it reports and is opened again by {@link Reopener}, until
+ * `close` is called.
  */
 export class ListeningSocket {
   readonly #options: ListeningSocketOptions;
   /** Port 0 becomes the port that was given, so that it stays the same when reopened. */
   #address: TcpAddress;
   #group: ServerGroup | undefined;
-  #timer: NodeJS.Timeout | undefined;
-  #failures = 0;
+  readonly #reopener: Reopener;
   #closed = false;
   #error: RoutyError | undefined;
 
   constructor(options: ListeningSocketOptions) {
     this.#options = options;
     this.#address = options.address;
+    const { baseMs, capMs } = options.delays ?? REOPEN_DELAYS;
+    this.#reopener = new Reopener(
+      () => this.#reopen(),
+      (failure) => Math.min(capMs, baseMs * 2 ** Math.min(failure - 1, 20)),
+    );
   }
 
   get address(): TcpAddress {
@@ -61,7 +66,6 @@ export class ListeningSocket {
   async open(): Promise<void> {
     const group: ServerGroup = new ServerGroup(
       () => this.#newServer(),
-      // An error of accept leaves a server in doubt: it may never accept again, or fail in a loop.
       (error) => this.#handleDeath(group, error),
     );
     let port: number;
@@ -88,7 +92,7 @@ export class ListeningSocket {
   /** Stops listening; resolves at once, connections live on. */
   close(): void {
     this.#closed = true;
-    clearTimeout(this.#timer);
+    this.#reopener.stop();
     this.#group?.close();
     this.#group = undefined;
   }
@@ -100,7 +104,7 @@ export class ListeningSocket {
       keepAliveInitialDelay: KEEP_ALIVE_MS,
     });
     server.on('connection', (socket: Socket) => {
-      this.#failures = 0;
+      this.#reopener.works();
       this.#options.onConnection(socket);
     });
     return server;
@@ -114,11 +118,8 @@ export class ListeningSocket {
   }
 
   #reopenLater(error: RoutyError): void {
-    const { baseMs, capMs } = this.#options.delays ?? REOPEN_DELAYS;
-    const delayMs = Math.min(capMs, baseMs * 2 ** Math.min(this.#failures, 20));
-    this.#failures += 1;
     this.#error = error;
-    this.#timer = setTimeout(() => this.#reopen(), delayMs);
+    this.#reopener.failed();
     this.#options.onError(error);
   }
 
