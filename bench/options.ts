@@ -51,7 +51,7 @@ export const HELP = `npm run bench -- [options]
 
 Measures Routy, ssh -R, a direct connection, and rathole, frp, chisel and bore where they are on
 PATH, in turn and in one run, and prints medians and ratios to ssh -R. ROUTY_BEFORE=FILE, the
-dist/cli/main.js of another build, is measured as the peer "before", and compared within each round.
+built cli/main.js of another build, is measured as the peer "before", and compared within each round.
 
   --json FILE      also write the results to FILE
   --quick          short measurements, in all under 90 s

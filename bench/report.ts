@@ -1,7 +1,7 @@
 /** Prints results as tables for a terminal. */
 import type { IdleFigures } from './idle.ts';
-import type { ResumeFigures } from './resume.ts';
 import type { Compared, EachWay, Results } from './results.ts';
+import type { ResumeFigures } from './resume.ts';
 
 const LABEL_WIDTH = 34;
 const COLUMN_WIDTH = 10;

@@ -1,9 +1,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import * as z from 'zod';
-import { type SettingMeta, settings } from '../src/config/fields.ts';
-import { configSchema } from '../src/config/schema.ts';
-import { shapeOf } from '../src/config/shape.ts';
+import { type SettingMeta, settings } from '../packages/routy/src/config/schema/fields.ts';
+import { configSchema } from '../packages/routy/src/config/schema/schema.ts';
+import { shapeOf } from '../packages/routy/src/config/schema/shape.ts';
 
 /*
  * Writes what is generated from the schema of routy.toml: the tables of keys in

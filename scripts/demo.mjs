@@ -29,5 +29,9 @@ if (!existsSync(`${root}node_modules/.package-lock.json`)) {
 npm('run', '--silent', 'build');
 
 // In this process, so that a signal meant for the demo reaches it.
-const { run } = await import('../dist/cli/program.js');
-process.exitCode = await run(['demo', ...process.argv.slice(2)]);
+// tsx would leave what it has compiled in the directory for temporary files.
+process.env.TSX_DISABLE_CACHE = '1';
+const { register } = await import('tsx/esm/api');
+register();
+const { main } = await import('../demo/main.ts');
+process.exitCode = await main(process.argv.slice(2));

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { TlsCredentials } from '../../src/base/credentials.ts';
+import type { TlsCredentials } from '../../packages/link/src/transport/tls/credentials.ts';
 import { serveCommands } from './commands.ts';
 
 export type NodesCommand =
@@ -30,7 +30,9 @@ const AWAIT_MS = 120_000;
 /** Addresses in a part of 127.0.0.0/8 that nobody listens in. */
 const SOURCES = 250;
 
-let running: { status(): import('../../src/node/status.ts').NodeStatus } | undefined;
+let running:
+  | { status(): import('../../packages/routy/src/status/status.ts').NodeStatus }
+  | undefined;
 let listeningSince = 0;
 
 serveCommands(run);
@@ -53,10 +55,10 @@ async function run(command: NodesCommand): Promise<NodesResult> {
 
 async function startOne(credentials: TlsCredentials, text: string) {
   // Only now: the addresses to dial from are set before anything has taken hold of node:net.
-  const { startNode } = await import('../../src/node/node.ts');
-  const { parseConfig } = await import('../../src/config/load.ts');
-  const { createLog } = await import('../../src/observe/log.ts');
-  const { createMetrics } = await import('../../src/observe/metrics.ts');
+  const { startNode } = await import('../../packages/routy/src/node/node.ts');
+  const { parseConfig } = await import('../../packages/routy/src/config/load.ts');
+  const { createLog } = await import('../../packages/routy/src/observe/log.ts');
+  const { createMetrics } = await import('../../packages/routy/src/observe/metrics.ts');
   const { site, node } = credentials.identity;
   const head = `[node]\nname = "${node}"\nsite = "${site}"\nstate = "/nonexistent"\n`;
   const config = parseConfig(`${head}drain_timeout = "1s"\n${text}`);

@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { NodeStatus } from '../../packages/routy/src/status/status.ts';
 import { freePort, runToEnd, start } from '../processes.ts';
-import type { NodeStatus } from '../../src/node/status.ts';
 import {
   type Detour,
   type Ports,
@@ -12,11 +12,11 @@ import {
   whenReady,
 } from './tunnel.ts';
 
-const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+const CLI = fileURLToPath(new URL('../../packages/routy/dist/cli/main.js', import.meta.url));
 
 export const routy: TunnelKind = routyKind('routy', CLI);
 
-/** Another build of Routy, to measure a change against: `ROUTY_BEFORE` is its `dist/cli/main.js`. */
+/** Another build of Routy, to measure a change against: `ROUTY_BEFORE` is its built `cli/main.js`. */
 export const before: TunnelKind = routyKind('before', process.env.ROUTY_BEFORE ?? '');
 
 /**
@@ -34,7 +34,7 @@ function routyKind(name: string, cli: string): TunnelKind {
 
 interface Build {
   readonly name: string;
-  /** Its `dist/cli/main.js`. */
+  /** Its built `cli/main.js`. */
   readonly cli: string;
 }
 

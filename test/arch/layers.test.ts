@@ -1,89 +1,218 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { files, layerOf, type SourceFile } from './packages.ts';
 import { type Finding, importsOf, impureUses, stripped } from './source.ts';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
-const src = join(root, 'src');
 const LINES_MAX = 420;
 
 interface Layer {
-  /** Folders under `src` this one may import, besides itself. */
+  /** Layers this one may import, besides itself; each must be imported by some file of it. */
   readonly may: readonly string[];
   readonly pure: boolean;
   readonly why: string;
 }
 
-/** Who may import whom, one way only. A folder that is not here may not exist. */
+/**
+ * Who may import whom, one way only; types count. A layer is a folder of a package, or a file that
+ * stands beside the folders. One that is not here may not exist.
+ */
 const LAYERS: Readonly<Record<string, Layer>> = {
-  base: { may: [], pure: true, why: 'everything rests on it' },
-  wire: { may: ['base'], pure: true, why: 'frames know nothing of sessions' },
-  session: { may: ['base', 'wire'], pure: true, why: 'the protocol runs in a simulation' },
-  fabric: { may: ['base'], pure: true, why: 'policy is decided without IO' },
-  transport: {
-    may: ['base', 'wire'],
+  'proto/base': { may: [], pure: true, why: 'everything rests on it' },
+  'proto/wire': { may: ['proto/base'], pure: true, why: 'frames know nothing of sessions' },
+  'proto/session': {
+    may: ['proto/base', 'proto/wire'],
+    pure: true,
+    why: 'the protocol runs in a simulation',
+  },
+  'link/transport': {
+    may: ['proto/base'],
     pure: false,
     why: 'a lane carries bytes and never learns what a session is',
   },
-  pki: {
-    may: ['base', 'transport'],
+  'link/testing': {
+    may: ['proto/base', 'link/transport'],
     pure: false,
-    why: 'certificates are made without a running node; who waits to be adopted listens as one does',
+    why: 'for the tests of whoever uses the link; no daemon has it',
   },
-  config: {
-    may: ['base', 'fabric'],
+  'link/streams': {
+    may: ['proto/base', 'proto/session', 'proto/wire', 'link/transport'],
     pure: false,
-    why: 'a file is checked against policy without starting anything',
+    why: 'a stream ends in a socket, whichever session it is of',
   },
-  observe: { may: ['base', 'config'], pure: false, why: 'logs and metrics take figures as given' },
-  node: {
-    may: ['base', 'wire', 'session', 'fabric', 'transport', 'pki', 'config', 'observe'],
+  'link/driver': {
+    may: ['proto/base', 'proto/session', 'proto/wire', 'link/transport', 'link/streams'],
     pure: false,
-    why: 'the one place that ties sessions to lanes, services and forwards',
+    why: 'the one place that ties a session to lanes and streams',
   },
-  admin: {
-    may: ['base', 'transport', 'config', 'node', 'observe'],
+  'routy/fabric': { may: ['proto/base'], pure: true, why: 'policy is decided without IO' },
+  'routy/pki': {
+    may: ['proto/base', 'link/transport'],
+    pure: false,
+    why: 'certificates are made without a running node, for a lane to show',
+  },
+  'routy/enrol': {
+    may: ['proto/base', 'link/transport', 'routy/pki'],
+    pure: false,
+    why: 'who waits to be adopted listens as a node does',
+  },
+  'routy/config': {
+    may: ['proto/base'],
+    pure: false,
+    why: 'a file is checked without starting anything',
+  },
+  'routy/status': {
+    may: ['link/driver', 'routy/config'],
+    pure: false,
+    why: 'the figures of a node are shapes, known to whoever fills or shows them',
+  },
+  'routy/observe': {
+    may: ['proto/base', 'routy/config', 'routy/status'],
+    pure: false,
+    why: 'logs and metrics take figures as given',
+  },
+  'routy/sessions': {
+    may: ['proto/base', 'link/driver', 'routy/fabric', 'routy/status'],
+    pure: false,
+    why: 'which sessions live, whoever began them',
+  },
+  'routy/events': {
+    may: [
+      'proto/base',
+      'link/transport',
+      'link/driver',
+      'routy/enrol',
+      'routy/observe',
+      'routy/sessions',
+      'routy/status',
+    ],
+    pure: false,
+    why: 'what is told of things, not the things',
+  },
+  'routy/services': {
+    may: [
+      'proto/base',
+      'link/transport',
+      'link/driver',
+      'link/streams',
+      'routy/config',
+      'routy/fabric',
+      'routy/sessions',
+      'routy/status',
+    ],
+    pure: false,
+    why: 'targets know neither forwards nor who dials',
+  },
+  'routy/forwards': {
+    may: [
+      'proto/base',
+      'link/transport',
+      'link/driver',
+      'link/streams',
+      'routy/config',
+      'routy/fabric',
+      'routy/sessions',
+      'routy/status',
+    ],
+    pure: false,
+    why: 'clients know neither targets nor who dials',
+  },
+  'routy/peers': {
+    may: [
+      'proto/base',
+      'proto/session',
+      'proto/wire',
+      'link/transport',
+      'link/driver',
+      'routy/config',
+      'routy/events',
+      'routy/fabric',
+      'routy/sessions',
+      'routy/status',
+    ],
+    pure: false,
+    why: 'sessions are dialled and accepted whatever they carry',
+  },
+  'routy/node': {
+    may: [
+      'proto/base',
+      'link/transport',
+      'link/driver',
+      'routy/config',
+      'routy/enrol',
+      'routy/events',
+      'routy/fabric',
+      'routy/forwards',
+      'routy/observe',
+      'routy/peers',
+      'routy/services',
+      'routy/sessions',
+      'routy/status',
+    ],
+    pure: false,
+    why: 'the one place that ties peers, services and forwards together',
+  },
+  'routy/admin': {
+    may: ['proto/base', 'link/transport', 'routy/config', 'routy/status'],
     pure: false,
     why: 'it shows and steers a node; a node does not know who is asking',
   },
-  cli: {
-    may: ['base', 'fabric', 'transport', 'pki', 'config', 'observe', 'node', 'admin'],
+  'routy/cli': {
+    may: [
+      'proto/base',
+      'link/transport',
+      'routy/admin',
+      'routy/config',
+      'routy/enrol',
+      'routy/events',
+      'routy/fabric',
+      'routy/node',
+      'routy/observe',
+      'routy/pki',
+      'routy/status',
+    ],
     pure: false,
     why: "argv to calls; frames and sessions are the node's business",
   },
-  'index.ts': {
-    may: ['base', 'config', 'node', 'admin', 'pki'],
+  'routy/index.ts': {
+    may: ['proto/base', 'routy/status'],
     pure: false,
     why: 'the public API and nothing else',
   },
 };
 
-/** Single imports against the direction, each with its reason. Types only: nothing is loaded. */
-const TYPE_ONLY: readonly { from: string; to: string; why: string }[] = [
-  { from: 'observe', to: 'node/status.ts', why: 'the figures of a node are a shape, not code' },
-  { from: 'observe', to: 'transport/lane.ts', why: 'the same, for a lane' },
+/**
+ * Each row may import those above it; those of one row are siblings and do not know each other. What a
+ * layer does import of the rows above is in the table.
+ */
+const ROWS: readonly (readonly string[])[] = [
+  ['proto/base'],
+  ['proto/wire', 'link/transport', 'routy/fabric', 'routy/config'],
+  ['proto/session', 'link/testing', 'routy/pki'],
+  ['link/streams', 'routy/enrol'],
+  ['link/driver'],
+  ['routy/status'],
+  ['routy/sessions', 'routy/observe', 'routy/admin'],
+  ['routy/events', 'routy/services', 'routy/forwards'],
+  ['routy/peers', 'routy/index.ts'],
+  ['routy/node'],
+  ['routy/cli'],
 ];
-
-interface SourceFile {
-  /** Relative to `src`. */
-  readonly path: string;
-  readonly layer: string;
-  readonly text: string;
-}
-
-const files: readonly SourceFile[] = readdirSync(src, { recursive: true, encoding: 'utf8' })
-  .filter((path) => path.endsWith('.ts'))
-  .map((path) => ({
-    path,
-    layer: path.split('/')[0]!,
-    text: readFileSync(join(src, path), 'utf8'),
-  }));
 
 test('every folder is in the table and every entry of the table has files', () => {
   const seen = new Set(files.map((file) => file.layer));
   assert.deepEqual([...seen].sort(), Object.keys(LAYERS).sort());
+});
+
+test('a layer imports rows above its own, and no sibling', () => {
+  const rowOf = new Map(ROWS.flatMap((row, index) => row.map((name) => [name, index] as const)));
+  assert.deepEqual([...rowOf.keys()].sort(), Object.keys(LAYERS).sort());
+  const upwards = Object.entries(LAYERS).flatMap(([name, { may }]) =>
+    may
+      .filter((other) => rowOf.get(other)! >= rowOf.get(name)!)
+      .map((other) => `${name} -> ${other}`),
+  );
+  assert.deepEqual(upwards, []);
 });
 
 test('imports go one way', () => {
@@ -93,41 +222,53 @@ test('imports go one way', () => {
   assert.deepEqual(problems, []);
 });
 
+test('every import that the table allows is made', () => {
+  const made = new Set(
+    files.flatMap((file) => targetsOf(file).map((to) => `${file.layer} -> ${layerOf(to)}`)),
+  );
+  const allowed = Object.entries(LAYERS).flatMap(([from, { may }]) =>
+    may.map((to) => `${from} -> ${to}`),
+  );
+  assert.ok(allowed.length > 0);
+  assert.deepEqual(
+    allowed.filter((edge) => !made.has(edge)),
+    [],
+  );
+});
+
 test('pure folders take time, randomness and bytes as arguments', () => {
   const problems = checkedPerLayer((file, layer) =>
     layer.pure
-      ? impureUses(file.text).map(
-          (use) => `src/${file.path}:${use.line}: ${use.what} in a pure folder`,
-        )
+      ? impureUses(file.text).map((use) => `${file.path}:${use.line}: ${use.what} in a pure folder`)
       : [],
   );
   assert.deepEqual(problems, []);
 });
 
 test('native calls are made in one file, and few ask for them', () => {
-  const LIBC = 'transport/libc.ts';
+  const LIBC = 'packages/link/src/transport/native/libc.ts';
   const MAY = [
-    'cli/garbage-collector.ts',
-    'node/keepalive.ts',
-    'node/node.ts',
-    'transport/linux-socket.ts',
+    'packages/link/src/streams/keepalive.ts',
+    'packages/link/src/transport/native/linux-socket.ts',
+    'packages/routy/src/cli/running/garbage-collector.ts',
+    'packages/routy/src/node/node.ts',
   ];
   const naming = files.filter(({ text }) => /['"]koffi['"]/.test(text)).map(({ path }) => path);
   assert.deepEqual(naming, [LIBC]);
-  const asking = files.filter((file) => runtimeImports(file).includes(LIBC));
+  const asking = files.filter(({ text }) => /import [^;]*\blibc(Loaded)?\b[^;]* from/.test(text));
   assert.deepEqual(asking.map(({ path }) => path).sort(), MAY);
 });
 
 test(`no file is longer than ${LINES_MAX} lines`, () => {
   const problems = checkedPerLayer((file) => {
     const lines = file.text.split('\n').length - 1;
-    return lines > LINES_MAX ? [`src/${file.path}: ${lines} lines`] : [];
+    return lines > LINES_MAX ? [`${file.path}: ${lines} lines`] : [];
   });
   assert.deepEqual(problems, []);
 });
 
-test('no file imports itself by way of others', () => {
-  const graph = new Map(files.map((file) => [file.path, runtimeImports(file)]));
+test('no file imports itself by way of others, types included', () => {
+  const graph = new Map(files.map((file) => [file.path, targetsOf(file)]));
   assert.ok(
     [...graph.values()].some((targets) => targets.length > 0),
     'no import was found at all',
@@ -150,31 +291,40 @@ function checkedPerLayer(check: (file: SourceFile, layer: Layer) => string[]): s
 }
 
 function importProblem(file: SourceFile, layer: Layer, found: Finding): string[] {
-  const at = `src/${file.path}:${found.line}`;
-  if (!found.what.startsWith('.')) {
+  const at = `${file.path}:${found.line}`;
+  const target = resolve(file, found.what);
+  if (target === undefined) {
     return layer.pure ? [`${at}: imports ${found.what}; ${file.layer} is pure`] : [];
   }
-  if (!found.what.endsWith('.ts') && !found.what.endsWith('.json')) {
+  if (!target.endsWith('.ts') && !target.endsWith('.json')) {
     return [`${at}: ${found.what} has no extension`];
   }
-  const target = resolve(file, found.what);
-  if (target.startsWith('..')) {
-    return target === '../package.json' ? [] : [`${at}: ${found.what} leaves src`];
+  if (!found.what.startsWith('.') && !files.some(({ path }) => path === target)) {
+    return [`${at}: there is no ${target}`];
   }
-  const to = target.split('/')[0]!;
+  const [, ownPackage] = file.path.split('/');
+  if (found.what.startsWith('.') && !target.startsWith(`packages/${ownPackage}/src/`)) {
+    return target === `packages/${ownPackage}/package.json`
+      ? []
+      : [`${at}: ${found.what} leaves the package`];
+  }
+  const to = layerOf(target);
   if (to === file.layer || layer.may.includes(to)) return [];
-  const excused = TYPE_ONLY.some((e) => found.typeOnly && e.from === file.layer && e.to === target);
-  return excused ? [] : [`${at}: ${file.layer} may not import ${target} (${layer.why})`];
+  return [`${at}: ${file.layer} may not import ${target} (${layer.why})`];
 }
 
-function resolve(file: SourceFile, specifier: string): string {
-  return relative(src, join(src, dirname(file.path), specifier));
+/** Path in the repository; undefined for what is not ours. */
+function resolve(file: SourceFile, specifier: string): string | undefined {
+  if (specifier.startsWith('.')) return join(dirname(file.path), specifier);
+  const ours = /^@routy\/(\w+)\/(\w+)$/.exec(specifier);
+  return ours === null ? undefined : `packages/${ours[1]}/src/${ours[2]}/index.ts`;
 }
 
-function runtimeImports(file: SourceFile): string[] {
+/** Source files that a file imports, for their types alone or not. */
+function targetsOf(file: SourceFile): string[] {
   return importsOf(file.text)
-    .filter((found) => found.what.startsWith('.') && !found.typeOnly)
-    .map((found) => resolve(file, found.what));
+    .map((found) => resolve(file, found.what))
+    .filter((target): target is string => target?.endsWith('.ts') === true);
 }
 
 /** Every cycle once, as `a -> b -> a`, by depth-first search. */

@@ -1,9 +1,9 @@
 import { createHmac, randomBytes } from 'node:crypto';
-import { connect as tcpConnect, type Socket } from 'node:net';
-import { connect as tlsConnect, type TLSSocket } from 'node:tls';
-import { sharedSettings } from '../../src/fabric/settings.ts';
-import type { TlsCredentials } from '../../src/transport/lane.ts';
-import { HEADER_BYTES } from '../../src/wire/layout.ts';
+import { type Socket, connect as tcpConnect } from 'node:net';
+import { type TLSSocket, connect as tlsConnect } from 'node:tls';
+import type { TlsCredentials } from '../../packages/link/src/transport/lane.ts';
+import { HEADER_BYTES } from '../../packages/proto/src/wire/layout.ts';
+import { sharedSettings } from '../../packages/routy/src/fabric/settings.ts';
 import * as frames from './frames.ts';
 
 /** Where the node under attack is, and who the attacker may say that it is. */

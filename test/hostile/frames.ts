@@ -3,7 +3,7 @@ import {
   FrameType,
   HEADER_BYTES,
   OFFERS_BYTES_MAX,
-} from '../../src/wire/layout.ts';
+} from '../../packages/proto/src/wire/layout.ts';
 
 export const TYPE = FrameType;
 

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { cpuSeconds } from '../../bench/measure.ts';
 import { freePort } from '../../bench/processes.ts';
-import type { NodeStatus } from '../../src/node/status.ts';
-import type { TlsCredentials } from '../../src/transport/lane.ts';
+import type { TlsCredentials } from '../../packages/link/src/transport/lane.ts';
+import type { NodeStatus } from '../../packages/routy/src/status/status.ts';
 import { Daemon, runOk, until } from '../support/process.ts';
 import { getJson, joinLineIn } from '../support/routy.ts';
 import { issuePapers } from '../support/routy-intruder.ts';
@@ -13,7 +13,7 @@ import type { AttackerOptions } from './attacker.ts';
 import type { AttackOrder } from './attacker-main.ts';
 import type { TargetPorts } from './targets-main.ts';
 
-const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+const CLI = fileURLToPath(new URL('../../packages/routy/dist/cli/main.js', import.meta.url));
 
 /** In seconds. */
 export interface CpuUse {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { OFFERS_NAMES_MAX } from '../../src/session/offers.ts';
+import { OFFERS_NAMES_MAX } from '../../packages/proto/src/session/offers.ts';
 import type { Attack, Behaviour } from './attack.ts';
 import { type HostileLane, hex } from './attacker.ts';
 import * as frames from './frames.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { dialLane } from '../../src/transport/dial.ts';
-import type { TlsCredentials } from '../../src/transport/lane.ts';
+import { dialLane } from '../../packages/link/src/transport/dial.ts';
+import type { TlsCredentials } from '../../packages/link/src/transport/lane.ts';
 import { type TestCa, testCa, testCaBelow, testCredentials } from '../support/certificates.ts';
 import { testListener, until } from '../support/lane-pair.ts';
 

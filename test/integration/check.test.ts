@@ -18,8 +18,8 @@ import {
   type CheckReport,
   checkConfig,
   renderReport,
-} from '../../src/config/check.ts';
-import { renderProblems } from '../../src/config/problems.ts';
+} from '../../packages/routy/src/config/check.ts';
+import { renderProblems } from '../../packages/routy/src/config/toml/problems.ts';
 
 const fixtures = fileURLToPath(new URL('../support/broken-configs', import.meta.url));
 const root = mkdtempSync(join(tmpdir(), 'routy-check-'));

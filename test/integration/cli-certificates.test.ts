@@ -3,7 +3,7 @@ import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { initFabric } from '../../src/pki/init.ts';
+import { initFabric } from '../../packages/routy/src/pki/node/init.ts';
 import { startPair } from './cli-pair.ts';
 import { cli, cliJson, cliOk, Home, Running, scratch, untilStatus } from './cli-support.ts';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { formatAddress, parseAddress } from '../../src/base/address.ts';
+import { formatAddress, parseAddress } from '../../packages/proto/src/base/address.ts';
 import { startGray } from './cli-pair.ts';
 import { Home, Running, scratch, untilStatus } from './cli-support.ts';
 import { dial, serve, until } from './node-support.ts';

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { PingReply, ReloadReport } from '../../src/node/status.ts';
+import type { PingReply, ReloadReport } from '../../packages/routy/src/status/status.ts';
 import { echoed, startPair } from './cli-pair.ts';
 import {
   cli,

@@ -6,10 +6,10 @@ import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import type { NodeStatus } from '../../src/node/status.ts';
+import type { NodeStatus } from '../../packages/routy/src/status/status.ts';
 
-export const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
-assert.ok(existsSync(CLI), 'dist/cli/main.js is missing: npm run build');
+export const CLI = fileURLToPath(new URL('../../packages/routy/dist/cli/main.js', import.meta.url));
+assert.ok(existsSync(CLI), 'packages/routy/dist/cli/main.js is missing: npm run build');
 
 export interface Finished {
   readonly code: number;

@@ -20,7 +20,6 @@ const COMMANDS = [
     'log-level',
     'undrain',
     'version',
-    'demo',
     'cert',
     'cert renew',
     'cert request',

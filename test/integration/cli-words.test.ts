@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { createConnection, createServer } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import type { DrainReport, UndrainReport } from '../../src/node/status.ts';
+import type { DrainReport, UndrainReport } from '../../packages/routy/src/status/status.ts';
 import { echoed, startPair } from './cli-pair.ts';
 import { cli, cliJson, cliOk, Home, Running, scratch, shell, untilStatus } from './cli-support.ts';
 

@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { freePorts } from '../../src/cli/demo/ports.ts';
-import { parseConfig } from '../../src/config/load.ts';
+import { freePorts } from '../../demo/network/ports.ts';
+import { parseConfig } from '../../packages/routy/src/config/load.ts';
 import { cliOk, echoServer, Home, Running, scratch } from './cli-support.ts';
 
 const README = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');

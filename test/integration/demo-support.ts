@@ -3,9 +3,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { fileURLToPath } from 'node:url';
 
-const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+/** What `npm run demo` does after it has built, which tests that run at the same time do not bear. */
+const MAIN = new URL('../../demo/main.ts', import.meta.url).href;
+const SCRIPT = `process.exitCode = await (await import('${MAIN}')).main(process.argv.slice(1))`;
 
 /** A demo that runs or has run, in a directory for temporary files of its own. */
 export interface Demo {
@@ -19,12 +20,12 @@ export interface Demo {
   printed(pattern: RegExp, deadlineMs: number): Promise<void>;
 }
 
-/** Starts `routy demo`; the end of the test ends it. */
-export function runDemo(t: TestContext, how: '--keep' | { readonly cli?: string } = {}): Demo {
+/** Starts the demo; the end of the test ends it. */
+export function runDemo(t: TestContext, ...options: readonly string[]): Demo {
   const temporary = scratch(t);
-  const args = how === '--keep' ? [CLI, 'demo', how] : [how.cli ?? CLI, 'demo'];
+  const args = ['--import', 'tsx', '--input-type=module', '--eval', SCRIPT, '--', ...options];
   const child = spawn(process.execPath, args, {
-    env: { ...process.env, TMPDIR: temporary },
+    env: { ...process.env, TMPDIR: temporary, TSX_DISABLE_CACHE: '1' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const demo = new RunningDemo(child, temporary);

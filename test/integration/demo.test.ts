@@ -1,14 +1,10 @@
 import assert from 'node:assert/strict';
-import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import pg from 'pg';
-import { parseTable, socketsOf } from '../../src/cli/demo/sockets.ts';
-import { type Demo, runDemo, scratch } from './demo-support.ts';
-
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+import { parseTable, socketsOf } from '../../demo/network/sockets.ts';
+import { type Demo, runDemo } from './demo-support.ts';
 
 /** The demo has to end by itself within this time, in ms. */
 const DEADLINE_MS = 60_000;
@@ -64,22 +60,10 @@ test('a demo interrupted at any time stops and removes what it started', async (
   leftNothing(demo);
 });
 
-test('without the embedded databases the demo says what to install', async (t) => {
-  const installed = scratch(t);
-  cpSync(join(ROOT, 'dist'), join(installed, 'dist'), { recursive: true });
-  cpSync(join(ROOT, 'package.json'), join(installed, 'package.json'));
-  const text = readFileSync(join(ROOT, 'package.json'), 'utf8');
-  const { dependencies } = JSON.parse(text) as { dependencies: Record<string, string> };
-  for (const name of Object.keys(dependencies)) {
-    const link = join(installed, 'node_modules', name);
-    mkdirSync(join(link, '..'), { recursive: true });
-    symlinkSync(join(ROOT, 'node_modules', name), link);
-  }
-  const demo = runDemo(t, { cli: join(installed, 'dist', 'cli', 'main.js') });
-  assert.equal(await demo.exit, 1);
-  assert.match(demo.output, /the demo needs packages that routy itself does not: @electric-sql/);
-  assert.match(demo.output, /hint: npm install @electric-sql\/pglite@\d\S* .*pg@\d/);
-  assert.deepEqual(readdirSync(demo.temporary), []);
+test('the demo says how it is used', async (t) => {
+  const demo = runDemo(t, '--wrong');
+  assert.equal(await demo.exit, 2);
+  assert.match(demo.output, /npm run demo \[-- --keep\]/);
 });
 
 test('the sockets of a process are the ones it has', async (t) => {

@@ -5,11 +5,11 @@ import { connect, createServer as createTcpServer, type Server, type Socket } fr
 import { createInterface } from 'node:readline';
 import { after, before, describe, test } from 'node:test';
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
-import { RoutyError } from '../../src/base/errors.ts';
-import { connectAny } from '../../src/transport/connect.ts';
-import { type DialOptions, dialLane } from '../../src/transport/dial.ts';
-import type { TlsCredentials } from '../../src/transport/lane.ts';
-import { ALPN_LANE, TLS_PROFILE } from '../../src/transport/tls-context.ts';
+import { type DialOptions, dialLane } from '../../packages/link/src/transport/dial.ts';
+import type { TlsCredentials } from '../../packages/link/src/transport/lane.ts';
+import { connectAny } from '../../packages/link/src/transport/tcp/connect.ts';
+import { ALPN_LANE, TLS_PROFILE } from '../../packages/link/src/transport/tls/tls-context.ts';
+import { RoutyError } from '../../packages/proto/src/base/errors.ts';
 import { type TestCa, testCa, testCredentials } from '../support/certificates.ts';
 import {
   LaneRecorder,

@@ -4,14 +4,17 @@ import { readdir } from 'node:fs/promises';
 import { connect, createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { AdoptionNews } from '../../src/cli/adoption-news.ts';
-import { formatAdoptionText, parseAdoptionText } from '../../src/pki/adoption-text.ts';
-import { openCa } from '../../src/pki/ca.ts';
-import { loadCredentials } from '../../src/pki/credentials.ts';
-import { adopt } from '../../src/pki/enrol-adopt.ts';
-import { awaitAdoption } from '../../src/pki/enrol-await.ts';
-import { initFabric } from '../../src/pki/init.ts';
-import { readJournal } from '../../src/pki/journal.ts';
+import { AdoptionNews } from '../../packages/routy/src/cli/text/adoption-news.ts';
+import {
+  formatAdoptionText,
+  parseAdoptionText,
+} from '../../packages/routy/src/enrol/adoption-text.ts';
+import { adopt } from '../../packages/routy/src/enrol/enrol-adopt.ts';
+import { awaitAdoption } from '../../packages/routy/src/enrol/enrol-await.ts';
+import { openCa } from '../../packages/routy/src/pki/ca/ca.ts';
+import { readJournal } from '../../packages/routy/src/pki/ca/journal.ts';
+import { loadCredentials } from '../../packages/routy/src/pki/node/credentials.ts';
+import { initFabric } from '../../packages/routy/src/pki/node/init.ts';
 import { ANY_PORT, startLab, startNewcomer } from '../support/adoption-lab.ts';
 import {
   connectPlain,

@@ -4,19 +4,23 @@ import { readdir, readFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { connect, createServer as createTlsServer } from 'node:tls';
-import { RoutyError } from '../../src/base/errors.ts';
-import { formatAdoptionText, parseAdoptionText } from '../../src/pki/adoption-text.ts';
-import { createCa, issueCertificate, openCa } from '../../src/pki/ca.ts';
-import { loadCredentials } from '../../src/pki/credentials.ts';
-import { createCsr } from '../../src/pki/csr.ts';
-import { adopt } from '../../src/pki/enrol-adopt.ts';
-import { EnrolChannel } from '../../src/pki/enrol-channel.ts';
-import { dialEnrolment } from '../../src/pki/enrol-dial.ts';
-import { proveMessage } from '../../src/pki/enrol-protocol.ts';
-import { readJournal } from '../../src/pki/journal.ts';
-import { generateKeyPem, publicKeyDer } from '../../src/pki/key.ts';
-import { spkiPin } from '../../src/pki/pin.ts';
+import { connect, createServer as createTlsServer, type SecureContextOptions } from 'node:tls';
+import { ALPN_ENROL, TLS_PROFILE } from '../../packages/link/src/transport/tls/tls-context.ts';
+import { RoutyError } from '../../packages/proto/src/base/errors.ts';
+import {
+  formatAdoptionText,
+  parseAdoptionText,
+} from '../../packages/routy/src/enrol/adoption-text.ts';
+import { adopt } from '../../packages/routy/src/enrol/enrol-adopt.ts';
+import { EnrolChannel } from '../../packages/routy/src/enrol/enrol-channel.ts';
+import { dialEnrolment } from '../../packages/routy/src/enrol/enrol-dial.ts';
+import { proveMessage } from '../../packages/routy/src/enrol/enrol-protocol.ts';
+import { createCa, issueCertificate, openCa } from '../../packages/routy/src/pki/ca/ca.ts';
+import { readJournal } from '../../packages/routy/src/pki/ca/journal.ts';
+import { createCsr } from '../../packages/routy/src/pki/csr.ts';
+import { generateKeyPem, publicKeyDer } from '../../packages/routy/src/pki/key.ts';
+import { loadCredentials } from '../../packages/routy/src/pki/node/credentials.ts';
+import { spkiPin } from '../../packages/routy/src/pki/pin.ts';
 import { ANY_PORT, type Newcomer, startLab, startNewcomer } from '../support/adoption-lab.ts';
 import {
   LAB_STEP_MS,
@@ -166,4 +170,22 @@ test('what does not speak enrolment is neither adopter nor newcomer', async (t) 
   const text = { ...parseAdoptionText(newcomer.addressAndPin), address };
   const astray = { stateDir: caDir, addressAndPin: formatAdoptionText(text), site: 'gray' };
   await rejection(adopt(astray), 'enrol-not-routy');
+});
+
+test('enrolment speaks TLS by the same profile as lanes, and by nothing beyond', async (t) => {
+  const { caDir } = await startLab(t);
+  const { certChainPem, keyPem } = await loadCredentials(caDir);
+  const options = { ALPNProtocols: [ALPN_ENROL], cert: certChainPem, key: keyPem };
+  const dial = async (profile: SecureContextOptions): Promise<unknown> => {
+    const server = createTlsServer({ ...options, ...profile }, (socket) => socket.end());
+    server.on('tlsClientError', () => undefined);
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    t.after(() => server.close());
+    const address = { ...ANY_PORT, port: (server.address() as AddressInfo).port };
+    return dialEnrolment(address, { stepMs: LAB_STEP_MS }).then((socket) => socket.destroy());
+  };
+  await dial(TLS_PROFILE);
+  // A curve that every OpenSSL has and the profile has not.
+  await rejection(dial({ ecdhCurve: 'P-521' }), 'enrol-not-routy');
 });

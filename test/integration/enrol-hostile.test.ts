@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { createCsr } from '../../src/pki/csr.ts';
-import { joinFabric } from '../../src/pki/enrol-join.ts';
-import { MESSAGE_BYTES_MAX } from '../../src/pki/enrol-protocol.ts';
-import { createInvite } from '../../src/pki/invite.ts';
-import { generateKeyPem } from '../../src/pki/key.ts';
-import { statePaths } from '../../src/pki/state.ts';
+import { joinFabric } from '../../packages/routy/src/enrol/enrol-join.ts';
+import { MESSAGE_BYTES_MAX } from '../../packages/routy/src/enrol/enrol-protocol.ts';
+import { createInvite } from '../../packages/routy/src/enrol/invite.ts';
+import { createCsr } from '../../packages/routy/src/pki/csr.ts';
+import { generateKeyPem } from '../../packages/routy/src/pki/key.ts';
+import { statePaths } from '../../packages/routy/src/pki/state.ts';
 import {
   connectStranger,
   encodeMessage,

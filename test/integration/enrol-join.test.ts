@@ -3,23 +3,23 @@ import { readdir, readFile, rename } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { formatHostPort } from '../../src/base/address.ts';
-import { RoutyError } from '../../src/base/errors.ts';
-import { issueCertificate, openCa } from '../../src/pki/ca.ts';
-import { loadCredentials } from '../../src/pki/credentials.ts';
-import { createCsr, verifyCsr } from '../../src/pki/csr.ts';
-import { joinFabric } from '../../src/pki/enrol-join.ts';
-import { initFabric } from '../../src/pki/init.ts';
+import { formatHostPort } from '../../packages/proto/src/base/address.ts';
+import { RoutyError } from '../../packages/proto/src/base/errors.ts';
+import { joinFabric } from '../../packages/routy/src/enrol/enrol-join.ts';
 import {
   createInvite,
   INVITE_TTL_MS,
   joinProof,
   redeemInvite,
   WRONG_PROOFS_MAX,
-} from '../../src/pki/invite.ts';
-import { formatJoinLine, parseJoinLine } from '../../src/pki/join-line.ts';
-import { generateKeyPem, publicKeyDer } from '../../src/pki/key.ts';
-import { statePaths } from '../../src/pki/state.ts';
+} from '../../packages/routy/src/enrol/invite.ts';
+import { formatJoinLine, parseJoinLine } from '../../packages/routy/src/enrol/join-line.ts';
+import { issueCertificate, openCa } from '../../packages/routy/src/pki/ca/ca.ts';
+import { createCsr, verifyCsr } from '../../packages/routy/src/pki/csr.ts';
+import { generateKeyPem, publicKeyDer } from '../../packages/routy/src/pki/key.ts';
+import { loadCredentials } from '../../packages/routy/src/pki/node/credentials.ts';
+import { initFabric } from '../../packages/routy/src/pki/node/init.ts';
+import { statePaths } from '../../packages/routy/src/pki/state.ts';
 import {
   type Fabric,
   refusingAddress,

@@ -3,14 +3,22 @@ import { existsSync } from 'node:fs';
 import { copyFile, cp, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { loadCredentials } from '../../src/pki/credentials.ts';
-import { joinFabric } from '../../src/pki/enrol-join.ts';
-import { RENEWAL_GRACE_MS, renewOnline, renewOwn } from '../../src/pki/enrol-renew.ts';
-import { initFabric } from '../../src/pki/init.ts';
-import { createInvite } from '../../src/pki/invite.ts';
-import { readJournal } from '../../src/pki/journal.ts';
-import { installCertificate, issueFromCsr, requestCertificate } from '../../src/pki/offline.ts';
-import { statePaths } from '../../src/pki/state.ts';
+import { joinFabric } from '../../packages/routy/src/enrol/enrol-join.ts';
+import {
+  RENEWAL_GRACE_MS,
+  renewOnline,
+  renewOwn,
+} from '../../packages/routy/src/enrol/enrol-renew.ts';
+import { createInvite } from '../../packages/routy/src/enrol/invite.ts';
+import { readJournal } from '../../packages/routy/src/pki/ca/journal.ts';
+import { loadCredentials } from '../../packages/routy/src/pki/node/credentials.ts';
+import { initFabric } from '../../packages/routy/src/pki/node/init.ts';
+import {
+  installCertificate,
+  issueFromCsr,
+  requestCertificate,
+} from '../../packages/routy/src/pki/node/offline.ts';
+import { statePaths } from '../../packages/routy/src/pki/state.ts';
 import {
   type EnrolmentServer,
   rejection,

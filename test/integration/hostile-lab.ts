@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
-import type { TcpAddress } from '../../src/base/address.ts';
-import type { TlsCredentials } from '../../src/transport/lane.ts';
+import type { TlsCredentials } from '../../packages/link/src/transport/lane.ts';
+import type { TcpAddress } from '../../packages/proto/src/base/address.ts';
 import {
   acceptedExchanges,
   closeExchanges,

@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { connect as tlsConnect } from 'node:tls';
-import { dialLane } from '../../src/transport/dial.ts';
-import type { Lane, TlsCredentials } from '../../src/transport/lane.ts';
-import { ALPN_LANE } from '../../src/transport/tls-context.ts';
-import { TlsLane } from '../../src/transport/tls-lane.ts';
+import { dialLane } from '../../packages/link/src/transport/dial.ts';
+import type { Lane, TlsCredentials } from '../../packages/link/src/transport/lane.ts';
+import { ALPN_LANE } from '../../packages/link/src/transport/tls/tls-context.ts';
+import { TlsLane } from '../../packages/link/src/transport/tls/tls-lane.ts';
 import { testCa, testCredentials } from '../support/certificates.ts';
 import {
   LaneRecorder,

@@ -1,7 +1,7 @@
-import type { TcpAddress } from '../../src/base/address.ts';
-import { dialLane } from '../../src/transport/dial.ts';
-import type { Lane, TlsCredentials } from '../../src/transport/lane.ts';
-import { type LaneListener, listenLanes } from '../../src/transport/listen.ts';
+import { dialLane } from '../../packages/link/src/transport/dial.ts';
+import type { Lane, TlsCredentials } from '../../packages/link/src/transport/lane.ts';
+import { type LaneListener, listenLanes } from '../../packages/link/src/transport/listen.ts';
+import type { TcpAddress } from '../../packages/proto/src/base/address.ts';
 import { LOOPBACK } from '../support/lane-pair.ts';
 
 /** Holds the keys of two nodes and stands between them: an attacker who knows everything. */

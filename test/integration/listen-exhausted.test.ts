@@ -5,9 +5,9 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import type { RoutyError } from '../../src/base/errors.ts';
-import { dialLane } from '../../src/transport/dial.ts';
-import { ListeningSocket } from '../../src/transport/listening-socket.ts';
+import { dialLane } from '../../packages/link/src/transport/dial.ts';
+import { ListeningSocket } from '../../packages/link/src/transport/tcp/listening-socket.ts';
+import type { RoutyError } from '../../packages/proto/src/base/errors.ts';
 import { testCa, testCredentials } from '../support/certificates.ts';
 import { LOOPBACK, until } from '../support/lane-pair.ts';
 

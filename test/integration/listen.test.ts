@@ -4,11 +4,11 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { type ConnectionOptions, type TLSSocket, connect as tlsConnect } from 'node:tls';
-import { backoffCapMs, NETWORK_CAP_MS } from '../../src/fabric/backoff.ts';
-import { dialLane } from '../../src/transport/dial.ts';
-import type { TlsCredentials } from '../../src/transport/lane.ts';
-import { listenLanes } from '../../src/transport/listen.ts';
-import { ALPN_ENROL, ALPN_LANE } from '../../src/transport/tls-context.ts';
+import { dialLane } from '../../packages/link/src/transport/dial.ts';
+import type { TlsCredentials } from '../../packages/link/src/transport/lane.ts';
+import { listenLanes } from '../../packages/link/src/transport/listen.ts';
+import { ALPN_ENROL, ALPN_LANE } from '../../packages/link/src/transport/tls/tls-context.ts';
+import { backoffCapMs, NETWORK_CAP_MS } from '../../packages/routy/src/fabric/backoff.ts';
 import { type TestCa, testCa, testCredentials } from '../support/certificates.ts';
 import {
   LaneRecorder,

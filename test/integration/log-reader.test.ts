@@ -4,7 +4,7 @@ import { appendFileSync, closeSync, constants, openSync } from 'node:fs';
 import { createConnection, Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import type { NodeStatus, PingReply } from '../../src/node/status.ts';
+import type { NodeStatus, PingReply } from '../../packages/routy/src/status/status.ts';
 import { startGray } from './cli-pair.ts';
 import { CLI, cli, cliJson, cliOk, echoServer, Home, scratch, untilStatus } from './cli-support.ts';
 

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { formatAddress } from '../../src/base/address.ts';
+import { formatAddress } from '../../packages/proto/src/base/address.ts';
 import { credentials, forward, LabNode, LISTEN, peerTo, service } from './node-lab.ts';
 import { echo, serve, talk, until } from './node-support.ts';
 

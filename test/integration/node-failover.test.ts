@@ -2,8 +2,12 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { formatAddress, parseAddress, type TcpAddress } from '../../src/base/address.ts';
-import { GONE_ANSWERS_MIN } from '../../src/fabric/gone.ts';
+import {
+  formatAddress,
+  parseAddress,
+  type TcpAddress,
+} from '../../packages/proto/src/base/address.ts';
+import { GONE_ANSWERS_MIN } from '../../packages/routy/src/fabric/gone.ts';
 import { FaultProxy } from '../support/fault-proxy.ts';
 import { credentials, forward, LabNode, LISTEN, service } from './node-lab.ts';
 import { dial, echo, serve, until } from './node-support.ts';

@@ -5,13 +5,17 @@ import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import type { Address } from '../../src/base/address.ts';
-import { parseAddress } from '../../src/base/address.ts';
-import type { ForwardConfig } from '../../src/config/types.ts';
-import type { OpenHandlers, OpenRequest, SessionDriverApi } from '../../src/node/driver-types.ts';
-import { Forward, type ForwardHost } from '../../src/node/forward.ts';
-import type { LiveSession } from '../../src/node/sessions.ts';
-import { resetSocket } from '../../src/node/sockets.ts';
+import type {
+  OpenHandlers,
+  OpenRequest,
+  SessionDriverApi,
+} from '../../packages/link/src/driver/driver-types.ts';
+import { resetSocket } from '../../packages/link/src/streams/sockets.ts';
+import type { Address } from '../../packages/proto/src/base/address.ts';
+import { parseAddress } from '../../packages/proto/src/base/address.ts';
+import type { ForwardConfig } from '../../packages/routy/src/config/types.ts';
+import { Forward, type ForwardHost } from '../../packages/routy/src/forwards/forward.ts';
+import type { LiveSession } from '../../packages/routy/src/sessions/sessions.ts';
 import { dial, serve, talk, until } from './node-support.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'routy-forward-'));

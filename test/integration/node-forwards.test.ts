@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ForwardConfig } from '../../src/config/types.ts';
-import type { SessionDriverApi } from '../../src/node/driver-types.ts';
-import { Forwards } from '../../src/node/forwards.ts';
-import { type LiveSession, LiveSessions } from '../../src/node/sessions.ts';
+import type { SessionDriverApi } from '../../packages/link/src/driver/driver-types.ts';
+import type { ForwardConfig } from '../../packages/routy/src/config/types.ts';
+import { Forwards } from '../../packages/routy/src/forwards/forwards.ts';
+import { type LiveSession, LiveSessions } from '../../packages/routy/src/sessions/sessions.ts';
 import { until } from './node-support.ts';
 
 const FORWARDS = 60;

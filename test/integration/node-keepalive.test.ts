@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { test } from 'node:test';
-import { formatAddress } from '../../src/base/address.ts';
+import { formatAddress } from '../../packages/proto/src/base/address.ts';
 import { credentials, forward, LabNode, LISTEN, peerTo, service } from './node-lab.ts';
 import { dial, serve, until } from './node-support.ts';
 

@@ -1,12 +1,12 @@
-import type { Address } from '../../src/base/address.ts';
-import { parseAddress } from '../../src/base/address.ts';
-import type { TlsCredentials } from '../../src/base/credentials.ts';
-import { parseConfig } from '../../src/config/load.ts';
-import { type RunningNode, startNode } from '../../src/node/node.ts';
-import type { SessionFactory } from '../../src/node/session-host.ts';
-import type { ForwardStatus, PeerStatus } from '../../src/node/status.ts';
-import { createLog, type Log } from '../../src/observe/log.ts';
-import { createMetrics, type Metrics } from '../../src/observe/metrics.ts';
+import type { TlsCredentials } from '../../packages/link/src/transport/tls/credentials.ts';
+import type { Address } from '../../packages/proto/src/base/address.ts';
+import { parseAddress } from '../../packages/proto/src/base/address.ts';
+import { parseConfig } from '../../packages/routy/src/config/load.ts';
+import { type RunningNode, startNode } from '../../packages/routy/src/node/node.ts';
+import { createLog, type Log } from '../../packages/routy/src/observe/log.ts';
+import { createMetrics, type Metrics } from '../../packages/routy/src/observe/metrics.ts';
+import type { SessionFactory } from '../../packages/routy/src/peers/session-host.ts';
+import type { ForwardStatus, PeerStatus } from '../../packages/routy/src/status/status.ts';
 import { type TestCa, testCa, testCredentials } from '../support/certificates.ts';
 import { until } from './node-support.ts';
 

@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { formatAddress, parseAddress, type TcpAddress } from '../../src/base/address.ts';
-import type { PeerStatus } from '../../src/node/status.ts';
+import {
+  formatAddress,
+  parseAddress,
+  type TcpAddress,
+} from '../../packages/proto/src/base/address.ts';
+import type { PeerStatus } from '../../packages/routy/src/status/status.ts';
 import { FaultProxy } from '../support/fault-proxy.ts';
 import { credentials, forward, LabNode, LISTEN, service } from './node-lab.ts';
 import { dial, echo, serve, talk, until } from './node-support.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { test } from 'node:test';
-import { keepReadable } from '../../src/node/kept-readable.ts';
+import { keepReadable } from '../../packages/link/src/streams/kept-readable.ts';
 import { credentials, forward, LabNode, LISTEN, peerTo, service } from './node-lab.ts';
 import { dial, until } from './node-support.ts';
 import { targetProcess } from './target-process.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatAddress } from '../../src/base/address.ts';
+import { formatAddress } from '../../packages/proto/src/base/address.ts';
 import { credentials, forward, LabNode, LISTEN, peerTo, service } from './node-lab.ts';
 import { dial, echo, hear, serve, talk, until } from './node-support.ts';
 
@@ -168,8 +168,8 @@ test('a session that was drained begins anew when it is empty, unless another dr
 });
 
 test('while one node of a site drains, its clients go to another', async () => {
-  const greeter = (text: string) => serve((socket) => socket.end(text));
-  const targets = await Promise.all([greeter('one'), greeter('two')]);
+  const pending = (text: string) => serve((socket) => socket.end(text));
+  const targets = await Promise.all([pending('one'), pending('two')]);
   const grays = await Promise.all(
     targets.map(async (target, index) =>
       LabNode.start(

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatAddress } from '../../src/base/address.ts';
+import { formatAddress } from '../../packages/proto/src/base/address.ts';
 import { credentials, forward, LabNode, LISTEN, service } from './node-lab.ts';
 import { dial, echo, hear, serve, until } from './node-support.ts';
 

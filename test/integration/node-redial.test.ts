@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatAddress, parseAddress, type TcpAddress } from '../../src/base/address.ts';
-import { startSession } from '../../src/node/session-driver.ts';
-import type { DriverOptions } from '../../src/node/session-options.ts';
-import type { SessionFactory } from '../../src/node/session-host.ts';
+import { startSession } from '../../packages/link/src/driver/session-driver.ts';
+import type { DriverOptions } from '../../packages/link/src/driver/session-options.ts';
+import {
+  formatAddress,
+  parseAddress,
+  type TcpAddress,
+} from '../../packages/proto/src/base/address.ts';
+import type { SessionFactory } from '../../packages/routy/src/peers/session-host.ts';
 import { FaultProxy } from '../support/fault-proxy.ts';
 import { credentials, LabNode, LISTEN } from './node-lab.ts';
 import { serve, until } from './node-support.ts';

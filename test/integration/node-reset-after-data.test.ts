@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import type { Address, TcpAddress } from '../../src/base/address.ts';
+import type { Address, TcpAddress } from '../../packages/proto/src/base/address.ts';
 import { credentials, forward, LabNode, LISTEN, peerTo, service } from './node-lab.ts';
 import { dial, serve, until } from './node-support.ts';
 import { targetProcess } from './target-process.ts';

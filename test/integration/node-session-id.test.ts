@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatAddress } from '../../src/base/address.ts';
-import { startSession } from '../../src/node/session-driver.ts';
+import { startSession } from '../../packages/link/src/driver/session-driver.ts';
+import { formatAddress } from '../../packages/proto/src/base/address.ts';
 import { credentials, forward, LabNode, LISTEN, peerTo, service } from './node-lab.ts';
 import { echo, serve, talk, until } from './node-support.ts';
 

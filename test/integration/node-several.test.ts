@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { formatAddress, parseAddress, type TcpAddress } from '../../src/base/address.ts';
+import {
+  formatAddress,
+  parseAddress,
+  type TcpAddress,
+} from '../../packages/proto/src/base/address.ts';
 import { FaultProxy } from '../support/fault-proxy.ts';
 import { credentials, forward, LabNode, LISTEN, service } from './node-lab.ts';
 import { echo, hear, serve, talk, until } from './node-support.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
-import { resetSocket } from '../../src/node/sockets.ts';
+import { resetSocket } from '../../packages/link/src/streams/sockets.ts';
 
 /** Both ends of a TCP connection on loopback, with the server that made them. */
 async function withPair(use: (near: Socket, far: Socket) => Promise<void>): Promise<void> {

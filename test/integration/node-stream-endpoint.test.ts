@@ -4,7 +4,10 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { type EndpointHost, StreamEndpoint } from '../../src/node/stream-endpoint.ts';
+import {
+  type EndpointHost,
+  StreamEndpoint,
+} from '../../packages/link/src/streams/stream-endpoint.ts';
 
 /** Notes what an endpoint tells its session. */
 class Session implements EndpointHost {

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import type { Address } from '../../src/base/address.ts';
+import type { Address } from '../../packages/proto/src/base/address.ts';
 
 /** Polls until the condition holds; fails with `what` after 5 s. */
 export async function until(what: string, condition: () => boolean): Promise<void> {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
-import { parseAddress, type TcpAddress } from '../../src/base/address.ts';
-import { startSession } from '../../src/node/session-driver.ts';
-import type { SessionFactory } from '../../src/node/session-host.ts';
+import { startSession } from '../../packages/link/src/driver/session-driver.ts';
+import { parseAddress, type TcpAddress } from '../../packages/proto/src/base/address.ts';
+import type { SessionFactory } from '../../packages/routy/src/peers/session-host.ts';
 import { FaultProxy } from '../support/fault-proxy.ts';
 import { credentials, forward, LabNode, LISTEN, service } from './node-lab.ts';
 import { dial, echo, serve, talk, until } from './node-support.ts';

@@ -5,13 +5,13 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { HoldQueue } from '../../src/node/hold.ts';
-import { isGone } from '../../src/node/socket-watch.ts';
+import { isGone } from '../../packages/link/src/streams/socket-watch.ts';
 import {
   type EndpointHost,
   type EndpointSide,
   StreamEndpoint,
-} from '../../src/node/stream-endpoint.ts';
+} from '../../packages/link/src/streams/stream-endpoint.ts';
+import { HoldQueue } from '../../packages/routy/src/forwards/hold.ts';
 import { until } from './node-support.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'routy-unread-'));

@@ -6,14 +6,24 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { connect, createServer } from 'node:tls';
-import { createCa, issueCertificate, NODE_LIFETIME_MS, openCa } from '../../src/pki/ca.ts';
-import { certificateFacts, certificateIdentity } from '../../src/pki/certificate.ts';
-import { loadCredentials } from '../../src/pki/credentials.ts';
-import { initFabric } from '../../src/pki/init.ts';
-import { readJournal, standingEntries } from '../../src/pki/journal.ts';
-import { generateKeyPem, publicKeyDer } from '../../src/pki/key.ts';
-import { certificatePin, spkiPin } from '../../src/pki/pin.ts';
-import { ensureDirectory, statePaths, writeFileAtomic } from '../../src/pki/state.ts';
+import { certificateIdentity } from '../../packages/link/src/transport/tls/peer-identity.ts';
+import {
+  createCa,
+  issueCertificate,
+  NODE_LIFETIME_MS,
+  openCa,
+} from '../../packages/routy/src/pki/ca/ca.ts';
+import { readJournal, standingEntries } from '../../packages/routy/src/pki/ca/journal.ts';
+import { certificateFacts } from '../../packages/routy/src/pki/certificate.ts';
+import { generateKeyPem, publicKeyDer } from '../../packages/routy/src/pki/key.ts';
+import { loadCredentials } from '../../packages/routy/src/pki/node/credentials.ts';
+import { initFabric } from '../../packages/routy/src/pki/node/init.ts';
+import { certificatePin, spkiPin } from '../../packages/routy/src/pki/pin.ts';
+import {
+  ensureDirectory,
+  statePaths,
+  writeFileAtomic,
+} from '../../packages/routy/src/pki/state.ts';
 import { rejection, temporaryDirectory } from '../support/enrol-lab.ts';
 
 const DAY_MS = 86_400_000;

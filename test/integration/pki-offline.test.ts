@@ -3,14 +3,18 @@ import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { loadCredentials } from '../../src/pki/credentials.ts';
-import { createCsr, csrFromPem, csrToPem, verifyCsr } from '../../src/pki/csr.ts';
-import { initFabric } from '../../src/pki/init.ts';
-import { generateKeyPem, publicKeyDer } from '../../src/pki/key.ts';
-import { installCertificate, issueFromCsr, requestCertificate } from '../../src/pki/offline.ts';
-import { spkiPin } from '../../src/pki/pin.ts';
-import { statePaths } from '../../src/pki/state.ts';
-import { loadX509 } from '../../src/pki/x509.ts';
+import { createCsr, csrFromPem, csrToPem, verifyCsr } from '../../packages/routy/src/pki/csr.ts';
+import { generateKeyPem, publicKeyDer } from '../../packages/routy/src/pki/key.ts';
+import { loadCredentials } from '../../packages/routy/src/pki/node/credentials.ts';
+import { initFabric } from '../../packages/routy/src/pki/node/init.ts';
+import {
+  installCertificate,
+  issueFromCsr,
+  requestCertificate,
+} from '../../packages/routy/src/pki/node/offline.ts';
+import { spkiPin } from '../../packages/routy/src/pki/pin.ts';
+import { statePaths } from '../../packages/routy/src/pki/state.ts';
+import { loadX509 } from '../../packages/routy/src/pki/x509.ts';
 import { rejection, temporaryDirectory } from '../support/enrol-lab.ts';
 
 const NAMES = { site: 'red', node: 'red1' };

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { createServer, type Server, type Socket } from 'node:net';
 import { after, before, describe, mock, test } from 'node:test';
-import { RoutyError } from '../../src/base/errors.ts';
-import { DIAL_TIMEOUTS, dialLane } from '../../src/transport/dial.ts';
-import type { TlsCredentials } from '../../src/transport/lane.ts';
-import { parseProxy } from '../../src/transport/proxy.ts';
+import { DIAL_TIMEOUTS, dialLane } from '../../packages/link/src/transport/dial.ts';
+import type { TlsCredentials } from '../../packages/link/src/transport/lane.ts';
+import { parseProxy } from '../../packages/link/src/transport/proxy.ts';
+import { RoutyError } from '../../packages/proto/src/base/errors.ts';
 import { testCa, testCredentials } from '../support/certificates.ts';
 import {
   LaneRecorder,

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import type { LaneCode } from '../../src/wire/codes.ts';
-import { FLAG_RESUME_LAST, FrameType } from '../../src/wire/layout.ts';
+import type { LaneCode } from '../../packages/proto/src/wire/codes.ts';
+import { FLAG_RESUME_LAST, FrameType } from '../../packages/proto/src/wire/layout.ts';
 import {
   type ResumeSink,
   type ResumeStream,
   ResumeWriter,
   readResume,
-} from '../../src/wire/resume.ts';
+} from '../../packages/proto/src/wire/resume.ts';
 import { concat, dataFrame, frame } from '../support/frames.ts';
 import type { Lie } from './crooked-lanes.ts';
 import { assertUnharmed, counted, sessionOf, startHostileLab } from './hostile-lab.ts';

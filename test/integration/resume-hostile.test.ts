@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { parseAddress, type TcpAddress } from '../../src/base/address.ts';
-import { dialLane } from '../../src/transport/dial.ts';
-import type { TlsCredentials } from '../../src/transport/lane.ts';
-import type { LaneCode } from '../../src/wire/codes.ts';
-import { FrameType, HEADER_BYTES } from '../../src/wire/layout.ts';
-import { type Hello, parseClose } from '../../src/wire/payload.ts';
+import { dialLane } from '../../packages/link/src/transport/dial.ts';
+import type { TlsCredentials } from '../../packages/link/src/transport/lane.ts';
+import { parseAddress, type TcpAddress } from '../../packages/proto/src/base/address.ts';
+import type { LaneCode } from '../../packages/proto/src/wire/codes.ts';
+import { FrameType, HEADER_BYTES } from '../../packages/proto/src/wire/layout.ts';
+import { type Hello, parseClose } from '../../packages/proto/src/wire/payload.ts';
 import { concat, frame, type ReadFrame, readFrames } from '../support/frames.ts';
 import {
   assertUnharmed,

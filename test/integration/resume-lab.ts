@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
-import type { TcpAddress } from '../../src/base/address.ts';
-import { parseAddress } from '../../src/base/address.ts';
+import type { TcpAddress } from '../../packages/proto/src/base/address.ts';
+import { parseAddress } from '../../packages/proto/src/base/address.ts';
 import { FaultProxy } from '../support/fault-proxy.ts';
 import {
   acceptedExchanges,

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { readDocument, TomlDocument } from '../../src/config/document.ts';
 import {
   addForward,
   addPeer,
   addService,
   removeForward,
   removeService,
-} from '../../src/config/edit.ts';
+} from '../../packages/routy/src/config/edit/edit.ts';
+import { readDocument, TomlDocument } from '../../packages/routy/src/config/toml/document.ts';
 
 const name = fc.constantFrom('postgres', 'redis', 'x', 'a-b', 'mysql');
 const host = fc.constantFrom('127.0.0.1', 'gray.example', '[::1]');

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Directory, type ReachabilityChange } from '../../src/fabric/directory.ts';
+import { Directory, type ReachabilityChange } from '../../packages/routy/src/fabric/directory.ts';
 
 const SITES = ['gray', 'red'];
 const SERVICES = ['postgres', 'redis', 'x'];

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type AdmissionRequest, SessionRegistry } from '../../src/fabric/registry.ts';
+import {
+  type AdmissionRequest,
+  SessionRegistry,
+} from '../../packages/routy/src/fabric/registry.ts';
 
 const IDS = ['s1', 's2', 's3', 's4', 's5'];
 const PEERS = ['red/red1', 'gray/gray1'];

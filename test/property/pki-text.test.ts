@@ -1,9 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { RoutyError } from '../../src/base/errors.ts';
-import { formatAdoptionText, parseAdoptionText } from '../../src/pki/adoption-text.ts';
-import { formatJoinLine, type JoinLine, parseJoinLine } from '../../src/pki/join-line.ts';
+import { RoutyError } from '../../packages/proto/src/base/errors.ts';
+import {
+  formatAdoptionText,
+  parseAdoptionText,
+} from '../../packages/routy/src/enrol/adoption-text.ts';
+import {
+  formatJoinLine,
+  type JoinLine,
+  parseJoinLine,
+} from '../../packages/routy/src/enrol/join-line.ts';
 
 const name = fc.stringMatching(/^[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?$/);
 const address = fc.record(

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Budget } from '../../src/session/budget.ts';
-import { FairPool } from '../../src/session/fair-pool.ts';
+import { Budget } from '../../packages/proto/src/session/flow/budget.ts';
+import { FairPool } from '../../packages/proto/src/session/flow/fair-pool.ts';
 
 const LIMIT = 1_000_000;
 const HOLDERS = 12;
@@ -24,7 +24,8 @@ const steps = fc.array(
 function play(pool: FairPool, budgets: readonly Budget[], { holder, share }: Step): void {
   const budget = budgets[holder]!;
   if (share < 0) budget.release(Math.min(budget.used, Math.ceil(-share * LIMIT)));
-  else if (!budget.tryTake(Math.floor(share * LIMIT))) budget.tryTake(Math.floor(budget.room));
+  else if (!budget.tryTake(Math.floor(share * LIMIT)))
+    budget.tryTake(Math.max(0, Math.floor(budget.room)));
   assert.ok(budget.used >= 0 && pool.used >= 0);
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Reassembly } from '../../src/session/reassembly.ts';
+import { Reassembly } from '../../packages/proto/src/session/flow/reassembly.ts';
 import { concat } from '../support/frames.ts';
 
 interface Insert {

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Budget } from '../../src/session/budget.ts';
-import { ReceiveWindow, WINDOW_BYTES_MIN } from '../../src/session/receive-window.ts';
+import { Budget } from '../../packages/proto/src/session/flow/budget.ts';
+import {
+  ReceiveWindow,
+  WINDOW_BYTES_MIN,
+} from '../../packages/proto/src/session/flow/receive-window.ts';
 
 const WINDOW_MAX = 256 * 1024;
 

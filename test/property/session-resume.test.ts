@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { SessionEvent } from '../../src/session/events.ts';
+import type { SessionEvent } from '../../packages/proto/src/session/events.ts';
 import { Pair } from '../unit/session-pair.ts';
 import { open, type Role } from '../unit/session-rig.ts';
 

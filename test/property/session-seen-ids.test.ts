@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { SeenIds } from '../../src/session/seen-ids.ts';
+import { SeenIds } from '../../packages/proto/src/session/streams/seen-ids.ts';
 
 /** Ids of one side in a few lanes' worth of disorder, some of them said again. */
 const steps = fc.array(fc.integer({ min: 0, max: 60 }), { maxLength: 150, size: 'large' });

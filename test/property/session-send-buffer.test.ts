@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { SendBuffer } from '../../src/session/send-buffer.ts';
+import { SendBuffer } from '../../packages/proto/src/session/flow/send-buffer.ts';
 import { concat } from '../support/frames.ts';
 
 /** The same thing without cleverness: all bytes ever written, and four offsets. */

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { FrameDecoder } from '../../src/wire/decode.ts';
-import { FrameType } from '../../src/wire/layout.ts';
+import { FrameDecoder } from '../../packages/proto/src/wire/decode.ts';
+import { FrameType } from '../../packages/proto/src/wire/layout.ts';
 import { acceptFrame, concat, dataFrame, frame, openFrame } from '../support/frames.ts';
 
 const id = fc.integer({ min: 1, max: 2 ** 53 - 1 });

@@ -1,4 +1,4 @@
-import type { StreamCode } from '../../src/wire/codes.ts';
+import type { StreamCode } from '../../packages/proto/src/wire/codes.ts';
 import type { Task } from './clock.ts';
 import { contentAt, contentMismatch } from './content.ts';
 import type { Conversation, End, Outcome } from './conversation.ts';

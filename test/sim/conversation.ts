@@ -1,4 +1,4 @@
-import type { StreamCode } from '../../src/wire/codes.ts';
+import type { StreamCode } from '../../packages/proto/src/wire/codes.ts';
 import { must } from './failure.ts';
 import type { ConversationPlan } from './plan.ts';
 

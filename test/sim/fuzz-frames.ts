@@ -1,5 +1,10 @@
-import { LANE_CODES, type LaneCode, STREAM_CODES, type StreamCode } from '../../src/wire/codes.ts';
-import { FLAG_FIN_DELIVERED, FrameType } from '../../src/wire/layout.ts';
+import {
+  LANE_CODES,
+  type LaneCode,
+  STREAM_CODES,
+  type StreamCode,
+} from '../../packages/proto/src/wire/codes.ts';
+import { FLAG_FIN_DELIVERED, FrameType } from '../../packages/proto/src/wire/layout.ts';
 import { acceptFrame, dataFrame, frame, openFrame, resumeFrame } from '../support/frames.ts';
 import type { Random } from './random.ts';
 

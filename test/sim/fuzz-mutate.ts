@@ -1,4 +1,4 @@
-import { FRAME_RULES, FrameType, HEADER_BYTES } from '../../src/wire/layout.ts';
+import { FRAME_RULES, FrameType, HEADER_BYTES } from '../../packages/proto/src/wire/layout.ts';
 import type { Frames } from './fuzz-frames.ts';
 import type { Random } from './random.ts';
 

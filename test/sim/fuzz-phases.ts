@@ -1,9 +1,9 @@
-import { Budget } from '../../src/session/budget.ts';
-import type { SessionOptions } from '../../src/session/options.ts';
-import { WINDOW_BYTES_MIN } from '../../src/session/receive-window.ts';
-import { Session } from '../../src/session/session.ts';
-import { FLAG_FIN_DELIVERED, FrameType } from '../../src/wire/layout.ts';
-import type { HelloSession } from '../../src/wire/payload.ts';
+import { Budget } from '../../packages/proto/src/session/flow/budget.ts';
+import { WINDOW_BYTES_MIN } from '../../packages/proto/src/session/flow/receive-window.ts';
+import type { SessionOptions } from '../../packages/proto/src/session/options.ts';
+import { Session } from '../../packages/proto/src/session/session.ts';
+import { FLAG_FIN_DELIVERED, FrameType } from '../../packages/proto/src/wire/layout.ts';
+import type { HelloSession } from '../../packages/proto/src/wire/payload.ts';
 import {
   acceptFrame,
   dataFrame,

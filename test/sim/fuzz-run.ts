@@ -1,6 +1,10 @@
-import { FrameDecoder, type FrameHeader, type FrameSink } from '../../src/wire/decode.ts';
-import { FRAME_RULES } from '../../src/wire/layout.ts';
-import { ProtocolError } from '../../src/wire/protocol-error.ts';
+import {
+  FrameDecoder,
+  type FrameHeader,
+  type FrameSink,
+} from '../../packages/proto/src/wire/decode.ts';
+import { FRAME_RULES } from '../../packages/proto/src/wire/layout.ts';
+import { ProtocolError } from '../../packages/proto/src/wire/protocol-error.ts';
 import { must, SimFailure } from './failure.ts';
 import { drawFrames, type Frames } from './fuzz-frames.ts';
 import { Mutator } from './fuzz-mutate.ts';

@@ -1,7 +1,7 @@
-import { Greeting } from '../../src/session/greeting.ts';
-import type { SessionOptions } from '../../src/session/options.ts';
-import type { Session } from '../../src/session/session.ts';
-import { FrameDecoder } from '../../src/wire/decode.ts';
+import { PendingHandshake } from '../../packages/proto/src/session/lanes/pending-handshake.ts';
+import type { SessionOptions } from '../../packages/proto/src/session/options.ts';
+import type { Session } from '../../packages/proto/src/session/session.ts';
+import { FrameDecoder } from '../../packages/proto/src/wire/decode.ts';
 import { must } from './failure.ts';
 import {
   established,
@@ -57,7 +57,7 @@ export function fuzzSession(
 export function fuzzGreeting(random: Random, input: Uint8Array, illFormed: boolean): string {
   const prepared = established('acceptor');
   const { session } = prepared;
-  const greeting = new Greeting(makeOptions('acceptor'), START_MS, 1e12);
+  const greeting = new PendingHandshake(makeOptions('acceptor'), START_MS, 1e12);
   for (const part of parts(random, input)) {
     greeting.handleBytes(START_MS + 1, part);
     if (random.chance(0.5)) greeting.handleTimeout(START_MS + 1);
@@ -124,7 +124,9 @@ class Life {
       if (event.kind === 'fin') this.#fins.add(event.stream);
       if (event.kind === 'lane-up' && event.lane === this.#lane) this.wasUp = true;
       if (event.kind === 'lane-closed') this.#laneClosed(event.lane, event.last);
-      if (event.kind === 'closed') this.outcome = outcomeOf(event.code, event.reason);
+      if (event.kind !== 'closed') continue;
+      must(event.remote || event.code !== 'internal', () => event.reason);
+      this.outcome = outcomeOf(event.code, event.reason);
     }
     for (const stream of this.#fins) {
       if ((this.#undelivered.get(stream) ?? 0) === 0) this.#session.finDelivered(stream);

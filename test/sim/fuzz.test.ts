@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FRAME_RULES } from '../../src/wire/layout.ts';
+import { FRAME_RULES } from '../../packages/proto/src/wire/layout.ts';
 import { Fuzzer } from './fuzz-run.ts';
 
 const INPUTS = 100_000;

@@ -1,8 +1,8 @@
-import type { Identity } from '../../src/base/identity.ts';
-import { Greeting } from '../../src/session/greeting.ts';
-import type { Refusal } from '../../src/session/handshake.ts';
-import type { LaneCode } from '../../src/wire/codes.ts';
-import type { Hello } from '../../src/wire/payload.ts';
+import type { Identity } from '../../packages/proto/src/base/identity.ts';
+import type { Refusal } from '../../packages/proto/src/session/lanes/handshake.ts';
+import { PendingHandshake } from '../../packages/proto/src/session/lanes/pending-handshake.ts';
+import type { LaneCode } from '../../packages/proto/src/wire/codes.ts';
+import type { Hello } from '../../packages/proto/src/wire/payload.ts';
 import type { Task } from './clock.ts';
 import { must } from './failure.ts';
 import type { LaneEnd, SimLane } from './lane.ts';
@@ -27,7 +27,7 @@ export class Greeter {
   readonly #process: Process;
   readonly #caller: Caller;
   readonly #end: LaneEnd;
-  readonly #greeting: Greeting;
+  readonly #greeting: PendingHandshake;
   readonly #timer: Task;
   #asked = false;
   #over = false;
@@ -39,8 +39,8 @@ export class Greeter {
     this.#caller = caller;
     this.lane = lane;
     this.#end = lane.ends[1];
-    const options = owner.greetingOptions(caller.identity);
-    this.#greeting = new Greeting(options, owner.nowMs, owner.wallOffsetMs);
+    const options = owner.handshakeOptions(caller.identity);
+    this.#greeting = new PendingHandshake(options, owner.nowMs, owner.wallOffsetMs);
     this.#process.greeters.add(this);
     const deadlineMs = owner.virtualMs(this.#greeting.deadlineMs);
     this.#timer = owner.at(this.#process, deadlineMs, () => {

@@ -1,7 +1,7 @@
-import { FrameDecoder } from '../../src/wire/decode.ts';
-import { FrameWriter } from '../../src/wire/frame-writer.ts';
-import { FrameType } from '../../src/wire/layout.ts';
-import { type Hello, parseHello } from '../../src/wire/payload.ts';
+import { FrameDecoder } from '../../packages/proto/src/wire/decode.ts';
+import { FrameWriter } from '../../packages/proto/src/wire/frame-writer.ts';
+import { FrameType } from '../../packages/proto/src/wire/layout.ts';
+import { type Hello, parseHello } from '../../packages/proto/src/wire/payload.ts';
 import type { LaneEnd, SimLane } from './lane.ts';
 import type { World } from './world.ts';
 

@@ -1,4 +1,4 @@
-import type { LaneCode } from '../../src/wire/codes.ts';
+import type { LaneCode } from '../../packages/proto/src/wire/codes.ts';
 import { must } from './failure.ts';
 import type { Ending, Port, SimSession } from './sim-session.ts';
 import type { World } from './world.ts';

@@ -13,7 +13,7 @@ import { type RunResult, runSeed } from './world.ts';
 const USAGE = `usage: npm run sim -- [--seeds N] [--from M] [--workers W] [--failures F]
        npm run sim -- --seed N [--trace]
 
-  --seeds N    how many seeds (100); a change to src/session is worth 10000, which is also what
+  --seeds N    how many seeds (100); a change to the session is worth 10000, which is also what
                a nightly run takes, from another --from every night
   --from M     the first of them (1)
   --workers W  processes that share the work (one for each core)

@@ -1,7 +1,12 @@
-import { FrameDecoder, type FrameHeader } from '../../src/wire/decode.ts';
-import { FLAG_RESUME_LAST, FrameType, frameName } from '../../src/wire/layout.ts';
-import { type Hello, parseHello, parseNumber, parseReset } from '../../src/wire/payload.ts';
-import { readResume } from '../../src/wire/resume.ts';
+import { FrameDecoder, type FrameHeader } from '../../packages/proto/src/wire/decode.ts';
+import { FLAG_RESUME_LAST, FrameType, frameName } from '../../packages/proto/src/wire/layout.ts';
+import {
+  type Hello,
+  parseHello,
+  parseNumber,
+  parseReset,
+} from '../../packages/proto/src/wire/payload.ts';
+import { readResume } from '../../packages/proto/src/wire/resume.ts';
 import { must } from './failure.ts';
 import { SeenStream } from './seen-stream.ts';
 

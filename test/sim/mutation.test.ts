@@ -41,14 +41,15 @@ test('the same seeds find nothing in the source as it is', () => {
 test('a patch that does not fit fails', () => {
   const copy = join(directory, 'misfit');
   copySimulation(copy);
-  const file = 'src/session/joining.ts';
+  const file = 'packages/proto/src/session/lanes/lane-admission.ts';
   const misfit = { name: 'misfit', file, replace: '' };
   assert.throws(() => mutate(copy, { ...misfit, find: 'not in the source' }), /found 0 times/);
   assert.throws(() => mutate(copy, { ...misfit, find: 'epoch' }), /found \d+ times instead of/);
 });
 
 function simulate(copy: string, seeds: number): { status: number | null; output: string } {
-  const { NODE_V8_COVERAGE: _, ...env } = process.env;
+  const { NODE_V8_COVERAGE: _, ...rest } = process.env;
+  const env = { ...rest, TSX_TSCONFIG_PATH: join(copy, 'tsconfig.json') };
   const script = join(copy, 'test/sim/main.ts');
   const options = ['--seeds', String(seeds), '--workers', '1', '--failures', '1'];
   const { status, stdout, error } = spawnSync(

@@ -16,56 +16,56 @@ export interface Mutation {
 export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'a replay begins one byte late',
-    file: 'src/session/resync.ts',
+    file: 'packages/proto/src/session/resume/resync.ts',
     find: 'this.#rewind(stream, Math.max(peer.received, stream.send.acked));',
     replace:
       'this.#rewind(stream, Math.min(stream.send.everSent, Math.max(peer.received, stream.send.acked) + 1));',
   },
   {
     name: 'a replay sends other bytes than the first time',
-    file: 'src/session/send-buffer.ts',
+    file: 'packages/proto/src/session/flow/send-buffer.ts',
     find: 'this.#cursorSkip = offset - start;',
     replace: 'this.#cursorSkip = Math.max(0, offset - start - 1);',
   },
   {
     name: 'the window of a stream that is gone is not given back',
-    file: 'src/session/stream-store.ts',
+    file: 'packages/proto/src/session/streams/stream-table.ts',
     find: '    stream.receive.close();\n',
     replace: '',
   },
   {
     name: 'credit is granted twice over',
-    file: 'src/session/receive-window.ts',
+    file: 'packages/proto/src/session/flow/receive-window.ts',
     find: 'this.#limit = this.#delivered + this.#window;',
     replace: 'this.#limit = this.#delivered + 2 * this.#window;',
   },
   {
     name: 'a stale epoch is accepted',
-    file: 'src/session/joining.ts',
+    file: 'packages/proto/src/session/lanes/lane-admission.ts',
     find: 'if (this.#isStale(epoch)) {',
     replace: 'if (this.#isStale(epoch) && epoch < 0) {',
   },
   {
     name: 'a lane without the right proof is accepted',
-    file: 'src/session/joining.ts',
+    file: 'packages/proto/src/session/lanes/lane-admission.ts',
     find: 'if (proof !== undefined && sameText(',
     replace: 'if (proof !== undefined || sameText(proof ?? epoch.toString(), ',
   },
   {
     name: 'a reset goes before the bytes that came before it',
-    file: 'src/session/stream-receiver.ts',
+    file: 'packages/proto/src/session/streams/stream-receiver.ts',
     find: 'stream.finalSize = size;\n    stream.resetByPeer = reset;',
     replace: 'stream.finalSize = stream.receive.received;\n    stream.resetByPeer = reset;',
   },
   {
     name: 'what was not sent before a reset is dropped',
-    file: 'src/session/streams.ts',
+    file: 'packages/proto/src/session/streams/streams.ts',
     find: 'else if (stream.drained) this',
     replace: 'else if (stream.send.heldBytes >= 0) this',
   },
   {
     name: 'a reset is not said again after its lane was lost',
-    file: 'src/session/resync.ts',
+    file: 'packages/proto/src/session/resume/resync.ts',
     find: 'this.#sender.sayReset(stream);\n    this.#receiver',
     replace: 'this.#receiver',
   },
@@ -75,9 +75,11 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 /** Copies what the simulation is made of to `directory`. */
 export function copySimulation(directory: string): void {
-  for (const part of ['src/base', 'src/wire', 'src/session', 'src/fabric', 'test/sim']) {
+  for (const part of ['packages/proto/src', 'packages/routy/src/fabric', 'test/sim']) {
     cpSync(join(ROOT, part), join(directory, part), { recursive: true });
   }
+  // Says where the packages are: in the copy.
+  cpSync(join(ROOT, 'tsconfig.json'), join(directory, 'tsconfig.json'));
   writeFileSync(join(directory, 'package.json'), '{ "type": "module" }\n');
 }
 

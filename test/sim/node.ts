@@ -1,5 +1,5 @@
-import type { Identity } from '../../src/base/identity.ts';
-import type { GreetingOptions, SessionOptions } from '../../src/session/options.ts';
+import type { Identity } from '../../packages/proto/src/base/identity.ts';
+import type { HandshakeOptions, SessionOptions } from '../../packages/proto/src/session/options.ts';
 import type { Task } from './clock.ts';
 import type { NodePlan } from './plan.ts';
 import { Process } from './process.ts';
@@ -110,7 +110,7 @@ export class SimNode {
     });
   }
 
-  greetingOptions(peer: Identity): GreetingOptions {
+  handshakeOptions(peer: Identity): HandshakeOptions {
     return {
       self: this.identity,
       peer,
@@ -124,7 +124,7 @@ export class SimNode {
   sessionOptions(): Omit<SessionOptions, 'sessionId' | 'secret'> {
     const { plan } = this.#world;
     return {
-      ...this.greetingOptions(this.peerIdentity),
+      ...this.handshakeOptions(this.peerIdentity),
       role: this.index === 0 ? 'dialler' : 'acceptor',
       heartbeatIntervalMs: plan.heartbeatIntervalMs,
       heartbeatMisses: plan.heartbeatMisses,

@@ -1,7 +1,7 @@
-import { SessionRegistry } from '../../src/fabric/registry.ts';
-import { Budget } from '../../src/session/budget.ts';
-import { FairPool } from '../../src/session/fair-pool.ts';
-import type { BudgetPools } from '../../src/session/options.ts';
+import { Budget } from '../../packages/proto/src/session/flow/budget.ts';
+import { FairPool } from '../../packages/proto/src/session/flow/fair-pool.ts';
+import type { BudgetPools } from '../../packages/proto/src/session/options.ts';
+import { SessionRegistry } from '../../packages/routy/src/fabric/registry.ts';
 import { must } from './failure.ts';
 import type { Greeter } from './greeter.ts';
 import type { SimSession } from './sim-session.ts';

@@ -1,4 +1,4 @@
-import type { Prove } from '../../src/session/handshake.ts';
+import type { Prove } from '../../packages/proto/src/session/lanes/handshake.ts';
 import type { SimLane } from './lane.ts';
 import { Trace } from './trace.ts';
 

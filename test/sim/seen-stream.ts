@@ -1,4 +1,4 @@
-import type { ResumeStream } from '../../src/wire/resume.ts';
+import type { ResumeStream } from '../../packages/proto/src/wire/resume.ts';
 import { must } from './failure.ts';
 
 /** What the wire has shown of one stream, as one end of it sees it, and what that end may do. */

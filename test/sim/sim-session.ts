@@ -1,8 +1,8 @@
-import type { SessionEvent } from '../../src/session/events.ts';
-import type { Prove } from '../../src/session/handshake.ts';
-import { Session } from '../../src/session/session.ts';
-import type { LaneCode, StreamCode } from '../../src/wire/codes.ts';
-import type { Hello } from '../../src/wire/payload.ts';
+import type { SessionEvent } from '../../packages/proto/src/session/events.ts';
+import type { Prove } from '../../packages/proto/src/session/lanes/handshake.ts';
+import { Session } from '../../packages/proto/src/session/session.ts';
+import type { LaneCode, StreamCode } from '../../packages/proto/src/wire/codes.ts';
+import type { Hello } from '../../packages/proto/src/wire/payload.ts';
 import { App } from './app.ts';
 import type { Task } from './clock.ts';
 import type { Conversation } from './conversation.ts';
@@ -205,6 +205,8 @@ export class SimSession {
       this.#dispatch(event);
     }
     for (const port of [...this.ports.values()]) this.#transmit(port);
+    const told = this.core.closed === (this.closed !== undefined);
+    must(told, () => `${this.name}: ended while it was asked for bytes`);
     this.#arm();
     this.#pumping = false;
   }
@@ -423,6 +425,7 @@ export class SimSession {
 
   #closed(event: Ending): void {
     this.note(`closed ${event.code} ${event.remote ? 'by peer' : 'here'}: ${event.reason}`);
+    must(event.remote || event.code !== 'internal', () => `${this.name}: ${event.reason}`);
     // Whoever was told of a reset is told nothing more.
     for (const [stream, { wasReset }] of this.apps) {
       must(wasReset, () => `${this.name}: closed with stream ${stream}`);

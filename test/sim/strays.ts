@@ -1,9 +1,9 @@
-import type { Identity } from '../../src/base/identity.ts';
-import { makeHello, type Prove } from '../../src/session/handshake.ts';
-import type { LaneCode } from '../../src/wire/codes.ts';
-import { FrameWriter } from '../../src/wire/frame-writer.ts';
-import { FrameType } from '../../src/wire/layout.ts';
-import type { HelloSession } from '../../src/wire/payload.ts';
+import type { Identity } from '../../packages/proto/src/base/identity.ts';
+import { makeHello, type Prove } from '../../packages/proto/src/session/lanes/handshake.ts';
+import type { LaneCode } from '../../packages/proto/src/wire/codes.ts';
+import { FrameWriter } from '../../packages/proto/src/wire/frame-writer.ts';
+import { FrameType } from '../../packages/proto/src/wire/layout.ts';
+import type { HelloSession } from '../../packages/proto/src/wire/payload.ts';
 import { Greeter } from './greeter.ts';
 import { SimLane } from './lane.ts';
 import { STRANGER } from './node.ts';
@@ -92,7 +92,7 @@ export function sendStray(world: World): void {
   const identity = stray.identity ?? nodes[0].identity;
   const greeter = new Greeter(world, acceptor, lane, { identity, refusals: stray.refusals });
   const options = {
-    ...acceptor.greetingOptions(acceptor.identity),
+    ...acceptor.handshakeOptions(acceptor.identity),
     self: stray.says ?? identity,
     instance: nodes[0].process.instance,
   };

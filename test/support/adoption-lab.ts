@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { type Adoption, awaitAdoption } from '../../src/pki/enrol-await.ts';
-import { initFabric } from '../../src/pki/init.ts';
+import { type Adoption, awaitAdoption } from '../../packages/routy/src/enrol/enrol-await.ts';
+import { initFabric } from '../../packages/routy/src/pki/node/init.ts';
 import { EventLog, LAB_STEP_MS, temporaryDirectory } from './enrol-lab.ts';
 
 export const ANY_PORT = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const;

@@ -11,8 +11,8 @@ import {
   X509Certificate,
   X509CertificateGenerator,
 } from '@peculiar/x509';
-import { type Identity, identityUri } from '../../src/base/identity.ts';
-import type { TlsCredentials } from '../../src/transport/lane.ts';
+import type { TlsCredentials } from '../../packages/link/src/transport/lane.ts';
+import { type Identity, identityUri } from '../../packages/proto/src/base/identity.ts';
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 const DAY_MS = 86_400_000;

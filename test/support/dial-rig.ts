@@ -1,12 +1,12 @@
-import type { TcpAddress } from '../../src/base/address.ts';
-import { RoutyError } from '../../src/base/errors.ts';
+import { memoryLanes } from '../../packages/link/src/testing/memory-lane.ts';
 import {
   DialScheduler,
   type DialSchedulerOptions,
   type DialState,
-} from '../../src/transport/dial-scheduler.ts';
-import type { Lane } from '../../src/transport/lane.ts';
-import { memoryLanes } from '../../src/transport/memory-lane.ts';
+} from '../../packages/link/src/transport/dial-scheduler.ts';
+import type { Lane } from '../../packages/link/src/transport/lane.ts';
+import type { TcpAddress } from '../../packages/proto/src/base/address.ts';
+import { RoutyError } from '../../packages/proto/src/base/errors.ts';
 import { VirtualTimers } from './lane-pair-timers.ts';
 
 export const A: TcpAddress = { kind: 'tcp', host: 'a', port: 1 };

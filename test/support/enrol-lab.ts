@@ -6,22 +6,22 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { connect as connectTls, createServer, type TLSSocket } from 'node:tls';
-import type { TcpAddress } from '../../src/base/address.ts';
-import { RoutyError } from '../../src/base/errors.ts';
-import { loadCredentials } from '../../src/pki/credentials.ts';
-import { serveEnrolment } from '../../src/pki/enrol-join.ts';
+import { ALPN_ENROL, TLS_PROFILE } from '../../packages/link/src/transport/tls/tls-context.ts';
+import type { TcpAddress } from '../../packages/proto/src/base/address.ts';
+import { RoutyError } from '../../packages/proto/src/base/errors.ts';
+import { serveEnrolment } from '../../packages/routy/src/enrol/enrol-join.ts';
 import {
-  ENROL_ALPN,
   type EnrolmentEvent,
   type EnrolmentLog,
   remoteOf,
-} from '../../src/pki/enrol-protocol.ts';
-import { initFabric } from '../../src/pki/init.ts';
+} from '../../packages/routy/src/enrol/enrol-protocol.ts';
+import { loadCredentials } from '../../packages/routy/src/pki/node/credentials.ts';
+import { initFabric } from '../../packages/routy/src/pki/node/init.ts';
 
 /** Long before the tests' deadline, and long enough for a busy machine. */
 export const LAB_STEP_MS = 5_000;
 /** The deadline in tests where it is meant to run out. */
-export const SHORT_STEP_MS = 150;
+export const SHORT_STEP_MS = 400;
 /** An event that has not come by then never will. */
 const EVENT_WAIT_MS = 20_000;
 
@@ -123,7 +123,7 @@ export async function startTlsServer(
 ): Promise<TlsServer> {
   const { cert, key } = options;
   const sockets = new Set<Socket>();
-  const server = createServer({ cert, key, minVersion: 'TLSv1.3', ALPNProtocols: [ENROL_ALPN] });
+  const server = createServer({ cert, key, ...TLS_PROFILE, ALPNProtocols: [ALPN_ENROL] });
   const serving: Promise<void>[] = [];
   server.on('connection', (socket: Socket) => sockets.add(socket));
   server.on('secureConnection', (socket) => serving.push(options.serve(socket)));
@@ -170,7 +170,7 @@ export async function connectStranger(t: TestContext, address: TcpAddress): Prom
   const socket = connectTls({
     host: address.host,
     port: address.port,
-    ALPNProtocols: [ENROL_ALPN],
+    ALPNProtocols: [ALPN_ENROL],
     rejectUnauthorized: false,
   });
   t.after(() => socket.destroy());

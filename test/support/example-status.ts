@@ -1,4 +1,4 @@
-import type { LaneStatus, NodeStatus } from '../../src/node/status.ts';
+import type { LaneStatus, NodeStatus } from '../../packages/routy/src/status/status.ts';
 
 /** A node with one session, one peer it cannot reach, a service and two forwards. */
 export function exampleStatus(): NodeStatus {

@@ -1,6 +1,6 @@
-import type { RoutyError } from '../../src/base/errors.ts';
-import type { Identity } from '../../src/base/identity.ts';
-import type { Lane, LaneHandlers } from '../../src/transport/lane.ts';
+import type { Lane, LaneHandlers } from '../../packages/link/src/transport/lane.ts';
+import type { RoutyError } from '../../packages/proto/src/base/errors.ts';
+import type { Identity } from '../../packages/proto/src/base/identity.ts';
 
 /** A lane whose other end is the test: what was written to it, and what happens on it. */
 export class FakeLane implements Lane {

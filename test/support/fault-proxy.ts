@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { resetSocket } from '../../src/node/sockets.ts';
+import { resetSocket } from '../../packages/link/src/streams/sockets.ts';
 import { type DirectionFaults, FaultPipe, NO_FAULTS } from './fault-proxy-pipe.ts';
 
 /** `up` is from the client to the target. */

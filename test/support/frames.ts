@@ -1,10 +1,14 @@
-import { Budget } from '../../src/session/budget.ts';
-import { makeHello } from '../../src/session/handshake.ts';
-import type { SessionOptions } from '../../src/session/options.ts';
-import { FrameWriter } from '../../src/wire/frame-writer.ts';
-import { FrameType, HEADER_BYTES } from '../../src/wire/layout.ts';
-import type { Hello, HelloSession } from '../../src/wire/payload.ts';
-import { type ResumeStream, ResumeWriter, readResume } from '../../src/wire/resume.ts';
+import { Budget } from '../../packages/proto/src/session/flow/budget.ts';
+import { makeHello } from '../../packages/proto/src/session/lanes/handshake.ts';
+import type { SessionOptions } from '../../packages/proto/src/session/options.ts';
+import { FrameWriter } from '../../packages/proto/src/wire/frame-writer.ts';
+import { FrameType, HEADER_BYTES } from '../../packages/proto/src/wire/layout.ts';
+import type { Hello, HelloSession } from '../../packages/proto/src/wire/payload.ts';
+import {
+  type ResumeStream,
+  ResumeWriter,
+  readResume,
+} from '../../packages/proto/src/wire/resume.ts';
 
 /** A frame as it was read from bytes. */
 export interface ReadFrame {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
-import { RoutyError } from '../../src/base/errors.ts';
-import type { Lane } from '../../src/transport/lane.ts';
+import type { Lane } from '../../packages/link/src/transport/lane.ts';
+import { RoutyError } from '../../packages/proto/src/base/errors.ts';
 import { type LanePair, LaneRecorder, until } from './lane-pair.ts';
 
 const MIB = 1024 * 1024;

@@ -5,9 +5,9 @@
  */
 import { closeSync, openSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import type { RoutyError } from '../../src/base/errors.ts';
-import { dialTcp } from '../../src/transport/dial.ts';
-import type { TlsCredentials } from '../../src/transport/lane.ts';
+import { dialTcp } from '../../packages/link/src/transport/dial.ts';
+import type { TlsCredentials } from '../../packages/link/src/transport/lane.ts';
+import type { RoutyError } from '../../packages/proto/src/base/errors.ts';
 import { testListener } from './lane-pair.ts';
 
 const credentials = JSON.parse(process.env.CREDENTIALS!) as TlsCredentials;

@@ -1,4 +1,4 @@
-import type { Timers } from '../../src/transport/timers.ts';
+import type { Timers } from '../../packages/link/src/transport/timers.ts';
 
 interface Entry {
   readonly at: number;

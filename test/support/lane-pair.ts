@@ -1,10 +1,14 @@
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { RoutyError } from '../../src/base/errors.ts';
-import { dialLane } from '../../src/transport/dial.ts';
-import type { Lane, LaneHandlers, TlsCredentials } from '../../src/transport/lane.ts';
-import { type LaneListener, type ListenOptions, listenLanes } from '../../src/transport/listen.ts';
-import type { Refusal } from '../../src/transport/reception.ts';
+import { dialLane } from '../../packages/link/src/transport/dial.ts';
+import type { Lane, LaneHandlers, TlsCredentials } from '../../packages/link/src/transport/lane.ts';
+import {
+  type LaneListener,
+  type ListenOptions,
+  listenLanes,
+} from '../../packages/link/src/transport/listen.ts';
+import type { ConnectionRefusal } from '../../packages/link/src/transport/tcp/reception.ts';
+import type { RoutyError } from '../../packages/proto/src/base/errors.ts';
 import { testCa, testCredentials } from './certificates.ts';
 
 export const LOOPBACK = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const;
@@ -56,7 +60,7 @@ export async function until(
 export interface TestListener {
   readonly listener: LaneListener;
   readonly lanes: Lane[];
-  readonly refusals: Refusal[];
+  readonly refusals: ConnectionRefusal[];
   readonly errors: RoutyError[];
   close(): Promise<void>;
 }
@@ -67,7 +71,7 @@ export async function testListener(
   options: Partial<ListenOptions> = {},
 ): Promise<TestListener> {
   const lanes: Lane[] = [];
-  const refusals: Refusal[] = [];
+  const refusals: ConnectionRefusal[] = [];
   const errors: RoutyError[] = [];
   const listener = await listenLanes({
     address: LOOPBACK,

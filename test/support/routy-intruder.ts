@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Identity } from '../../src/base/identity.ts';
-import { sharedSettings } from '../../src/fabric/settings.ts';
-import { issueCertificate, openCa } from '../../src/pki/ca.ts';
-import { generateKeyPem, publicKeyDer } from '../../src/pki/key.ts';
-import { FrameWriter } from '../../src/wire/frame-writer.ts';
-import { FrameType } from '../../src/wire/layout.ts';
+import type { Identity } from '../../packages/proto/src/base/identity.ts';
+import { FrameWriter } from '../../packages/proto/src/wire/frame-writer.ts';
+import { FrameType } from '../../packages/proto/src/wire/layout.ts';
+import { sharedSettings } from '../../packages/routy/src/fabric/settings.ts';
+import { issueCertificate, openCa } from '../../packages/routy/src/pki/ca/ca.ts';
+import { generateKeyPem, publicKeyDer } from '../../packages/routy/src/pki/key.ts';
 
 /** A key and certificate in files, for a client that is no Routy. */
 export interface Papers {

@@ -2,13 +2,14 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } fr
 import http from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { NodeStatus } from '../../src/node/status.ts';
+import type { NodeStatus } from '../../packages/routy/src/status/status.ts';
 import { inside, type Namespace, runInside } from './namespaces.ts';
 import { Daemon, type Finished, until } from './process.ts';
 
 /** The command line under test: the built one of this repository, or the one of `ROUTY_CLI`. */
 const CLI =
-  process.env.ROUTY_CLI ?? fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+  process.env.ROUTY_CLI ??
+  fileURLToPath(new URL('../../packages/routy/dist/cli/main.js', import.meta.url));
 
 /** Where one node lives: its namespace, its configuration file and its state directory. */
 export interface Home {

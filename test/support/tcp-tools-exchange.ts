@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import net from 'node:net';
-import { resetSocket } from '../../src/node/sockets.ts';
+import { resetSocket } from '../../packages/link/src/streams/sockets.ts';
 import { Arrivals } from './arrivals.ts';
 import { contentDigest, PIECE_BYTES, pieceOf } from './exchange-content.ts';
 

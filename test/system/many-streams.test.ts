@@ -14,8 +14,8 @@ import {
   ECHO_PORT,
   type Ground,
   openedBy,
-  sessionsOf,
   SIDES,
+  sessionsOf,
   startGround,
 } from './resume-world.ts';
 import { systemTest } from './world.ts';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { rssOf } from '../../bench/measure.ts';
-import { AdminClient } from '../../src/admin/client.ts';
+import { AdminClient } from '../../packages/routy/src/admin/client.ts';
 import { until } from '../support/process.ts';
 import type { RoutyNode } from '../support/routy.ts';
 import { type Ground, SIDES } from './resume-world.ts';

@@ -1,4 +1,4 @@
-import { setToml, type Home, joinLineIn, makeHome, RoutyNode, routyOk } from '../support/routy.ts';
+import { type Home, joinLineIn, makeHome, RoutyNode, routyOk, setToml } from '../support/routy.ts';
 import type { World } from './world.ts';
 
 /** What one node offers and reaches. */

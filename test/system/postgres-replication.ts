@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { until } from '../support/process.ts';
 import type { Postgres } from '../support/postgres.ts';
+import { until } from '../support/process.ts';
 
 /** One direction of logical replication: `origin` publishes a table that `copy` subscribes to. */
 export interface Flow {

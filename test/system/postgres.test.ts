@@ -1,5 +1,5 @@
-import { startPostgres } from '../support/postgres.ts';
 import { assertBlocked } from '../support/namespaces.ts';
+import { startPostgres } from '../support/postgres.ts';
 import { startPair } from './pair.ts';
 import { assertEqual, type Flow, insertRows, publish, subscribe } from './postgres-replication.ts';
 import { systemTest } from './world.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { libc } from '../../src/transport/libc.ts';
+import { libc } from '../../packages/link/src/transport/native/libc.ts';
 import { losePower, timersOf } from '../support/namespace-faults.ts';
 import { addMachine, type Namespace, removeMachine } from '../support/namespaces.ts';
 import { until } from '../support/process.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { NodeStatus } from '../../src/node/status.ts';
+import type { NodeStatus } from '../../packages/routy/src/status/status.ts';
 import { joinLineIn, makeHome, routy, routyOk } from '../support/routy.ts';
 import {
   helloHex,

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { HURRIED_TIMEOUTS } from '../../src/transport/dial.ts';
+import { HURRIED_TIMEOUTS } from '../../packages/link/src/transport/dial.ts';
 import { monotonicMs } from '../support/monotonic.ts';
 import { loseAddress } from '../support/namespace-faults.ts';
 import { runOk } from '../support/process.ts';
 import { ROUTY_PORT } from './pair.ts';
 import {
-  type Ground,
   finishWhole,
+  type Ground,
   laneFlows,
   sessionsOf,
   startExchange,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { flowsOf, type Flow } from '../support/namespace-faults.ts';
+import { type Flow, flowsOf } from '../support/namespace-faults.ts';
 import { until } from '../support/process.ts';
 import type { Home, RoutyNode } from '../support/routy.ts';
 import { startTcpTools, type TcpTools } from '../support/tcp-tools.ts';

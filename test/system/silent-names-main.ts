@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { formatAddress, type TcpAddress } from '../../src/base/address.ts';
+import { formatAddress, type TcpAddress } from '../../packages/proto/src/base/address.ts';
 import { credentials, forward, LabNode, LISTEN, peerTo, service } from '../integration/node-lab.ts';
 import { dial, echo, serve, until } from '../integration/node-support.ts';
 

@@ -1,7 +1,7 @@
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { createNetwork, type Network, removeNetwork } from '../support/namespaces.ts';
 
 /** What one system test works with. Everything given to `defer` is stopped at its end, last first. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { visibleLines, visibleText } from '../../src/base/text.ts';
+import { visibleLines, visibleText } from '../../packages/proto/src/base/text.ts';
 
 test('letters of every language, and their marks, stay as they are', () => {
   const text = 'Zürich Ωμέγα שלום مرحبا 日本語 👩 e\u0301 a-b_c.d/e';

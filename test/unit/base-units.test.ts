@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { formatDuration, formatSize, parseDuration, parseSize } from '../../src/base/units.ts';
+import {
+  formatDuration,
+  formatSize,
+  parseDuration,
+  parseSize,
+} from '../../packages/proto/src/base/units.ts';
 
 test('durations and sizes are read in their units', () => {
   const durations = { '500ms': 500, '5s': 5000, '10m': 600_000, '1h': 3_600_000, '0s': 0 };

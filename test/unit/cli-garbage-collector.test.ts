@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CalmAfterLoad, Growth } from '../../src/cli/garbage-collector.ts';
+import { CalmAfterLoad, Growth } from '../../packages/routy/src/cli/running/garbage-collector.ts';
 
 const IDLE = { streams: 10, bytes: 1_000_000 };
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { RoutyError } from '../../src/base/errors.ts';
-import { Output } from '../../src/cli/output.ts';
+import { RoutyError } from '../../packages/proto/src/base/errors.ts';
+import { Output } from '../../packages/routy/src/cli/output.ts';
 
 const EVIL = 'gone\u202e\u2066\u001b[2J\u2028';
 

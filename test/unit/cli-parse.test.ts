@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { InvalidArgumentError } from 'commander';
-import { failureText, usageError } from '../../src/cli/output.ts';
+import { failureText, usageError } from '../../packages/routy/src/cli/output.ts';
 import {
   collect,
   readAddress,
@@ -12,7 +12,7 @@ import {
   readPeer,
   readService,
   readTcp,
-} from '../../src/cli/parse.ts';
+} from '../../packages/routy/src/cli/parse.ts';
 
 test('values are read as they will stand in the file', () => {
   assert.equal(readName('red-1'), 'red-1');

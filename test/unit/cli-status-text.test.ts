@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { statusText } from '../../src/cli/status-text.ts';
-import type { NodeStatus } from '../../src/node/status.ts';
+import { statusText } from '../../packages/routy/src/cli/text/status-text.ts';
+import type { NodeStatus } from '../../packages/routy/src/status/status.ts';
 import { exampleStatus } from '../support/example-status.ts';
 
 const now = Date.parse('2026-01-01T01:00:00.000Z');

@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { bytesText, columns, countText, msText, spanText } from '../../src/cli/table.ts';
+import {
+  bytesText,
+  columns,
+  countText,
+  msText,
+  spanText,
+} from '../../packages/routy/src/cli/text/table.ts';
 
 test('columns are as wide as their widest cell, without blanks at the end', () => {
   assert.deepEqual(

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { diffConfigs } from '../../src/config/diff.ts';
-import { parseConfig } from '../../src/config/load.ts';
+import { diffConfigs } from '../../packages/routy/src/config/diff.ts';
+import { parseConfig } from '../../packages/routy/src/config/load.ts';
 
 const BASE = `[node]
 name = "red1"

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { inspectConfig, parseConfig } from '../../packages/routy/src/config/load.ts';
 import { generatedFiles } from '../../scripts/config-docs.ts';
-import { inspectConfig, parseConfig } from '../../src/config/load.ts';
 
 test('what is generated from the schema is up to date', () => {
   const files = generatedFiles();

@@ -6,9 +6,9 @@ import {
   addService,
   removeForward,
   removeService,
-} from '../../src/config/edit.ts';
-import { parseConfig } from '../../src/config/load.ts';
-import { renderConfig } from '../../src/config/render.ts';
+} from '../../packages/routy/src/config/edit/edit.ts';
+import { renderConfig } from '../../packages/routy/src/config/edit/render.ts';
+import { parseConfig } from '../../packages/routy/src/config/load.ts';
 
 const FILE = `# My node
 [node]

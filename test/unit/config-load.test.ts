@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { inspectConfig, loadConfig, parseConfig } from '../../src/config/load.ts';
-import { ConfigError, renderProblems } from '../../src/config/problems.ts';
+import { inspectConfig, loadConfig, parseConfig } from '../../packages/routy/src/config/load.ts';
+import { ConfigError, renderProblems } from '../../packages/routy/src/config/toml/problems.ts';
 
 const NODE = '[node]\nname = "red1"\nsite = "red"\n';
 

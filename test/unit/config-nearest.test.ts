@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { didYouMean, editDistance, nearestName } from '../../src/config/nearest.ts';
+import {
+  didYouMean,
+  editDistance,
+  nearestName,
+} from '../../packages/routy/src/config/toml/nearest.ts';
 
 test('the distance counts inserted, deleted, replaced and swapped letters', () => {
   const cases: [string, string, number][] = [

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Address, parseTcpAddress } from '../../src/base/address.ts';
-import { readDocument, TomlDocument } from '../../src/config/document.ts';
-import { type Draft, draftOf } from '../../src/config/draft.ts';
-import { unknownAllowEntries } from '../../src/config/known-sites.ts';
-import { addressesCollide, ClaimedAddresses } from '../../src/config/listening.ts';
-import { inspectConfig } from '../../src/config/load.ts';
-import { renderProblems } from '../../src/config/problems.ts';
-import { crossCheck } from '../../src/config/rules.ts';
+import { type Address, parseTcpAddress } from '../../packages/proto/src/base/address.ts';
+import { type Draft, draftOf } from '../../packages/routy/src/config/draft.ts';
+import { unknownAllowEntries } from '../../packages/routy/src/config/known-sites.ts';
+import { addressesCollide, ClaimedAddresses } from '../../packages/routy/src/config/listening.ts';
+import { inspectConfig } from '../../packages/routy/src/config/load.ts';
+import { crossCheck } from '../../packages/routy/src/config/rules.ts';
+import { readDocument, TomlDocument } from '../../packages/routy/src/config/toml/document.ts';
+import { renderProblems } from '../../packages/routy/src/config/toml/problems.ts';
 
 const NODE = '[node]\nname = "red1"\nsite = "red"\n';
 

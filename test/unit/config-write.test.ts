@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { writeConfigFile } from '../../src/config/write.ts';
+import { writeConfigFile } from '../../packages/routy/src/config/edit/write.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'routy-write-'));
 after(() => rmSync(directory, { recursive: true }));

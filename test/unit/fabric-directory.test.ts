@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Directory } from '../../src/fabric/directory.ts';
+import { Directory } from '../../packages/routy/src/fabric/directory.ts';
 
 function directoryWith(...sessionIds: string[]): Directory {
   const directory = new Directory();

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { mayOpen } from '../../src/fabric/policy.ts';
+import { mayOpen } from '../../packages/routy/src/fabric/policy.ts';
 
 const GRAY1 = { fabric: 'f', site: 'gray', node: 'gray1' };
 

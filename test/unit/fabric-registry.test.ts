@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { PEER_SESSIONS_MAX, SESSIONS_MAX, SessionRegistry } from '../../src/fabric/registry.ts';
+import {
+  PEER_SESSIONS_MAX,
+  SESSIONS_MAX,
+  SessionRegistry,
+} from '../../packages/routy/src/fabric/registry.ts';
 
 const FIRST = { peer: 'red/red1', instance: 'i1', sessionId: 's1' };
 const ADMITTED = { ok: true, existing: false, displaced: [] };

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { sharedSettings } from '../../src/fabric/settings.ts';
+import { sharedSettings } from '../../packages/routy/src/fabric/settings.ts';
 
 test('shared settings have the names of routy.toml and one canonical form of each value', () => {
   const settings = { heartbeatIntervalMs: 5000, heartbeatMisses: 3, resumeTimeMs: 60_000 };

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Absences } from '../../src/node/absences.ts';
+import { Absences } from '../../packages/routy/src/peers/absences.ts';
 
 const peer = { name: 'red/red1', remoteAddress: '192.0.2.1:5000' };
 const refusal = { code: 'settings-mismatch', reason: 'a: 1 here', remote: false } as const;

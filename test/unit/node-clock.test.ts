@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
-import { isoTime, nodeClockMs } from '../../src/node/clock.ts';
+import { isoTime, nodeClockMs } from '../../packages/routy/src/status/clock.ts';
 
 test('after the clock was set, a moment is told as the clock has it now', () => {
   const atMs = nodeClockMs() - 5_000;

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { RoutyError } from '../../src/base/errors.ts';
-import type { SessionEnd } from '../../src/node/driver-types.ts';
-import { NodeEvents } from '../../src/node/events.ts';
-import type { Forward } from '../../src/node/forward.ts';
-import type { LiveSession } from '../../src/node/sessions.ts';
-import { createLog, type Log } from '../../src/observe/log.ts';
-import { createMetrics } from '../../src/observe/metrics.ts';
+import type { SessionEnd } from '../../packages/link/src/driver/driver-types.ts';
+import { RoutyError } from '../../packages/proto/src/base/errors.ts';
+import { NodeEvents } from '../../packages/routy/src/events/events.ts';
+import type { Forward } from '../../packages/routy/src/forwards/forward.ts';
+import { createLog, type Log } from '../../packages/routy/src/observe/log.ts';
+import { createMetrics } from '../../packages/routy/src/observe/metrics.ts';
+import type { LiveSession } from '../../packages/routy/src/sessions/sessions.ts';
 
 interface Line {
   readonly event: string;

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { LaneEnd } from '../../src/node/driver-types.ts';
-import { NodeEvents } from '../../src/node/events.ts';
-import { YOUNG_DEATHS_MAX, YOUNG_MS } from '../../src/node/flaps.ts';
-import type { LiveSession } from '../../src/node/sessions.ts';
-import { createLog } from '../../src/observe/log.ts';
-import { createMetrics } from '../../src/observe/metrics.ts';
-import type { Lane } from '../../src/transport/lane.ts';
+import type { LaneEnd } from '../../packages/link/src/driver/driver-types.ts';
+import type { Lane } from '../../packages/link/src/transport/lane.ts';
+import { NodeEvents } from '../../packages/routy/src/events/events.ts';
+import { YOUNG_DEATHS_MAX, YOUNG_MS } from '../../packages/routy/src/events/flaps.ts';
+import { createLog } from '../../packages/routy/src/observe/log.ts';
+import { createMetrics } from '../../packages/routy/src/observe/metrics.ts';
+import type { LiveSession } from '../../packages/routy/src/sessions/sessions.ts';
 
 interface Line {
   readonly event: string;

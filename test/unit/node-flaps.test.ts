@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Flaps, YOUNG_DEATHS_MAX, YOUNG_MS } from '../../src/node/flaps.ts';
+import { Flaps, YOUNG_DEATHS_MAX, YOUNG_MS } from '../../packages/routy/src/events/flaps.ts';
 
 function flapping(flaps: Flaps, peer: string, nowMs: number): void {
   for (let n = 0; n <= YOUNG_DEATHS_MAX; n++) flaps.lost(peer, nowMs, nowMs);

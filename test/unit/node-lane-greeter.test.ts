@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type GreetingEnd, LaneGreeter } from '../../src/node/lane-greeter.ts';
-import { LaneLink } from '../../src/node/lane-link.ts';
-import { PeerTurns } from '../../src/node/peer-turns.ts';
-import { makeHello, type Refusal } from '../../src/session/handshake.ts';
-import type { GreetingOptions } from '../../src/session/options.ts';
-import { FrameType } from '../../src/wire/layout.ts';
-import { parseClose } from '../../src/wire/payload.ts';
+import { LaneLink } from '../../packages/link/src/driver/lanes/lane-link.ts';
+import {
+  type HandshakeEnd,
+  PendingLane,
+} from '../../packages/link/src/driver/lanes/pending-lane.ts';
+import { PeerTurns } from '../../packages/link/src/driver/peer-turns.ts';
+import { makeHello, type Refusal } from '../../packages/proto/src/session/lanes/handshake.ts';
+import type { HandshakeOptions } from '../../packages/proto/src/session/options.ts';
+import { FrameType } from '../../packages/proto/src/wire/layout.ts';
+import { parseClose } from '../../packages/proto/src/wire/payload.ts';
 import { FakeLane } from '../support/fake-lane.ts';
 import { concat, frame, readFrames } from '../support/frames.ts';
 
@@ -14,7 +17,7 @@ const red = { fabric: 'f', site: 'red', node: 'red1' };
 const gray = { fabric: 'f', site: 'gray', node: 'gray1' };
 const SESSION = { id: 'a'.repeat(32), epoch: 1 };
 
-function options(self = gray, peer = red): GreetingOptions {
+function options(self = gray, peer = red): HandshakeOptions {
   const instance = '0'.repeat(32);
   return { self, peer, software: 't', instance, settings: {}, handshakeTimeoutMs: 10_000 };
 }
@@ -24,24 +27,24 @@ const hello = frame((writer) => {
 });
 const ping = frame((writer) => writer.ping(1, 0));
 
-/** A greeter whose owner gives this answer to every HELLO. */
+/** A pending whose owner gives this answer to every HELLO. */
 function greet(answer?: Refusal) {
   const lane = new FakeLane(red);
   const link = new LaneLink(lane, new PeerTurns().of('red/red1'), () => {});
   const routed: { id: string; early: boolean }[] = [];
-  const ends: (GreetingEnd | undefined)[] = [];
-  const greeter = new LaneGreeter(link, options(), {
+  const ends: (HandshakeEnd | undefined)[] = [];
+  const pending = new PendingLane(link, options(), {
     route: (_link, { session }, early) => {
       routed.push({ id: session.id, early });
       return answer;
     },
-    greeted: (_greeter, end) => ends.push(end),
+    decided: (_greeter, end) => ends.push(end),
   });
   const closes = () =>
     readFrames(lane.written)
       .filter(({ type }) => type === FrameType.CLOSE)
       .map(({ payload }) => parseClose(payload).code);
-  return { lane, link, greeter, routed, ends, closes };
+  return { lane, link, pending, routed, ends, closes };
 }
 
 test('a HELLO in pieces is routed once it is whole, and the lane is the router’s', () => {

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { performance } from 'node:perf_hooks';
 import { test } from 'node:test';
 import { setImmediate as nextRound } from 'node:timers/promises';
-import { RoutyError } from '../../src/base/errors.ts';
-import { LaneLink, type LaneReceiver } from '../../src/node/lane-link.ts';
-import { PeerTurns } from '../../src/node/peer-turns.ts';
+import { LaneLink, type LaneReceiver } from '../../packages/link/src/driver/lanes/lane-link.ts';
+import { PeerTurns } from '../../packages/link/src/driver/peer-turns.ts';
+import { RoutyError } from '../../packages/proto/src/base/errors.ts';
 import { FakeLane } from '../support/fake-lane.ts';
 
 const peer = { fabric: 'f', site: 'red', node: 'red1' };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { test } from 'node:test';
-import { proveOn } from '../../src/node/lane-proof.ts';
+import { proveOn } from '../../packages/link/src/driver/lanes/lane-proof.ts';
 
 const SESSION = '0123456789abcdef0123456789abcdef';
 const SECRET = 'f'.repeat(64);

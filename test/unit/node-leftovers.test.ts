@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { LaneLink } from '../../src/node/lane-link.ts';
-import { Leftovers } from '../../src/node/leftovers.ts';
+import type { LaneLink } from '../../packages/link/src/driver/lanes/lane-link.ts';
+import { Leftovers } from '../../packages/link/src/driver/leftovers.ts';
 import { until } from '../support/process.ts';
 
 /** A lane whose peer yields for good. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ABSENT_TOTALS_MAX, PeerTotals } from '../../src/node/peer-totals.ts';
+import { ABSENT_TOTALS_MAX, PeerTotals } from '../../packages/routy/src/sessions/peer-totals.ts';
 
 const CARRIED = { bytesSent: 5, bytesReceived: 7, bytesReplayed: 1 };
 

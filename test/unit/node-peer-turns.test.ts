@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { performance } from 'node:perf_hooks';
 import { type TestContext, test } from 'node:test';
 import { setImmediate as nextRound, setTimeout as sleep } from 'node:timers/promises';
-import { type PeerTurn, PeerTurns } from '../../src/node/peer-turns.ts';
+import { type PeerTurn, PeerTurns } from '../../packages/link/src/driver/peer-turns.ts';
 import { until } from '../support/process.ts';
 
 class Reading {

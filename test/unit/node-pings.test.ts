@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { RoutyError } from '../../src/base/errors.ts';
-import { Pings } from '../../src/node/pings.ts';
+import { Pings } from '../../packages/link/src/driver/pings.ts';
+import { RoutyError } from '../../packages/proto/src/base/errors.ts';
 
 const sample = { rttMs: 1, clockOffsetMs: 0 };
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { proxyHeader } from '../../src/node/proxy-protocol.ts';
+import { proxyHeader } from '../../packages/routy/src/services/proxy-protocol.ts';
 
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');

@@ -1,20 +1,23 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as nextRound } from 'node:timers/promises';
-import type { Identity } from '../../src/base/identity.ts';
-import { parseConfig } from '../../src/config/load.ts';
-import type { DriverHandlers } from '../../src/node/driver-types.ts';
-import { LaneLink } from '../../src/node/lane-link.ts';
-import { PeerTurns } from '../../src/node/peer-turns.ts';
-import { startSession } from '../../src/node/session-driver.ts';
+import type { DriverHandlers } from '../../packages/link/src/driver/driver-types.ts';
+import { LaneLink } from '../../packages/link/src/driver/lanes/lane-link.ts';
+import { PeerTurns } from '../../packages/link/src/driver/peer-turns.ts';
+import { startSession } from '../../packages/link/src/driver/session-driver.ts';
 import {
   createPools,
-  greetingOptions,
+  handshakeOptions,
   type SessionCommons,
   wallOffsetMs,
-} from '../../src/node/session-options.ts';
-import { Greeting } from '../../src/session/greeting.ts';
-import { FrameType } from '../../src/wire/layout.ts';
+} from '../../packages/link/src/driver/session-options.ts';
+import { invariant } from '../../packages/proto/src/base/errors.ts';
+import type { Identity } from '../../packages/proto/src/base/identity.ts';
+import { PendingHandshake } from '../../packages/proto/src/session/lanes/pending-handshake.ts';
+import { StreamSender } from '../../packages/proto/src/session/streams/stream-sender.ts';
+import { FrameType } from '../../packages/proto/src/wire/layout.ts';
+import { parseConfig } from '../../packages/routy/src/config/load.ts';
+import { sharedSettings } from '../../packages/routy/src/fabric/settings.ts';
 import { FakeLane } from '../support/fake-lane.ts';
 import { concat, frame, openFrame, readFrames } from '../support/frames.ts';
 
@@ -27,7 +30,9 @@ const ID = 'ab'.repeat(16);
 
 function commonsOf(self: Identity, digit: string): SessionCommons {
   const instance = digit.repeat(32);
-  return { self, instance, fabric, limits, software: 'routy/test', pools: createPools(limits) };
+  const settings = sharedSettings(fabric);
+  const common = { self, instance, times: fabric, settings, limits, software: 'routy/test' };
+  return { ...common, pools: createPools(limits) };
 }
 
 /** Notes the names of the handlers that are called, but for those that are given. */
@@ -53,7 +58,11 @@ async function established(given: Partial<DriverHandlers> = {}, turns?: PeerTurn
   const lane = new FakeLane(GRAY, 'dialled');
   driver.dial(linkOf(lane, turns));
   await nextRound();
-  const greeting = new Greeting(greetingOptions(gray, RED), performance.now(), wallOffsetMs());
+  const greeting = new PendingHandshake(
+    handshakeOptions(gray, RED),
+    performance.now(),
+    wallOffsetMs(),
+  );
   greeting.handleBytes(performance.now(), concat(lane.written));
   const far = startSession(
     { commons: gray, role: 'acceptor', peer: RED, sessionId: ID },
@@ -90,6 +99,23 @@ test('a session whose handler has thrown in a round still tells the peer that it
   driver.close('shutdown', 'the process ends');
   const said = readFrames(lane.written.slice(before)).map(({ type }) => type);
   assert.ok(said.includes(FrameType.CLOSE), String(said));
+});
+
+test('a broken invariant ends its session in order, and no other', async (t) => {
+  const broken = await established();
+  const other = await established();
+  const turn = t.mock.method(StreamSender.prototype, 'turn', () => invariant(false, 'two at once'));
+  const answer = assert.rejects(broken.driver.ping(), /internal: invariant broken: two at once/);
+  await nextRound();
+  await nextRound();
+  turn.mock.restore();
+  await answer;
+  assert.equal(broken.told.at(-1), 'onClosed');
+  const said = readFrames(broken.lane.written).map(({ type }) => type);
+  assert.equal(said.at(-1), FrameType.CLOSE);
+  assert.equal(other.driver.established, true);
+  assert.equal(other.told.includes('onClosed'), false);
+  other.driver.close('shutdown', 'the test is over');
 });
 
 test('a flood of opens is dispatched in slices, and nothing more is read until all of it is', async () => {

@@ -1,14 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { DriverHandlers, SessionDriverApi } from '../../src/node/driver-types.ts';
-import { NodeEvents } from '../../src/node/events.ts';
-import { Services } from '../../src/node/service.ts';
-import { SessionHost, type SessionOwner } from '../../src/node/session-host.ts';
-import type { SessionCommons } from '../../src/node/session-options.ts';
-import { LiveSessions } from '../../src/node/sessions.ts';
-import { createLog } from '../../src/observe/log.ts';
-import { createMetrics } from '../../src/observe/metrics.ts';
-import type { Lane } from '../../src/transport/lane.ts';
+import type {
+  DriverHandlers,
+  SessionDriverApi,
+} from '../../packages/link/src/driver/driver-types.ts';
+import type { SessionCommons } from '../../packages/link/src/driver/session-options.ts';
+import type { Lane } from '../../packages/link/src/transport/lane.ts';
+import { NodeEvents } from '../../packages/routy/src/events/events.ts';
+import { createLog } from '../../packages/routy/src/observe/log.ts';
+import { createMetrics } from '../../packages/routy/src/observe/metrics.ts';
+import { SessionHost, type SessionOwner } from '../../packages/routy/src/peers/session-host.ts';
+import { Services } from '../../packages/routy/src/services/service.ts';
+import { LiveSessions } from '../../packages/routy/src/sessions/sessions.ts';
 
 const NOBODY = {
   onUp: () => undefined,

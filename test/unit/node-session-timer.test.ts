@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { SessionTimer } from '../../src/node/session-timer.ts';
+import { SessionTimer } from '../../packages/link/src/driver/session-timer.ts';
 
 /** Timers and the clock are the test's. */
 function started(t: TestContext) {

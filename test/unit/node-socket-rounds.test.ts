@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { SocketRounds } from '../../src/node/socket-rounds.ts';
+import { SocketRounds } from '../../packages/link/src/streams/socket-rounds.ts';
 
 const TICK_MS = 250;
 

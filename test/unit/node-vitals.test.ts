@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Troubles } from '../../src/node/troubles.ts';
-import { type PeerClock, Vitals } from '../../src/node/vitals.ts';
-import { createLog } from '../../src/observe/log.ts';
+import { Troubles } from '../../packages/routy/src/events/troubles.ts';
+import { type PeerClock, Vitals } from '../../packages/routy/src/node/vitals.ts';
+import { createLog } from '../../packages/routy/src/observe/log.ts';
 
 function rig() {
   const lines: Record<string, unknown>[] = [];

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LineCap } from '../../src/observe/line-cap.ts';
+import { LineCap } from '../../packages/routy/src/observe/line-cap.ts';
 
 const MINUTE = 60_000;
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LineWriter, type LostLines } from '../../src/observe/line-writer.ts';
+import { LineWriter, type LostLines } from '../../packages/routy/src/observe/line-writer.ts';
 
 /** A reader that takes so many bytes and then none until it is given more room, or that fails. */
 class Reader {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createLog, type Log } from '../../src/observe/log.ts';
-import { redactFields, redactText } from '../../src/observe/redact.ts';
+import { createLog, type Log } from '../../packages/routy/src/observe/log.ts';
+import { redactFields, redactText } from '../../packages/routy/src/observe/redact.ts';
 
 interface Line {
   readonly level: string;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { PeerStatus } from '../../src/node/status.ts';
-import { createMetrics } from '../../src/observe/metrics.ts';
+import { createMetrics } from '../../packages/routy/src/observe/metrics.ts';
+import type { PeerStatus } from '../../packages/routy/src/status/status.ts';
 import { exampleStatus } from '../support/example-status.ts';
 
 test('figures are read from the status when asked for', async () => {

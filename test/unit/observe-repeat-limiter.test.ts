@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { RepeatLimiter } from '../../src/observe/repeat-limiter.ts';
+import { RepeatLimiter } from '../../packages/routy/src/observe/repeat-limiter.ts';
 
 const MINUTE = 60_000;
 

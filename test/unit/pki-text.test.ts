@@ -1,11 +1,18 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
-import { RoutyError } from '../../src/base/errors.ts';
-import { formatAdoptionText, parseAdoptionText } from '../../src/pki/adoption-text.ts';
-import { formatJoinLine, type JoinLine, parseJoinLine } from '../../src/pki/join-line.ts';
-import { requireName } from '../../src/pki/names.ts';
-import { equalBytes, equalPins, spkiPin } from '../../src/pki/pin.ts';
+import { RoutyError } from '../../packages/proto/src/base/errors.ts';
+import {
+  formatAdoptionText,
+  parseAdoptionText,
+} from '../../packages/routy/src/enrol/adoption-text.ts';
+import {
+  formatJoinLine,
+  type JoinLine,
+  parseJoinLine,
+} from '../../packages/routy/src/enrol/join-line.ts';
+import { requireName } from '../../packages/routy/src/pki/names.ts';
+import { equalBytes, equalPins, spkiPin } from '../../packages/routy/src/pki/pin.ts';
 
 const LINE: JoinLine = {
   addresses: [

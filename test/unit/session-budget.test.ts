@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Budget } from '../../src/session/budget.ts';
-import { WINDOW_BYTES_MIN } from '../../src/session/receive-window.ts';
-import { parseReset } from '../../src/wire/payload.ts';
+import { Budget } from '../../packages/proto/src/session/flow/budget.ts';
+import { WINDOW_BYTES_MIN } from '../../packages/proto/src/session/flow/receive-window.ts';
+import { parseReset } from '../../packages/proto/src/wire/payload.ts';
 import { acceptFrame, frame, openFrame } from '../support/frames.ts';
 import { established, open, REQUEST, type Rig } from './session-rig.ts';
 

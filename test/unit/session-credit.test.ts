@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { WINDOW_BYTES_MIN } from '../../src/session/receive-window.ts';
-import { FrameType } from '../../src/wire/layout.ts';
+import { WINDOW_BYTES_MIN } from '../../packages/proto/src/session/flow/receive-window.ts';
+import { FrameType } from '../../packages/proto/src/wire/layout.ts';
 import { acceptFrame, dataFrame, frame, openFrame } from '../support/frames.ts';
 import { Pair } from './session-pair.ts';
 import { established, open, REQUEST, type Rig } from './session-rig.ts';

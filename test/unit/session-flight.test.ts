@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Flight } from '../../src/session/flight.ts';
-import type { LaneState } from '../../src/session/lane-state.ts';
+import { BytesInFlight } from '../../packages/proto/src/session/flow/bytes-in-flight.ts';
+import type { StreamLane } from '../../packages/proto/src/session/streams/stream.ts';
 
 test('bytes count for their lane until the peer has them and all before them', () => {
-  const flight = new Flight();
-  const [one, two] = [{} as LaneState, {} as LaneState];
+  const flight = new BytesInFlight();
+  const [one, two] = [{} as StreamLane, {} as StreamLane];
   assert.deepEqual([flight.on(one), flight.empty], [0, true]);
   flight.sent(one, 10, 10);
   flight.sent(two, 30, 20);

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Greeting } from '../../src/session/greeting.ts';
-import { WINDOW_BYTES_MIN } from '../../src/session/receive-window.ts';
-import { FrameType } from '../../src/wire/layout.ts';
-import { type Hello, parseClose, parseHello } from '../../src/wire/payload.ts';
+import { WINDOW_BYTES_MIN } from '../../packages/proto/src/session/flow/receive-window.ts';
+import { PendingHandshake } from '../../packages/proto/src/session/lanes/pending-handshake.ts';
+import { FrameType } from '../../packages/proto/src/wire/layout.ts';
+import { type Hello, parseClose, parseHello } from '../../packages/proto/src/wire/payload.ts';
 import {
   concat,
   dataFrame,
@@ -20,13 +20,13 @@ import { WALL_OFFSET_MS } from './session-rig.ts';
 
 const NOW_MS = 1_000;
 
-function greet(...frames: Uint8Array[]): Greeting {
-  const greeting = new Greeting(sessionOptions('acceptor'), NOW_MS, WALL_OFFSET_MS);
+function greet(...frames: Uint8Array[]): PendingHandshake {
+  const greeting = new PendingHandshake(sessionOptions('acceptor'), NOW_MS, WALL_OFFSET_MS);
   if (frames.length > 0) greeting.handleBytes(NOW_MS, concat(frames));
   return greeting;
 }
 
-function sentBy(greeting: Greeting): ReadFrame[] {
+function sentBy(greeting: PendingHandshake): ReadFrame[] {
   return readFrames(greeting.pollTransmit() ?? []);
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { SessionEvent } from '../../src/session/events.ts';
-import { FLAG_FIN_DELIVERED, FrameType } from '../../src/wire/layout.ts';
+import type { SessionEvent } from '../../packages/proto/src/session/events.ts';
+import { FLAG_FIN_DELIVERED, FrameType } from '../../packages/proto/src/wire/layout.ts';
 import { acceptFrame, dataFrame, frame, openFrame } from '../support/frames.ts';
 import { Pair } from './session-pair.ts';
 import { established, open } from './session-rig.ts';

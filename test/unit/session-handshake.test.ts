@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { WINDOW_BYTES_MIN } from '../../packages/proto/src/session/flow/receive-window.ts';
 import {
   CAPABILITIES,
   judgeHello,
   PROTOCOL_VERSIONS,
   sameText,
-} from '../../src/session/handshake.ts';
-import { WINDOW_BYTES_MIN } from '../../src/session/receive-window.ts';
-import { FrameType } from '../../src/wire/layout.ts';
-import { type Hello, parseClose, parseHello } from '../../src/wire/payload.ts';
+} from '../../packages/proto/src/session/lanes/handshake.ts';
+import { FrameType } from '../../packages/proto/src/wire/layout.ts';
+import { type Hello, parseClose, parseHello } from '../../packages/proto/src/wire/payload.ts';
 import { frame, helloFrame, helloOf, readFrames, sessionOptions } from '../support/frames.ts';
 import { Pair } from './session-pair.ts';
 import { REFUSALS } from './session-refusals.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Heartbeat } from '../../src/session/heartbeat.ts';
-import { FrameType } from '../../src/wire/layout.ts';
+import { Heartbeat } from '../../packages/proto/src/session/lanes/heartbeat.ts';
+import { FrameType } from '../../packages/proto/src/wire/layout.ts';
 import { acceptFrame, frame } from '../support/frames.ts';
 import { Pair } from './session-pair.ts';
 import { established, open, Rig, WALL_OFFSET_MS } from './session-rig.ts';

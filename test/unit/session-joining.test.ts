@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Joining } from '../../src/session/joining.ts';
-import { FrameType } from '../../src/wire/layout.ts';
-import { type HelloSession, parseClose, parseHello } from '../../src/wire/payload.ts';
+import { LaneAdmission } from '../../packages/proto/src/session/lanes/lane-admission.ts';
+import { FrameType } from '../../packages/proto/src/wire/layout.ts';
+import {
+  type HelloSession,
+  parseClose,
+  parseHello,
+} from '../../packages/proto/src/wire/payload.ts';
 import { frame, helloFrame, helloOf, resumeFrame, sessionOptions } from '../support/frames.ts';
 import { Pair } from './session-pair.ts';
 import { established, prove, Rig } from './session-rig.ts';
@@ -173,7 +177,7 @@ test('a further lane that is not answered in time is given up, and the acceptor 
 });
 
 test('a dialler keeps the secret of the first answer only', () => {
-  const joining = new Joining(sessionOptions('dialler'));
+  const joining = new LaneAdmission(sessionOptions('dialler'));
   joining.next(prove);
   assert.equal(joining.judgeAnswer({ id: ID, epoch: 1, secret: SECRET }, 1, prove), undefined);
   const forged = { id: ID, epoch: 2, secret: 'f'.repeat(64), proof: prove(SECRET, 2, 'acceptor') };

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LaneSet } from '../../src/session/lane-set.ts';
-import type { LaneState } from '../../src/session/lane-state.ts';
-import { Scheduler } from '../../src/session/scheduler.ts';
-import { NOWHERE, type Stream } from '../../src/session/stream.ts';
+import { Scheduler } from '../../packages/proto/src/session/lanes/scheduler.ts';
+import { LaneSet } from '../../packages/proto/src/session/streams/lane-set.ts';
+import type { StreamLane } from '../../packages/proto/src/session/streams/stream.ts';
+import { NOWHERE, type Stream } from '../../packages/proto/src/session/streams/stream.ts';
 
 test('streams are stale from the loss of their home until they find one or are gone', () => {
   const lanes = new LaneSet();
-  const lane = { streams: 0, scheduler: new Scheduler() } as LaneState;
+  const lane = { streams: 0, scheduler: new Scheduler<Stream>() } as StreamLane;
   const [one, two] = [1, 3].map((id) => ({ id, lane: undefined, spread: NOWHERE }) as Stream);
   lanes.settle(one!, undefined);
   lanes.settle(two!, lane);

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { LaneCode } from '../../src/wire/codes.ts';
-import { FLAG_FIN_DELIVERED } from '../../src/wire/layout.ts';
-import { parseClose } from '../../src/wire/payload.ts';
+import type { LaneCode } from '../../packages/proto/src/wire/codes.ts';
+import { FLAG_FIN_DELIVERED } from '../../packages/proto/src/wire/layout.ts';
+import { parseClose } from '../../packages/proto/src/wire/payload.ts';
 import {
   acceptFrame,
   dataFrame,

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FairPool } from '../../src/session/fair-pool.ts';
-import { OFFERS_NAMES_MAX } from '../../src/session/offers.ts';
-import { FLAG_OFFERS_MORE, FrameType, OFFERS_BYTES_MAX } from '../../src/wire/layout.ts';
+import { FairPool } from '../../packages/proto/src/session/flow/fair-pool.ts';
+import { OFFERS_NAMES_MAX } from '../../packages/proto/src/session/offers.ts';
+import {
+  FLAG_OFFERS_MORE,
+  FrameType,
+  OFFERS_BYTES_MAX,
+} from '../../packages/proto/src/wire/layout.ts';
 import { frame, type ReadFrame } from '../support/frames.ts';
 import { established, type Rig } from './session-rig.ts';
 

@@ -1,6 +1,6 @@
-import type { SessionEvent } from '../../src/session/events.ts';
-import { Greeting } from '../../src/session/greeting.ts';
-import type { SessionOptions } from '../../src/session/options.ts';
+import type { SessionEvent } from '../../packages/proto/src/session/events.ts';
+import { PendingHandshake } from '../../packages/proto/src/session/lanes/pending-handshake.ts';
+import type { SessionOptions } from '../../packages/proto/src/session/options.ts';
 import { concat } from '../support/frames.ts';
 import { prove, Rig, type Role, WALL_OFFSET_MS } from './session-rig.ts';
 
@@ -24,7 +24,7 @@ interface Wire {
   /** By who sends. */
   readonly from: Readonly<Record<Role, Direction>>;
   /** The acceptor's end until it has joined the session. */
-  greeting: Greeting | undefined;
+  greeting: PendingHandshake | undefined;
 }
 
 /** Two sessions joined by any number of lanes without latency, which can be held and cut. */
@@ -34,7 +34,7 @@ export class Pair {
   readonly diallerEvents: SessionEvent[] = [];
   readonly acceptorEvents: SessionEvent[] = [];
   /** Why the last lane was refused that did not join. */
-  refused: Greeting['closed'];
+  refused: PendingHandshake['closed'];
   readonly #wires = new Map<number, Wire>();
 
   constructor(
@@ -49,7 +49,11 @@ export class Pair {
   /** A new lane, with all that is said on it until both are silent, or hear nothing of `held`. */
   dial(...held: Role[]): number {
     const lane = this.dialler.dial();
-    const greeting = new Greeting(this.acceptor.options, this.acceptor.nowMs, WALL_OFFSET_MS);
+    const greeting = new PendingHandshake(
+      this.acceptor.options,
+      this.acceptor.nowMs,
+      WALL_OFFSET_MS,
+    );
     this.#wires.set(lane, {
       lane,
       from: { dialler: direction(), acceptor: direction() },
@@ -121,7 +125,7 @@ export class Pair {
     else this[at].session.handleBytes(this[at].nowMs, wire.lane, bytes);
   }
 
-  #greet(wire: Wire, greeting: Greeting, bytes: Uint8Array): void {
+  #greet(wire: Wire, greeting: PendingHandshake, bytes: Uint8Array): void {
     const { session, nowMs } = this.acceptor;
     greeting.handleBytes(nowMs, bytes);
     const { hello } = greeting;

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Pieces } from '../../src/session/pieces.ts';
+import { ByteQueue } from '../../packages/proto/src/session/flow/byte-queue.ts';
 
 test('bytes are counted as they come and go, gathered or not', () => {
-  const pieces = new Pieces();
+  const pieces = new ByteQueue();
   assert.deepEqual([pieces.bytes, pieces.shift()], [0, undefined]);
   const large = new Uint8Array(2_000).fill(2);
   for (const piece of [Uint8Array.of(1), Uint8Array.of(1), large]) pieces.append(piece);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Reassembly } from '../../src/session/reassembly.ts';
-import { ProtocolError } from '../../src/wire/protocol-error.ts';
+import { Reassembly } from '../../packages/proto/src/session/flow/reassembly.ts';
+import { ProtocolError } from '../../packages/proto/src/wire/protocol-error.ts';
 import { concat } from '../support/frames.ts';
 
 const KIB = 1024;

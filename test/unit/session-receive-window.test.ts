@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Budget } from '../../src/session/budget.ts';
-import { ReceiveWindow, WINDOW_BYTES_MIN } from '../../src/session/receive-window.ts';
+import { Budget } from '../../packages/proto/src/session/flow/budget.ts';
+import {
+  ReceiveWindow,
+  WINDOW_BYTES_MIN,
+} from '../../packages/proto/src/session/flow/receive-window.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;

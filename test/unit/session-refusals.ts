@@ -1,5 +1,5 @@
-import type { LaneCode } from '../../src/wire/codes.ts';
-import type { Hello } from '../../src/wire/payload.ts';
+import type { LaneCode } from '../../packages/proto/src/wire/codes.ts';
+import type { Hello } from '../../packages/proto/src/wire/payload.ts';
 
 /** What may be wrong with a HELLO at either end, and what is said about it. */
 export const REFUSALS: readonly {

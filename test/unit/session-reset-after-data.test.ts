@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FrameType } from '../../src/wire/layout.ts';
-import { parseReset } from '../../src/wire/payload.ts';
+import { FrameType } from '../../packages/proto/src/wire/layout.ts';
+import { parseReset } from '../../packages/proto/src/wire/payload.ts';
 import { acceptFrame, dataFrame, frame, openFrame } from '../support/frames.ts';
 import { Pair } from './session-pair.ts';
 import { established, open, REQUEST, type Rig } from './session-rig.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { StreamCode } from '../../src/wire/codes.ts';
-import { FrameType } from '../../src/wire/layout.ts';
-import { parseReset } from '../../src/wire/payload.ts';
+import type { StreamCode } from '../../packages/proto/src/wire/codes.ts';
+import { FrameType } from '../../packages/proto/src/wire/layout.ts';
+import { parseReset } from '../../packages/proto/src/wire/payload.ts';
 import { dataFrame, frame, openFrame, readFrames } from '../support/frames.ts';
 import { established, open } from './session-rig.ts';
 

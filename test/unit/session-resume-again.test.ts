@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FrameType } from '../../src/wire/layout.ts';
+import { FrameType } from '../../packages/proto/src/wire/layout.ts';
 import { frame, resumeFrame } from '../support/frames.ts';
 import { Pair } from './session-pair.ts';
 import { has, peerResumes, threeStreams } from './session-resume-rig.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FrameType } from '../../src/wire/layout.ts';
-import { parseReset } from '../../src/wire/payload.ts';
-import type { ResumeWriter } from '../../src/wire/resume.ts';
+import { FrameType } from '../../packages/proto/src/wire/layout.ts';
+import { parseReset } from '../../packages/proto/src/wire/payload.ts';
+import type { ResumeWriter } from '../../packages/proto/src/wire/resume.ts';
 import { resumeFrame, resumeStream } from '../support/frames.ts';
 import { has, threeStreams } from './session-resume-rig.ts';
 

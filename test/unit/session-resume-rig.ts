@@ -1,5 +1,5 @@
-import { FrameType } from '../../src/wire/layout.ts';
-import type { ResumeWriter } from '../../src/wire/resume.ts';
+import { FrameType } from '../../packages/proto/src/wire/layout.ts';
+import type { ResumeWriter } from '../../packages/proto/src/wire/resume.ts';
 import {
   acceptFrame,
   frame,

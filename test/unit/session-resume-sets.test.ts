@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
-import { StreamStore } from '../../src/session/stream-store.ts';
-import type { FrameWriter } from '../../src/wire/frame-writer.ts';
-import { FrameType } from '../../src/wire/layout.ts';
-import type { ResumeWriter } from '../../src/wire/resume.ts';
+import { StreamTable } from '../../packages/proto/src/session/streams/stream-table.ts';
+import type { FrameWriter } from '../../packages/proto/src/wire/frame-writer.ts';
+import { FrameType } from '../../packages/proto/src/wire/layout.ts';
+import type { ResumeWriter } from '../../packages/proto/src/wire/resume.ts';
 import {
   acceptFrame,
   dataFrame,
@@ -261,7 +261,7 @@ test('nothing of the streams is confused by DATA that comes twice around a RESUM
 });
 
 test('a set costs as much as it has records and as there are stale streams, not all streams', () => {
-  const walks = mock.method(StreamStore.prototype, 'all');
+  const walks = mock.method(StreamTable.prototype, 'all');
   const rig = threeStreams();
   rig.add();
   rig.lose(1);

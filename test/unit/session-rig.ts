@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import type { SessionEvent } from '../../src/session/events.ts';
-import type { Prove } from '../../src/session/handshake.ts';
-import { WARM_UP_PINGS } from '../../src/session/heartbeat.ts';
-import type { SessionOptions } from '../../src/session/options.ts';
-import { Session } from '../../src/session/session.ts';
-import { FrameType, frameName } from '../../src/wire/layout.ts';
-import type { HelloSession } from '../../src/wire/payload.ts';
+import type { SessionEvent } from '../../packages/proto/src/session/events.ts';
+import type { Prove } from '../../packages/proto/src/session/lanes/handshake.ts';
+import { WARM_UP_PINGS } from '../../packages/proto/src/session/lanes/heartbeat.ts';
+import type { SessionOptions } from '../../packages/proto/src/session/options.ts';
+import { Session } from '../../packages/proto/src/session/session.ts';
+import { FrameType, frameName } from '../../packages/proto/src/wire/layout.ts';
+import type { HelloSession } from '../../packages/proto/src/wire/payload.ts';
 import {
   concat,
   helloFrame,

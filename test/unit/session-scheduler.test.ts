@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Budget } from '../../src/session/budget.ts';
-import { ReceiveWindow } from '../../src/session/receive-window.ts';
-import { Scheduler } from '../../src/session/scheduler.ts';
-import { Stream } from '../../src/session/stream.ts';
-import { FrameType } from '../../src/wire/layout.ts';
+import { Budget } from '../../packages/proto/src/session/flow/budget.ts';
+import { ReceiveWindow } from '../../packages/proto/src/session/flow/receive-window.ts';
+import { Scheduler } from '../../packages/proto/src/session/lanes/scheduler.ts';
+import { Stream } from '../../packages/proto/src/session/streams/stream.ts';
+import { FrameType } from '../../packages/proto/src/wire/layout.ts';
 import { acceptFrame, frame } from '../support/frames.ts';
 import { established, open, type Rig } from './session-rig.ts';
 
@@ -16,7 +16,7 @@ function streamWith(id: number, unsentBytes: number): Stream {
   return stream;
 }
 
-function turns(scheduler: Scheduler, count: number): number[] {
+function turns(scheduler: Scheduler<Stream>, count: number): number[] {
   const ids: number[] = [];
   for (let i = 0; i < count; i++) {
     const stream = scheduler.next();
@@ -28,13 +28,13 @@ function turns(scheduler: Scheduler, count: number): number[] {
 }
 
 test('streams take turns', () => {
-  const scheduler = new Scheduler();
+  const scheduler = new Scheduler<Stream>();
   for (const id of [1, 3, 5]) scheduler.add(streamWith(id, 100 * KIB));
   assert.deepEqual(turns(scheduler, 7), [1, 3, 5, 1, 3, 5, 1]);
 });
 
 test('a stream waits once, however often it is added', () => {
-  const scheduler = new Scheduler();
+  const scheduler = new Scheduler<Stream>();
   const stream = streamWith(1, 10);
   scheduler.add(stream);
   scheduler.add(stream);
@@ -44,7 +44,7 @@ test('a stream waits once, however often it is added', () => {
 });
 
 test('a parked stream has no turn here, and is the first for other lanes', () => {
-  const scheduler = new Scheduler();
+  const scheduler = new Scheduler<Stream>();
   const [parked, other] = [streamWith(1, 100 * KIB), streamWith(3, 100 * KIB)];
   for (const stream of [parked, other]) scheduler.add(stream);
   scheduler.park(scheduler.next()!);
@@ -62,7 +62,7 @@ test('a parked stream has no turn here, and is the first for other lanes', () =>
 });
 
 test('interactive streams go first, bulk gets one turn in nine', () => {
-  const scheduler = new Scheduler();
+  const scheduler = new Scheduler<Stream>();
   scheduler.add(streamWith(1, 16 * KIB + 1));
   scheduler.add(streamWith(3, 16 * KIB));
   scheduler.add(streamWith(5, 1));
@@ -71,16 +71,16 @@ test('interactive streams go first, bulk gets one turn in nine', () => {
 });
 
 test('bulk alone is not held back, and interactive alone neither', () => {
-  const bulk = new Scheduler();
+  const bulk = new Scheduler<Stream>();
   bulk.add(streamWith(1, 100 * KIB));
   assert.deepEqual(turns(bulk, 3), [1, 1, 1]);
-  const interactive = new Scheduler();
+  const interactive = new Scheduler<Stream>();
   interactive.add(streamWith(1, 1));
   assert.equal(turns(interactive, 30).length, 30);
 });
 
 test('thousands of streams keep their order', () => {
-  const scheduler = new Scheduler();
+  const scheduler = new Scheduler<Stream>();
   for (let id = 1; id <= 2_000; id++) scheduler.add(streamWith(id, 100 * KIB));
   const ids = turns(scheduler, 5_000);
   const order = ids.map((_, index) => (index % 2_000) + 1);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SeenIds } from '../../src/session/seen-ids.ts';
-import { ProtocolError } from '../../src/wire/protocol-error.ts';
+import { SeenIds } from '../../packages/proto/src/session/streams/seen-ids.ts';
+import { ProtocolError } from '../../packages/proto/src/wire/protocol-error.ts';
 
 function refusal(ids: SeenIds, id: number): string {
   try {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SendBuffer } from '../../src/session/send-buffer.ts';
+import { SendBuffer } from '../../packages/proto/src/session/flow/send-buffer.ts';
 import { concat } from '../support/frames.ts';
 
 function take(buffer: SendBuffer, length: number): Uint8Array[] {

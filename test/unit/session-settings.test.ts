@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { settingDifferences } from '../../src/session/settings.ts';
+import { settingDifferences } from '../../packages/proto/src/session/lanes/settings.ts';
 
 const SETTINGS = { heartbeat_interval: '5s', heartbeat_misses: '3' };
 

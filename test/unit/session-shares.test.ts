@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FairPool } from '../../src/session/fair-pool.ts';
-import { FrameType } from '../../src/wire/layout.ts';
-import { parseReset } from '../../src/wire/payload.ts';
+import { FairPool } from '../../packages/proto/src/session/flow/fair-pool.ts';
+import { FrameType } from '../../packages/proto/src/wire/layout.ts';
+import { parseReset } from '../../packages/proto/src/wire/payload.ts';
 import { acceptFrame, concat, frame, openFrame } from '../support/frames.ts';
 import { established, open, type Rig } from './session-rig.ts';
 

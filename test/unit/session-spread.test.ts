@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FrameType } from '../../src/wire/layout.ts';
+import { FrameType } from '../../packages/proto/src/wire/layout.ts';
 import {
   acceptFrame,
   dataFrame,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Tombstones } from '../../src/session/tombstones.ts';
-import { FLAG_FIN_DELIVERED, FrameType } from '../../src/wire/layout.ts';
+import { Tombstones } from '../../packages/proto/src/session/streams/tombstones.ts';
+import { FLAG_FIN_DELIVERED, FrameType } from '../../packages/proto/src/wire/layout.ts';
 import { acceptFrame, frame, openFrame, resumeFrame, resumeRecords } from '../support/frames.ts';
 import { established, open, type Rig } from './session-rig.ts';
 

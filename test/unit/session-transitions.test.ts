@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FRAME_RULES, FrameType, frameName } from '../../src/wire/layout.ts';
-import { parseClose } from '../../src/wire/payload.ts';
+import { FRAME_RULES, FrameType, frameName } from '../../packages/proto/src/wire/layout.ts';
+import { parseClose } from '../../packages/proto/src/wire/payload.ts';
 import {
   acceptFrame,
   dataFrame,

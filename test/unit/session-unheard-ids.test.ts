@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { LaneState } from '../../src/session/lane-state.ts';
-import { UnheardIds } from '../../src/session/unheard-ids.ts';
+import type { StreamLane } from '../../packages/proto/src/session/streams/stream.ts';
+import { UnconfirmedOpens } from '../../packages/proto/src/session/streams/unconfirmed-opens.ts';
 import { acceptFrame, frame, resumeFrame, resumeStream } from '../support/frames.ts';
 import { Pair } from './session-pair.ts';
 import { established, open, REQUEST, type Rig } from './session-rig.ts';
@@ -9,7 +9,7 @@ import { established, open, REQUEST, type Rig } from './session-rig.ts';
 /** Ids the peer takes above the first one it has not seen. */
 const ABOVE_MAX = 65_536;
 
-const on = (epoch: number, pinged: number) => ({ epoch, pinged }) as LaneState;
+const on = (epoch: number, pinged: number) => ({ epoch, pinged }) as StreamLane;
 
 function reasonAfter(stream: number): string {
   return `${ABOVE_MAX} streams were opened after stream ${stream}, which the peer may not have seen`;
@@ -29,7 +29,7 @@ function openAll(rig: Rig, stream: number): number {
 }
 
 test('an OPEN is heard of with the PONG to a PING behind it on its lane', () => {
-  const ids = new UnheardIds(2);
+  const ids = new UnconfirmedOpens(2);
   ids.opened(2, on(1, 5));
   ids.opened(4, undefined);
   ids.ponged(1, 5);
@@ -44,7 +44,7 @@ test('an OPEN is heard of with the PONG to a PING behind it on its lane', () => 
 
 for (const first of [1, 2] as const) {
   test(`ids from ${first} on: the next one is refused from the limit above the lowest unheard on`, () => {
-    const ids = new UnheardIds(first);
+    const ids = new UnconfirmedOpens(first);
     assert.equal(ids.refusal(first), undefined);
     for (let id = first; id < first + 20; id += 2) ids.opened(id, undefined);
     const top = (lowest: number) => lowest + 2 * ABOVE_MAX;

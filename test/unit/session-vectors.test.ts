@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { Greeting } from '../../src/session/greeting.ts';
-import type { Prove } from '../../src/session/handshake.ts';
-import { Session } from '../../src/session/session.ts';
-import type { LaneCode, StreamCode } from '../../src/wire/codes.ts';
-import { FrameType, frameName } from '../../src/wire/layout.ts';
-import { type OpenPayload, parseHello } from '../../src/wire/payload.ts';
+import type { Prove } from '../../packages/proto/src/session/lanes/handshake.ts';
+import { PendingHandshake } from '../../packages/proto/src/session/lanes/pending-handshake.ts';
+import { Session } from '../../packages/proto/src/session/session.ts';
+import type { LaneCode, StreamCode } from '../../packages/proto/src/wire/codes.ts';
+import { FrameType, frameName } from '../../packages/proto/src/wire/layout.ts';
+import { type OpenPayload, parseHello } from '../../packages/proto/src/wire/payload.ts';
 import {
   concat,
   type ReadFrame,
@@ -64,7 +64,7 @@ class End {
   readonly session: Session;
   readonly #role: Role;
   /** Acceptor: lanes that have not joined yet. */
-  readonly #greetings = new Map<number, Greeting>();
+  readonly #greetings = new Map<number, PendingHandshake>();
   /** What was to be sent last on lanes that are gone. */
   readonly #last = new Map<number, readonly Uint8Array[]>();
 
@@ -88,7 +88,7 @@ class End {
     if (this.#role === 'dialler' || known) {
       this.session.handleBytes(0, lane, bytes);
     } else {
-      const greeting = new Greeting(this.#options, 0, 1_700_000_000_000);
+      const greeting = new PendingHandshake(this.#options, 0, 1_700_000_000_000);
       greeting.handleBytes(0, bytes);
       this.#greetings.set(lane, greeting);
     }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { TcpAddress } from '../../src/base/address.ts';
-import { RoutyError } from '../../src/base/errors.ts';
+import type { TcpAddress } from '../../packages/proto/src/base/address.ts';
+import { RoutyError } from '../../packages/proto/src/base/errors.ts';
 import { A, policy, refused, rig } from '../support/dial-rig.ts';
 
 const B: TcpAddress = { kind: 'tcp', host: 'b', port: 2 };

@@ -5,7 +5,7 @@ import {
   handshakeFault,
   laneFailure,
   resolveFailure,
-} from '../../src/transport/failures.ts';
+} from '../../packages/link/src/transport/failures.ts';
 
 const system = (code: string) => Object.assign(new Error(`connect ${code}`), { code });
 

@@ -6,7 +6,7 @@ import {
   HalfOpen,
   NAMELESS_PATIENCE_MS,
   sourceOf,
-} from '../../src/transport/half-open.ts';
+} from '../../packages/link/src/transport/tcp/half-open.ts';
 
 interface Knock {
   readonly name: string;

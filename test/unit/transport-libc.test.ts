@@ -3,8 +3,11 @@ import { execFileSync } from 'node:child_process';
 import { Socket } from 'node:net';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { libcLoaded, loadLibc } from '../../src/transport/libc.ts';
-import { carryUrgentInline, isSilent } from '../../src/transport/linux-socket.ts';
+import { libcLoaded, loadLibc } from '../../packages/link/src/transport/native/libc.ts';
+import {
+  carryUrgentInline,
+  isSilent,
+} from '../../packages/link/src/transport/native/linux-socket.ts';
 
 function throwing(error: unknown): () => never {
   return () => {
@@ -58,7 +61,9 @@ test('a socket without a descriptor is neither set nor silent', () => {
 test('the command line loads nothing native until a node runs', {
   skip: process.platform !== 'linux' && 'reads /proc',
 }, () => {
-  const program = fileURLToPath(new URL('../../src/cli/program.ts', import.meta.url));
+  const program = fileURLToPath(
+    new URL('../../packages/routy/src/cli/program.ts', import.meta.url),
+  );
   const script = `await import(${JSON.stringify(program)});
     const { readFileSync } = await import('node:fs');
     console.log(readFileSync('/proc/self/maps', 'utf8').includes('koffi'));`;

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
-import { memoryLanes } from '../../src/transport/memory-lane.ts';
-import type { LaneFaults } from '../../src/transport/memory-link.ts';
+import { memoryLanes } from '../../packages/link/src/testing/memory-lane.ts';
+import type { LaneFaults } from '../../packages/link/src/testing/memory-link.ts';
 import { LaneRecorder } from '../support/lane-pair.ts';
 import { VirtualTimers } from '../support/lane-pair-timers.ts';
 

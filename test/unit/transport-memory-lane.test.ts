@@ -1,5 +1,5 @@
-import { memoryLanes } from '../../src/transport/memory-lane.ts';
-import type { LaneFaults } from '../../src/transport/memory-link.ts';
+import { memoryLanes } from '../../packages/link/src/testing/memory-lane.ts';
+import type { LaneFaults } from '../../packages/link/src/testing/memory-link.ts';
 import { laneCompliance } from '../support/lane-compliance.ts';
 import type { LanePair } from '../support/lane-pair.ts';
 

@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LANE_CODES, laneCodeName, STREAM_CODES, streamCodeName } from '../../src/wire/codes.ts';
+import {
+  LANE_CODES,
+  laneCodeName,
+  STREAM_CODES,
+  streamCodeName,
+} from '../../packages/proto/src/wire/codes.ts';
 
 test('every code has one number and every number its code', () => {
   for (const [name, number] of Object.entries(LANE_CODES)) {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FrameDecoder } from '../../src/wire/decode.ts';
+import { FrameDecoder } from '../../packages/proto/src/wire/decode.ts';
 import {
   FRAME_RULES,
   FrameType,
@@ -8,8 +8,8 @@ import {
   HEADER_BYTES,
   OFFSET_MAX,
   PAYLOAD_BYTES_MAX,
-} from '../../src/wire/layout.ts';
-import { ProtocolError } from '../../src/wire/protocol-error.ts';
+} from '../../packages/proto/src/wire/layout.ts';
+import { ProtocolError } from '../../packages/proto/src/wire/protocol-error.ts';
 import { concat, dataFrame, frame } from '../support/frames.ts';
 
 interface Header {

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FrameWriter } from '../../src/wire/frame-writer.ts';
-import { FLAG_RESUME_LAST, FrameType, HEADER_BYTES, OFFSET_MAX } from '../../src/wire/layout.ts';
+import { FrameWriter } from '../../packages/proto/src/wire/frame-writer.ts';
+import {
+  FLAG_RESUME_LAST,
+  FrameType,
+  HEADER_BYTES,
+  OFFSET_MAX,
+} from '../../packages/proto/src/wire/layout.ts';
 import { concat, frame, readFrames } from '../support/frames.ts';
 
 test('small frames leave together in one piece', () => {

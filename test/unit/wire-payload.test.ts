@@ -8,8 +8,8 @@ import {
   parseOffers,
   parseOpen,
   parseReset,
-} from '../../src/wire/payload.ts';
-import { ProtocolError } from '../../src/wire/protocol-error.ts';
+} from '../../packages/proto/src/wire/payload.ts';
+import { ProtocolError } from '../../packages/proto/src/wire/protocol-error.ts';
 
 const json = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
 

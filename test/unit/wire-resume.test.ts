@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { StreamCode } from '../../src/wire/codes.ts';
-import { FLAG_RESUME_LAST, FrameType } from '../../src/wire/layout.ts';
-import { ProtocolError } from '../../src/wire/protocol-error.ts';
+import type { StreamCode } from '../../packages/proto/src/wire/codes.ts';
+import { FLAG_RESUME_LAST, FrameType } from '../../packages/proto/src/wire/layout.ts';
+import { ProtocolError } from '../../packages/proto/src/wire/protocol-error.ts';
 import {
   type ResumeSink,
   type ResumeStream,
   ResumeWriter,
   readResume,
-} from '../../src/wire/resume.ts';
+} from '../../packages/proto/src/wire/resume.ts';
 import { concat, frame, type ReadFrame, readFrames } from '../support/frames.ts';
 
 const PAYLOAD_BYTES_MAX = 64 * 1024;

@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { truncateUtf8, utf8Decode, utf8DecodeForLog, utf8Encode } from '../../src/wire/text.ts';
+import {
+  truncateUtf8,
+  utf8Decode,
+  utf8DecodeForLog,
+  utf8Encode,
+} from '../../packages/proto/src/wire/text.ts';
 
 test('text goes there and back', () => {
   for (const text of ['', 'routy', 'Grüße', '東京', '🚀']) {

@@ -1,10 +1,15 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import type { LaneCode, StreamCode } from '../../src/wire/codes.ts';
-import { FrameDecoder, type FrameHeader } from '../../src/wire/decode.ts';
-import type { FrameWriter } from '../../src/wire/frame-writer.ts';
-import { FRAME_RULES, FrameType, frameName, HEADER_BYTES } from '../../src/wire/layout.ts';
+import type { LaneCode, StreamCode } from '../../packages/proto/src/wire/codes.ts';
+import { FrameDecoder, type FrameHeader } from '../../packages/proto/src/wire/decode.ts';
+import type { FrameWriter } from '../../packages/proto/src/wire/frame-writer.ts';
+import {
+  FRAME_RULES,
+  FrameType,
+  frameName,
+  HEADER_BYTES,
+} from '../../packages/proto/src/wire/layout.ts';
 import {
   parseAccept,
   parseClose,
@@ -13,14 +18,14 @@ import {
   parseOffers,
   parseOpen,
   parseReset,
-} from '../../src/wire/payload.ts';
-import { ProtocolError } from '../../src/wire/protocol-error.ts';
+} from '../../packages/proto/src/wire/payload.ts';
+import { ProtocolError } from '../../packages/proto/src/wire/protocol-error.ts';
 import {
   type ResumeSink,
   type ResumeStream,
   ResumeWriter,
   readResume,
-} from '../../src/wire/resume.ts';
+} from '../../packages/proto/src/wire/resume.ts';
 import { concat, frame } from '../support/frames.ts';
 
 /** A record of RESUME; `code` is null when the stream ended cleanly. */

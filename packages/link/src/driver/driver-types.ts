@@ -1,0 +1,190 @@
+import type { Socket } from 'node:net';
+import type { Identity, RoutyError } from '@routy/proto/base';
+import type { LaneFacts, Refusal } from '@routy/proto/session';
+import type { Hello, LaneCode, StreamCode } from '@routy/proto/wire';
+import type { StreamEndHandler } from '../streams/stream-end.ts';
+import type { Lane } from '../transport/lane.ts';
+import type { LaneLink } from './lanes/lane-link.ts';
+
+export type { LaneCode, StreamCode } from '@routy/proto/wire';
+
+/** What the opener of a `tcp` stream asks for. */
+export interface OpenRequest {
+  /** `tcp` for a forwarded connection. */
+  readonly protocol: string;
+  /** Service name at the peer's site, without the site. */
+  readonly service: string;
+  /** Where the client of the forward came from and what it connected to; undefined for unix. */
+  readonly source: { readonly address: string; readonly port: number } | undefined;
+  readonly destination: { readonly address: string; readonly port: number } | undefined;
+}
+
+/** A stream the peer wants to open. Exactly one of `accept` and `refuse` is called, any time later. */
+export interface IncomingStream {
+  readonly request: OpenRequest;
+  /** The peer gave up before an answer: `onCancel` is called and accept/refuse do nothing any more. */
+  onCancel: (() => void) | undefined;
+  /** The stream's bytes go to and come from this connected socket, which the driver owns from now on. */
+  accept(socket: Socket, onEnd: StreamEndHandler): void;
+  refuse(code: StreamCode, reason: string): void;
+  /** Ends a stream that was accepted; nothing happens when it has ended. */
+  reset(code: StreamCode, reason: string): void;
+}
+
+/** Told to the opener of a stream. `onAccepted` comes at most once, `onEnd` exactly once, last. */
+export interface OpenHandlers {
+  onAccepted(): void;
+  /** How long the peer may leave it unanswered while a lane carries the session; in ms. */
+  readonly answerMs: number;
+  /** Another node may serve it, as long as nothing of its socket was taken. */
+  readonly mayMove?: boolean;
+  /**
+   * Refused before any byte of the socket was read. True: the opener takes the socket back, untouched
+   * and paused, to try elsewhere, and this stream has no `onEnd`. False, or no such method: `onEnd`.
+   */
+  onRefused?(code: StreamCode, reason: string): boolean;
+  /**
+   * {@link SessionDriverApi.withdraw} has taken the open back: the socket is the opener's again,
+   * untouched and paused, and this stream has no `onEnd`.
+   */
+  onWithdrawn?(): void;
+  onEnd: StreamEndHandler;
+}
+
+/** Why a session ended. */
+export interface SessionEnd {
+  readonly code: LaneCode;
+  readonly reason: string;
+  /** True when the peer said so, false when this side decided. */
+  readonly remote: boolean;
+  /** What the transport said of the lane that went last; undefined when it ended in order. */
+  readonly laneError?: RoutyError | undefined;
+}
+
+/** Why a lane ended. */
+export interface LaneEnd {
+  readonly epoch: number;
+  readonly code: LaneCode;
+  readonly reason: string;
+  /** True when the peer said so, false when this side decided. */
+  readonly remote: boolean;
+  /** What the transport said; undefined when the lane ended in order. */
+  readonly laneError: RoutyError | undefined;
+  /** It carried the session. */
+  readonly wasUp: boolean;
+  /** How many lanes still carry the session. */
+  readonly lanesLeft: number;
+  /** The session ended, and the lane with it. */
+  readonly withSession: boolean;
+}
+
+export interface DriverHandlers {
+  /** Once, with the first lane: streams may be opened from now on. */
+  onEstablished(lane: Lane): void;
+  /** A lane carries the session, the first one too. */
+  onLaneUp(epoch: number, lane: Lane): void;
+  /** Once for every lane that was dialled or attached. */
+  onLaneClosed(end: LaneEnd): void;
+  /** No lane carries the session any more; its streams wait. */
+  onSuspended(): void;
+  /** A lane carries the session again. */
+  onResumed(suspendedMs: number): void;
+  /** The peer's complete list of services this node may open; replaces the one before. */
+  onOffers(services: ReadonlySet<string>): void;
+  onStream(stream: IncomingStream): void;
+  /** A stream was reset since what the two ends say of it excludes each other. */
+  onMismatch(stream: number, reason: string): void;
+  /** So many more streams of the peer were refused because it is at its limits here. */
+  onOverload(streams: number, reason: string): void;
+  /** The peer drains: it takes no new streams. */
+  onDraining(): void;
+  /** Once, last. Every stream has had its `onEnd` and every lane its `onLaneClosed` before. */
+  onClosed(end: SessionEnd): void;
+}
+
+export interface PingSample {
+  readonly rttMs: number;
+  readonly clockOffsetMs: number;
+}
+
+/** Figures of one session since it was established. */
+export interface DriverStats {
+  readonly rttMs: number | undefined;
+  readonly clockOffsetMs: number | undefined;
+  readonly streams: number;
+  readonly streamsOpened: number;
+  /** Streams of the peer that were refused because it is at its limits here. */
+  readonly streamsRefused: number;
+  /** What the session has of the budgets, and may have at the moment. */
+  readonly usedBytes: number;
+  readonly shareBytes: number;
+  /** Stream payload bytes. */
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  /** Stream payload bytes that were sent once more. */
+  readonly bytesReplayed: number;
+  /** Bytes held for replay and bytes received but not yet written out. */
+  readonly bufferedBytes: number;
+}
+
+/** What a session holds, in bytes; looking at it takes time in proportion to its streams. */
+export interface DriverMemory {
+  /** Kept until the peer has written them to their destination. */
+  readonly replayBytes: number;
+  /** Received ahead of bytes that are still missing. */
+  readonly reassemblyBytes: number;
+  /** The same of the stream that holds most. */
+  readonly streamReplayBytesMax: number;
+  readonly streamReassemblyBytesMax: number;
+}
+
+/** A lane that carries a session. */
+export interface LiveLane extends Pick<LaneFacts, 'rttMs' | 'streams' | 'bytesSent'> {
+  readonly epoch: number;
+  readonly lane: Lane;
+  /** Since bytes of the peer arrived last. */
+  readonly unheardMs: number;
+  /** For so long that a heartbeat of the peer is missing. */
+  readonly silent: boolean;
+}
+
+/** A session joined to its lanes and its streams' sockets. `session-driver.ts` implements it. */
+export interface SessionDriverApi {
+  readonly peer: Identity;
+  readonly sessionId: string;
+  /** The highest of its lanes so far; 0 before the first. */
+  readonly epoch: number;
+  /** It was established and has not ended; true while suspended. */
+  readonly established: boolean;
+  /** No lane carries it at the moment. */
+  readonly suspended: boolean;
+  /** No lane brought anything lately, though each should have. */
+  readonly silent: boolean;
+  /** Dialler: joins a fresh lane to the session and returns its epoch. */
+  dial(link: LaneLink): number;
+  /** Acceptor: why the lane may not join, or undefined when it may. */
+  judge(link: LaneLink, hello: Hello): Refusal | undefined;
+  /** Acceptor: joins a lane whose HELLO is good, the first one or a further one. */
+  attach(link: LaneLink, hello: Hello): void;
+  /** Ends one lane; the session goes on over the others. */
+  closeLane(epoch: number, reason: string): void;
+  /** Opens a stream; the driver owns `socket` from now on, whatever happens. */
+  open(request: OpenRequest, socket: Socket, handlers: OpenHandlers): void;
+  /**
+   * While no lane carries the session: takes back the opens of services for which `elsewhere` is
+   * true, where the peer has not answered and no byte of the client was taken.
+   */
+  withdraw(elsewhere: (service: string) => boolean): void;
+  /** Tells the peer which services of this node it may open. Returns how many did not fit in. */
+  offer(services: readonly string[]): number;
+  /** Waits for a lane when there is none; rejects with a RoutyError when the session ends first. */
+  ping(): Promise<PingSample>;
+  /** Tells the peer to open nothing new; open streams go on. */
+  drain(): void;
+  /** Ends the session: streams are reset, lanes are closed after a last frame with the reason. */
+  close(code: LaneCode, reason: string): void;
+  stats(): DriverStats;
+  memory(): DriverMemory;
+  /** The lanes that carry the session, oldest first. */
+  lanes(): LiveLane[];
+}

@@ -1,0 +1,418 @@
+import type { Socket } from 'node:net';
+import { performance } from 'node:perf_hooks';
+import type { Identity, RoutyError } from '@routy/proto/base';
+import { type Refusal, Session, type SessionEvent } from '@routy/proto/session';
+import type { Hello, LaneCode } from '@routy/proto/wire';
+import { LinkError } from '../transport/link-error.ts';
+import { type Dispatched, dispatchSlice } from './dispatch-slice.ts';
+import type {
+  DriverHandlers,
+  DriverMemory,
+  DriverStats,
+  LiveLane,
+  OpenHandlers,
+  OpenRequest,
+  PingSample,
+  SessionDriverApi,
+  SessionEnd,
+} from './driver-types.ts';
+import type { LaneLink, LaneReceiver } from './lanes/lane-link.ts';
+import { proveOn } from './lanes/lane-proof.ts';
+import { Leftovers } from './leftovers.ts';
+import { Pings } from './pings.ts';
+import { type DriverOptions, sessionOptions, wallOffsetMs } from './session-options.ts';
+import { SessionTimer } from './session-timer.ts';
+import { StreamEndpoints } from './stream-endpoints.ts';
+
+/** Bytes asked of the session at a time. */
+const TRANSMIT_BYTES = 128 * 1024;
+
+/** Received bytes after which they are passed on without waiting for the rest of the round. */
+const DISPATCH_BYTES = 256 * 1024;
+
+/** Lane chunks up to this size end what the peer sent in one go. */
+const PROMPT_BYTES_MAX = 8 * 1024;
+
+/** Messages closer together than this are gathered. */
+const PROMPT_INTERVAL_MS = 0.03;
+
+/** Lanes are not read for this part of an interval at most because of events that are left. */
+const HOLD_INTERVALS = 0.25;
+
+/** A heartbeat comes every interval: after one and a half one is missing. */
+const SILENT_INTERVALS = 1.5;
+
+/** A session without a lane; `dial` or `attach` gives it the first. */
+export function startSession(options: DriverOptions, handlers: DriverHandlers): SessionDriverApi {
+  return new SessionDriver(options, handlers);
+}
+
+/**
+ * Owns the order of things for one session: bytes of its lanes and of the sockets go into the
+ * protocol core; once a round of the event loop its events, its bytes and its timer come out.
+ */
+class SessionDriver implements SessionDriverApi, LaneReceiver {
+  readonly peer: Identity;
+  readonly sessionId: string;
+  readonly #handlers: DriverHandlers;
+  readonly #silentMs: number;
+  readonly #session: Session;
+  readonly #streams: StreamEndpoints;
+  readonly #pings: Pings;
+  readonly #timer: SessionTimer;
+  readonly #onScheduled = () => this.#scheduledRound();
+  readonly #dispatchOne = () => this.#dispatchNext();
+  readonly #isClosed = () => this.#session.closed;
+  /** In the order they came, until the session has given them up. */
+  readonly #links: LaneLink[] = [];
+  readonly #left: Leftovers;
+  #epoch = 0;
+  #roundDue = false;
+  #inRound = false;
+  #undispatched = 0;
+  #promptAtMs = 0;
+  #refusedTold = 0;
+  /** Says which lane begins. */
+  #turn = 0;
+  /** What the transport said of the lane that went last. */
+  #laneError: RoutyError | undefined;
+  #ended = false;
+
+  constructor(options: DriverOptions, handlers: DriverHandlers) {
+    this.peer = options.peer;
+    this.sessionId = options.sessionId;
+    this.#handlers = handlers;
+    const { heartbeatIntervalMs } = options.commons.times;
+    this.#silentMs = SILENT_INTERVALS * heartbeatIntervalMs;
+    this.#left = new Leftovers(this.#links, HOLD_INTERVALS * heartbeatIntervalMs);
+    this.#session = new Session(
+      sessionOptions(options, () => this.#streams.pauseAll()),
+      performance.now(),
+      wallOffsetMs(),
+    );
+    this.#streams = new StreamEndpoints(this.#session, {
+      onStream: (stream) => handlers.onStream(stream),
+      onMismatch: (stream, reason) => handlers.onMismatch(stream, reason),
+      schedule: () => this.#schedule(),
+      promptly: (nowMs) => this.#promptly(nowMs),
+      unheardMs: () => Math.min(...this.lanes().map(({ unheardMs }) => unheardMs)),
+    });
+    this.#pings = new Pings(() => this.#session.ping(performance.now()));
+    this.#timer = new SessionTimer(() => this.#timeout());
+  }
+
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  get established(): boolean {
+    return this.#session.established;
+  }
+
+  get suspended(): boolean {
+    return this.#session.suspended;
+  }
+
+  dial(link: LaneLink): number {
+    const epoch = this.#session.dial(performance.now(), proveOn(link.lane, this.sessionId));
+    this.#join(link, epoch);
+    return epoch;
+  }
+
+  get silent(): boolean {
+    return this.lanes().every(({ silent }) => silent);
+  }
+
+  judge(link: LaneLink, hello: Hello): Refusal | undefined {
+    return this.#session.judge(hello, proveOn(link.lane, this.sessionId));
+  }
+
+  attach(link: LaneLink, hello: Hello): void {
+    const prove = proveOn(link.lane, this.sessionId);
+    this.#join(link, this.#session.admit(performance.now(), hello, prove));
+  }
+
+  closeLane(epoch: number, reason: string): void {
+    this.#session.closeLane(performance.now(), epoch, reason);
+    this.#round();
+  }
+
+  open(request: OpenRequest, socket: Socket, handlers: OpenHandlers): void {
+    this.#streams.open(request, socket, handlers);
+  }
+
+  withdraw(elsewhere: (service: string) => boolean): void {
+    if (this.suspended) this.#streams.withdraw(elsewhere);
+  }
+
+  offer(services: readonly string[]): number {
+    const leftOut = this.#session.offer(services);
+    this.#schedule();
+    return leftOut;
+  }
+
+  ping(): Promise<PingSample> {
+    if (!this.#session.established) {
+      return Promise.reject(new LinkError('session-lost', 'the session is not established'));
+    }
+    const answer = this.#pings.ping();
+    this.#schedule();
+    return answer;
+  }
+
+  drain(): void {
+    this.#session.drain();
+    this.#schedule();
+  }
+
+  close(code: LaneCode, reason: string): void {
+    this.#session.close(performance.now(), code, reason);
+    this.#round();
+  }
+
+  stats(): DriverStats {
+    const session = this.#session;
+    return {
+      rttMs: session.rttMs,
+      clockOffsetMs: session.clockOffsetMs,
+      streams: session.streamCount,
+      streamsOpened: session.totals.opened,
+      streamsRefused: session.totals.refused,
+      ...session.share,
+      bytesSent: session.totals.bytesSent,
+      bytesReceived: session.totals.bytesReceived,
+      bytesReplayed: session.totals.bytesReplayed,
+      bufferedBytes: session.bufferedBytes,
+    };
+  }
+
+  memory(): DriverMemory {
+    return this.#session.memory();
+  }
+
+  lanes(): LiveLane[] {
+    const nowMs = performance.now();
+    return this.#session
+      .lanes()
+      .filter(({ established }) => established)
+      .map(({ lane: epoch, rttMs, heardAtMs, streams, bytesSent }) => {
+        const unheardMs = Math.max(0, nowMs - heardAtMs);
+        const silent = unheardMs > this.#silentMs;
+        const { lane } = this.#link(epoch);
+        return { epoch, lane, rttMs, unheardMs, silent, streams, bytesSent };
+      });
+  }
+
+  laneData(link: LaneLink, chunk: Uint8Array): void {
+    const nowMs = performance.now();
+    this.#session.handleBytes(nowMs, link.epoch, chunk);
+    this.#undispatched += chunk.length;
+    // A session that is closed is told at once: a lane that joined it meanwhile would be nobody's.
+    if (this.#undispatched >= DISPATCH_BYTES || this.#session.closed) this.#round();
+    else if (chunk.length <= PROMPT_BYTES_MAX) this.#promptly(nowMs);
+    else this.#schedule();
+  }
+
+  laneDrained(): void {
+    this.#schedule();
+  }
+
+  laneResumed(): void {
+    if (this.#left.postponed || this.#left.holds) this.#schedule();
+  }
+
+  laneClosed(link: LaneLink): void {
+    this.#session.handleLaneClosed(performance.now(), link.epoch, link.endReason);
+    this.#round();
+  }
+
+  #join(link: LaneLink, epoch: number): void {
+    link.epoch = epoch;
+    link.receiver = this;
+    this.#links.push(link);
+    this.#epoch = Math.max(this.#epoch, epoch);
+    this.#schedule();
+  }
+
+  #timeout(): void {
+    this.#session.wallOffsetMs = wallOffsetMs();
+    this.#session.handleTimeout(performance.now());
+    this.#round();
+  }
+
+  /** What the event loop brings in one round is answered together, right after it. */
+  #schedule(): void {
+    if (this.#roundDue || this.#inRound || this.#ended) return;
+    this.#roundDue = true;
+    setImmediate(this.#onScheduled);
+  }
+
+  /** Answers at once unless it just did: a lone message must not wait, many are worth gathering. */
+  #promptly(nowMs: number): void {
+    if (nowMs - this.#promptAtMs < PROMPT_INTERVAL_MS) {
+      this.#schedule();
+    } else {
+      this.#promptAtMs = nowMs;
+      this.#round();
+    }
+  }
+
+  #scheduledRound(): void {
+    this.#roundDue = false;
+    this.#left.postponed = this.#yields();
+    if (this.#left.postponed) return;
+    const sinceMs = this.#isFree() ? undefined : performance.now();
+    this.#round();
+    if (sinceMs !== undefined) this.#links[0]?.spent(sinceMs);
+  }
+
+  #round(): void {
+    // A handler that closes the session, say: the round it is called in does the rest.
+    if (this.#inRound) return;
+    this.#inRound = true;
+    try {
+      this.#undispatched = 0;
+      this.#left.postponed = this.#yields();
+      if (!this.#left.postponed) this.#left.hold(!this.#dispatchAll());
+      this.#tellRefused();
+      this.#transmit();
+      if (!this.#ended) this.#timer.set(this.#session.pollTimeout());
+    } finally {
+      // A defect ends the process, and the last round tells the peer.
+      this.#inRound = false;
+    }
+    // A broken invariant may have ended the session while it was asked for bytes.
+    const untold = this.#session.closed && !this.#ended;
+    if (untold || (this.#left.holds && !this.#left.postponed)) this.#schedule();
+  }
+
+  /** A session that is closed is told at once. */
+  #yields(): boolean {
+    return !this.#isFree() && !this.#session.closed && this.#left.yields;
+  }
+
+  /** Streams are refused inside the session: their number of this round is told in one go. */
+  #tellRefused(): void {
+    const { refused, refusedReason } = this.#session.totals;
+    if (refused === this.#refusedTold) return;
+    const streams = refused - this.#refusedTold;
+    this.#refusedTold = refused;
+    this.#handlers.onOverload(streams, refusedReason);
+  }
+
+  /** Nobody is held up, however long it takes. */
+  #isFree(): boolean {
+    return this.#links[0]?.isFree ?? true;
+  }
+
+  /** False: some are left for a later round, so that one round does not take too long. */
+  #dispatchAll(): boolean {
+    const link = this.#links[0];
+    if (link?.isFree === false) return dispatchSlice(link, this.#dispatchOne, this.#isClosed);
+    while (this.#dispatchNext() !== 'nothing');
+    return true;
+  }
+
+  #dispatchNext(): Dispatched {
+    const event = this.#session.pollEvent();
+    if (event === undefined) return this.#streams.flush() ? 'flushed' : 'nothing';
+    if (!this.#streams.dispatch(event)) this.#dispatch(event);
+    return event.kind;
+  }
+
+  /**
+   * The lanes take turns until none of them takes any more, or the session has nothing left. Each
+   * round another one begins: what there is of a stream's credit must not go to the same lane always.
+   */
+  #transmit(): void {
+    const links = this.#links;
+    for (let wrote = true; wrote; ) {
+      wrote = false;
+      this.#turn++;
+      for (let i = 0; i < links.length; i++) {
+        const link = links[(this.#turn + i) % links.length]!;
+        if (link.full || link.gone) continue;
+        const buffers = this.#session.pollTransmit(link.epoch, TRANSMIT_BYTES);
+        if (buffers === undefined) continue;
+        link.full = !link.lane.write(buffers);
+        wrote = true;
+      }
+    }
+  }
+
+  #dispatch(event: SessionEvent): void {
+    switch (event.kind) {
+      case 'established':
+        this.#handlers.onEstablished(this.#links[0]!.lane);
+        break;
+      case 'lane-up':
+        this.#laneUp(event.lane);
+        break;
+      case 'lane-closed':
+        this.#laneGone(event);
+        break;
+      case 'suspended':
+        this.#streams.suspend();
+        this.#handlers.onSuspended();
+        break;
+      case 'resumed':
+        this.#pings.repeat();
+        this.#streams.resume();
+        this.#handlers.onResumed(event.suspendedMs);
+        break;
+      case 'offers':
+        this.#handlers.onOffers(event.services);
+        break;
+      case 'draining':
+        this.#handlers.onDraining();
+        break;
+      case 'pong':
+        this.#pings.answered(event.sequence, event);
+        break;
+      case 'closed':
+        this.#closed({
+          code: event.code,
+          reason: event.reason,
+          remote: event.remote,
+          laneError: this.#laneError,
+        });
+        break;
+    }
+  }
+
+  #laneUp(epoch: number): void {
+    const link = this.#link(epoch);
+    link.up = true;
+    this.#handlers.onLaneUp(epoch, link.lane);
+  }
+
+  #laneGone(event: Extract<SessionEvent, { kind: 'lane-closed' }>): void {
+    const link = this.#link(event.lane);
+    this.#links.splice(this.#links.indexOf(link), 1);
+    this.#laneError = link.error;
+    if (event.abort) link.abort();
+    else link.end(event.last);
+    this.#pings.repeat();
+    this.#handlers.onLaneClosed({
+      epoch: event.lane,
+      code: event.code,
+      reason: event.reason,
+      remote: event.remote,
+      laneError: link.error,
+      wasUp: link.up,
+      lanesLeft: this.#session.laneCount,
+      withSession: this.#session.closed,
+    });
+  }
+
+  #link(epoch: number): LaneLink {
+    return this.#links.find((link) => link.epoch === epoch)!;
+  }
+
+  #closed(end: SessionEnd): void {
+    this.#pings.fail(new LinkError('session-lost', `session ended: ${end.code}: ${end.reason}`));
+    this.#ended = true;
+    this.#timer.stop();
+    this.#handlers.onClosed(end);
+  }
+}

@@ -1,0 +1,105 @@
+import { randomBytes } from 'node:crypto';
+import { performance } from 'node:perf_hooks';
+import type { Identity } from '@routy/proto/base';
+import { FairPool, type HandshakeOptions, type SessionOptions } from '@routy/proto/session';
+
+/** How long a peer may take from the lane's first moment to its HELLO, in ms. */
+const HANDSHAKE_TIMEOUT_MS = 10_000;
+
+const SECRET_BYTES = 32;
+
+/** The two budgets of the process, of which every peer has a share. */
+export interface ProcessPools {
+  readonly send: FairPool;
+  readonly receive: FairPool;
+}
+
+/** When a session takes its peer for gone. Both ends have the same, as they are among `settings`. */
+export interface SessionTimes {
+  readonly heartbeatIntervalMs: number;
+  readonly heartbeatMisses: number;
+  /** Counted from the last byte heard; 0 ends a session with its last lane. */
+  readonly resumeTimeMs: number;
+}
+
+export interface SessionLimits {
+  /** Most bytes of window one stream may be granted. */
+  readonly streamWindow: number;
+  /** Most bytes buffered by one session, both ways together. */
+  readonly sessionBuffer: number;
+  /** Most bytes buffered by the process. */
+  readonly processBuffer: number;
+  /** Most streams open at once in one session. */
+  readonly streams: number;
+}
+
+/** What every session of this node has in common. */
+export interface SessionCommons {
+  readonly self: Identity;
+  /** 32 hex digits, random per process start. */
+  readonly instance: string;
+  readonly times: SessionTimes;
+  /** What HELLO says of the settings that must be equal at both ends, as people write them. */
+  readonly settings: Readonly<Record<string, string>>;
+  readonly limits: SessionLimits;
+  /** For people: `routy/0.1.0`. */
+  readonly software: string;
+  readonly pools: ProcessPools;
+}
+
+/** What this node says and expects in a HELLO. */
+export function handshakeOptions(commons: SessionCommons, peer: Identity): HandshakeOptions {
+  const { self, instance, software, settings } = commons;
+  return {
+    self,
+    peer,
+    software,
+    instance,
+    settings,
+    handshakeTimeoutMs: HANDSHAKE_TIMEOUT_MS,
+  };
+}
+
+/** How a session is made. */
+export interface DriverOptions {
+  readonly commons: SessionCommons;
+  readonly role: 'dialler' | 'acceptor';
+  readonly peer: Identity;
+  /** 32 hex digits: random for a dialler, an acceptor takes the dialler's. */
+  readonly sessionId: string;
+  /** Dialler: id of the session with the same peer that this one stands in for. */
+  readonly replaces?: string | undefined;
+}
+
+/** `pauseWriters`: stops whoever writes to streams, when memory is short. */
+export function sessionOptions(options: DriverOptions, pauseWriters: () => void): SessionOptions {
+  const { commons, role, peer, sessionId, replaces } = options;
+  const { times, limits, pools } = commons;
+  const name = `${peer.site}/${peer.node}`;
+  return {
+    ...handshakeOptions(commons, peer),
+    role,
+    sessionId,
+    secret: role === 'acceptor' ? randomBytes(SECRET_BYTES).toString('hex') : '',
+    ...(replaces !== undefined && { replaces }),
+    ...times,
+    streamWindow: limits.streamWindow,
+    sessionBuffer: limits.sessionBuffer,
+    streams: limits.streams,
+    pools: { send: pools.send.of(name), receive: pools.receive.of(name) },
+    pauseWriters,
+  };
+}
+
+/** The budgets that all sessions of a process share. */
+export function createPools(limits: SessionLimits): ProcessPools {
+  return {
+    send: new FairPool(limits.processBuffer / 2),
+    receive: new FairPool(limits.processBuffer / 2),
+  };
+}
+
+/** Wall clock minus the clock that sessions run on, in ms. */
+export function wallOffsetMs(): number {
+  return Date.now() - performance.now();
+}

@@ -1,0 +1,361 @@
+import type { Socket } from 'node:net';
+import { performance } from 'node:perf_hooks';
+import type { Session, SessionEvent } from '@routy/proto/session';
+import type { OpenPayload, StreamCode } from '@routy/proto/wire';
+import type { StreamEndHandler } from '../streams/stream-end.ts';
+import { type EndpointHost, StreamEndpoint } from '../streams/stream-endpoint.ts';
+import type { IncomingStream, OpenHandlers, OpenRequest } from './driver-types.ts';
+
+/** Reads up to this size are sent on at once; after larger ones more usually follows. */
+const PROMPT_BYTES_MAX = 8 * 1024;
+
+/**
+ * A peer that was not heard for so long may be gone, in ms. Where another node could serve, what a
+ * client says is then not sent before the peer has answered: said to one, it can be said to no other.
+ */
+const QUIET_MS = 1000;
+
+/** How often opens that nobody has answered are looked at, in ms. */
+const ANSWER_LOOK_MS = 250;
+
+/** What the streams ask of the driver. */
+export interface StreamSetHost {
+  onStream(stream: IncomingStream): void;
+  onMismatch(stream: number, reason: string): void;
+  /** The session has something new to say: at the end of this round, or right now. */
+  schedule(): void;
+  promptly(nowMs: number): void;
+  /** How long the peer has not been heard on any lane. */
+  unheardMs(): number;
+}
+
+interface Opening {
+  readonly handlers: OpenHandlers;
+  readonly service: string;
+  /** The client is not read before the answer. */
+  readonly isHeld: boolean;
+  readonly socket: Socket;
+  /** By the clock of answers. */
+  readonly giveUpAtMs: number;
+}
+
+/** The streams of one session and their sockets. */
+export class StreamEndpoints implements EndpointHost {
+  readonly #session: Session;
+  readonly #host: StreamSetHost;
+  readonly #endpoints = new Map<number, StreamEndpoint>();
+  readonly #openings = new Map<number, Opening>();
+  readonly #incoming = new Map<number, PendingStream>();
+  #unflushed: StreamEndpoint[] = [];
+  /** Runs while there are opens without an answer. */
+  #answerTimer: NodeJS.Timeout | undefined;
+  /** Stands still while no lane could bring an answer, and while this process stands still. */
+  #answerClockMs = 0;
+  #lookedAtMs = 0;
+
+  constructor(session: Session, host: StreamSetHost) {
+    this.#session = session;
+    this.#host = host;
+  }
+
+  open(request: OpenRequest, socket: Socket, handlers: OpenHandlers): void {
+    const result = this.#session.open(performance.now(), openPayload(request));
+    this.#host.schedule();
+    if (!result.ok) {
+      this.#refused(socket, handlers, result.code, result.reason);
+      return;
+    }
+    const endpoint = new StreamEndpoint(result.stream, this);
+    this.#endpoints.set(result.stream, endpoint);
+    const isHeld = handlers.mayMove === true && this.#host.unheardMs() > QUIET_MS;
+    const giveUpAtMs = this.#awaitAnswer(handlers.answerMs);
+    const { service } = request;
+    this.#openings.set(result.stream, { handlers, socket, service, isHeld, giveUpAtMs });
+    // As a rule reading starts before the answer: the first bytes travel with OPEN.
+    endpoint.attach(socket, 'client', handlers.onEnd);
+    this.#read(result.stream);
+  }
+
+  /**
+   * No lane carries the session. What its clients have not said yet is not taken, so that they may
+   * still be served elsewhere, with no byte sent to two nodes.
+   */
+  suspend(): void {
+    for (const stream of this.#openings.keys()) {
+      const endpoint = this.#endpoints.get(stream);
+      if (endpoint?.untouched === true) endpoint.pause();
+    }
+  }
+
+  /** A lane carries the session again: bytes follow their OPEN. */
+  resume(): void {
+    for (const stream of this.#openings.keys()) this.#read(stream);
+  }
+
+  /** Takes back opens that nobody has answered, see {@link SessionDriverApi.withdraw}. */
+  withdraw(elsewhere: (service: string) => boolean): void {
+    for (const [stream, { handlers, service }] of [...this.#openings]) {
+      const endpoint = this.#endpoints.get(stream);
+      if (endpoint?.untouched !== true || handlers.onWithdrawn === undefined) continue;
+      if (!elsewhere(service)) continue;
+      // The peer may have the OPEN. It is told with the next RESUME, and drops what it began.
+      this.reset(stream, 'cancelled', 'opened at another node');
+      endpoint.detach();
+      handlers.onWithdrawn();
+    }
+  }
+
+  /** The time on the clock of answers at which an open of now is given up. */
+  #awaitAnswer(answerMs: number): number {
+    if (this.#answerTimer === undefined) {
+      this.#lookedAtMs = performance.now();
+      this.#answerTimer = setInterval(() => this.#lookForAnswers(), ANSWER_LOOK_MS).unref();
+    }
+    return this.#answerClockMs + ANSWER_LOOK_MS + answerMs;
+  }
+
+  /** A peer that answers PINGs and no OPEN would keep its clients waiting for ever. */
+  #lookForAnswers(): void {
+    const nowMs = performance.now();
+    const sinceMs = Math.min(nowMs - this.#lookedAtMs, 2 * ANSWER_LOOK_MS);
+    this.#lookedAtMs = nowMs;
+    if (!this.#session.suspended) this.#answerClockMs += sinceMs;
+    for (const [stream, { giveUpAtMs, handlers }] of this.#openings) {
+      if (giveUpAtMs > this.#answerClockMs) continue;
+      const endpoint = this.#endpoints.get(stream);
+      const reason = `the other node gave no answer in ${handlers.answerMs} ms`;
+      this.reset(stream, 'cancelled', reason);
+      endpoint?.reset('target-timeout', reason);
+    }
+    if (this.#openings.size === 0) this.#stopAwaiting();
+  }
+
+  #stopAwaiting(): void {
+    clearInterval(this.#answerTimer);
+    this.#answerTimer = undefined;
+  }
+
+  /** Passes on an event of a stream; false for an event of the session. */
+  dispatch(event: SessionEvent): boolean {
+    switch (event.kind) {
+      case 'data':
+        this.#endpoints.get(event.stream)?.data(event.bytes);
+        return true;
+      case 'fin':
+        this.#endpoints.get(event.stream)?.fin();
+        return true;
+      case 'writable':
+        this.#read(event.stream);
+        return true;
+      case 'opened':
+        this.#opened(event.stream, event.request);
+        return true;
+      case 'accepted':
+        this.#accepted(event.stream);
+        return true;
+      case 'finished':
+        this.#take(event.stream)?.finished();
+        return true;
+      case 'reset':
+        this.#reset(event.stream, event.code, event.reason);
+        return true;
+      case 'closed':
+        this.#cutAll(event.reason);
+        return false;
+      default:
+        return false;
+    }
+  }
+
+  /** The budget is used up: no socket is read until its stream is `writable` again. */
+  pauseAll(): void {
+    for (const endpoint of this.#endpoints.values()) endpoint.pause();
+    this.#host.schedule();
+  }
+
+  /** Lets the sockets write what this round brought; false when there was nothing. */
+  flush(): boolean {
+    if (this.#unflushed.length === 0) return false;
+    const unflushed = this.#unflushed;
+    this.#unflushed = [];
+    for (const endpoint of unflushed) endpoint.flush();
+    return true;
+  }
+
+  /** The answer to an incoming stream: its bytes go to and come from `socket`. */
+  accept(stream: number, socket: Socket, onEnd: StreamEndHandler): void {
+    this.#incoming.delete(stream);
+    this.#session.accept(stream);
+    this.#endpoints.get(stream)!.attach(socket, 'target', onEnd);
+    this.#read(stream);
+    this.#host.schedule();
+  }
+
+  write(stream: number, chunk: Uint8Array): boolean {
+    const nowMs = performance.now();
+    const goOn = this.#session.write(nowMs, stream, chunk);
+    if (chunk.length <= PROMPT_BYTES_MAX) this.#host.promptly(nowMs);
+    else this.#host.schedule();
+    return goOn;
+  }
+
+  end(stream: number): void {
+    this.#session.end(stream);
+    this.#host.schedule();
+  }
+
+  reset(stream: number, code: StreamCode, reason: string): void {
+    this.#forget(stream);
+    this.#session.reset(stream, code, reason);
+    this.#host.schedule();
+  }
+
+  /** Ends a stream that goes on at both ends; nothing happens when it has ended. */
+  cut(stream: number, code: StreamCode, reason: string): void {
+    const endpoint = this.#endpoints.get(stream);
+    if (endpoint === undefined) return;
+    this.reset(stream, code, reason);
+    endpoint.reset(code, reason);
+  }
+
+  delivered(stream: number, bytes: number): void {
+    this.#session.delivered(performance.now(), stream, bytes);
+    this.#host.schedule();
+  }
+
+  finDelivered(stream: number): void {
+    this.#session.finDelivered(stream);
+    this.#host.schedule();
+  }
+
+  unflushed(endpoint: StreamEndpoint): void {
+    this.#unflushed.push(endpoint);
+  }
+
+  /** The budget may have been used up again since the session said so. */
+  #read(stream: number): void {
+    const endpoint = this.#endpoints.get(stream);
+    const opening = this.#openings.get(stream);
+    const isHeld = opening !== undefined && (opening.isHeld || this.#session.suspended);
+    if (isHeld && endpoint?.untouched === true) return;
+    if (this.#session.mayWrite(performance.now(), stream)) endpoint?.writable();
+  }
+
+  #opened(stream: number, payload: OpenPayload): void {
+    this.#endpoints.set(stream, new StreamEndpoint(stream, this));
+    const pending = new PendingStream(this, stream, openRequest(payload));
+    this.#incoming.set(stream, pending);
+    this.#host.onStream(pending);
+  }
+
+  #accepted(stream: number): void {
+    const opening = this.#openings.get(stream);
+    this.#openings.delete(stream);
+    opening?.handlers.onAccepted();
+    if (opening?.isHeld === true) this.#read(stream);
+  }
+
+  #reset(stream: number, code: StreamCode, reason: string): void {
+    if (code === 'resume-mismatch') this.#host.onMismatch(stream, reason);
+    const opening = this.#openings.get(stream);
+    const pending = this.#incoming.get(stream);
+    const endpoint = this.#endpoints.get(stream);
+    this.#openings.delete(stream);
+    this.#incoming.delete(stream);
+    pending?.cancel();
+    if (opening !== undefined && endpoint?.untouched && opening.handlers.onRefused !== undefined) {
+      this.#forget(stream);
+      endpoint.detach();
+      this.#refused(opening.socket, opening.handlers, code, reason);
+      return;
+    }
+    if (endpoint?.reset(code, reason) === false) return;
+    this.#forget(stream);
+    // Where the socket is gone nobody takes what came before.
+    this.#session.reset(stream, 'cancelled', 'the connection is gone');
+  }
+
+  /** Sockets that still take what came before their reset. */
+  #cutAll(reason: string): void {
+    this.#stopAwaiting();
+    for (const endpoint of this.#endpoints.values()) endpoint.reset('session-lost', reason);
+    this.#endpoints.clear();
+  }
+
+  /** Nothing of the socket was read: its owner may take it elsewhere, else it is reset. */
+  #refused(socket: Socket, handlers: OpenHandlers, code: StreamCode, reason: string): void {
+    if (handlers.onRefused?.(code, reason)) return;
+    const endpoint = new StreamEndpoint(0, this);
+    endpoint.attach(socket, 'client', handlers.onEnd);
+    endpoint.reset(code, reason);
+  }
+
+  #take(stream: number): StreamEndpoint | undefined {
+    const endpoint = this.#endpoints.get(stream);
+    this.#forget(stream);
+    return endpoint;
+  }
+
+  #forget(stream: number): void {
+    this.#endpoints.delete(stream);
+    this.#openings.delete(stream);
+    this.#incoming.delete(stream);
+  }
+}
+
+/** A stream of the peer that waits for this node's answer. */
+class PendingStream implements IncomingStream {
+  readonly request: OpenRequest;
+  onCancel: (() => void) | undefined;
+  readonly #streams: StreamEndpoints;
+  readonly #stream: number;
+  #answered = false;
+
+  constructor(streams: StreamEndpoints, stream: number, request: OpenRequest) {
+    this.#streams = streams;
+    this.#stream = stream;
+    this.request = request;
+  }
+
+  accept(socket: Socket, onEnd: StreamEndHandler): void {
+    if (this.#answered) return;
+    this.#answered = true;
+    this.#streams.accept(this.#stream, socket, onEnd);
+  }
+
+  refuse(code: StreamCode, reason: string): void {
+    if (this.#answered) return;
+    this.#answered = true;
+    this.#streams.reset(this.#stream, code, reason);
+  }
+
+  reset(code: StreamCode, reason: string): void {
+    this.#streams.cut(this.#stream, code, reason);
+  }
+
+  cancel(): void {
+    if (this.#answered) return;
+    this.#answered = true;
+    this.onCancel?.();
+  }
+}
+
+function openPayload(request: OpenRequest): OpenPayload {
+  return {
+    protocol: request.protocol,
+    versions: [1],
+    capabilities: [],
+    service: request.service,
+    ...(request.source && { source: request.source }),
+    ...(request.destination && { destination: request.destination }),
+  };
+}
+
+function openRequest(payload: OpenPayload): OpenRequest {
+  return {
+    protocol: payload.protocol,
+    service: payload.service,
+    source: payload.source,
+    destination: payload.destination,
+  };
+}

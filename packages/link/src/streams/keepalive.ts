@@ -1,0 +1,51 @@
+import type { Socket } from 'node:net';
+import { libc } from '../transport/native/libc.ts';
+import { isSilent } from '../transport/native/linux-socket.ts';
+import { SocketRounds } from './socket-rounds.ts';
+
+/** How many of them at a time, at two microseconds each. */
+const TICK_SOCKETS = 256;
+/** One question a second, ten of them: Node's choice. */
+const QUESTIONS_MS = 10_000;
+
+interface Kept {
+  readonly socket: Socket;
+  readonly idleMs: number;
+  /** The system has been told to ask. */
+  isAsked: boolean;
+}
+
+const rounds = new SocketRounds<Kept>(TICK_SOCKETS, ({ socket }) => socket.destroyed, look);
+
+/**
+ * Has the system ask the other end after so much silence whether it is still there, and again each
+ * second; after ten questions without an answer the connection fails with ETIMEDOUT. Less than a
+ * second cannot be asked for. The system is told within a quarter of a second, or some when there
+ * are thousands: most connections have ended by then, and are spared its four calls.
+ *
+ * TCP asks only where nothing is on its way: what is sent to a machine that is gone is repeated for
+ * a quarter of an hour. There the same silence is looked for here. See docs/adr/0018.
+ */
+export function keepAlive(socket: Socket, silenceMs: number): void {
+  if (silenceMs > 0) {
+    rounds.join({ socket, idleMs: Math.max(silenceMs, 1000), isAsked: false });
+  }
+}
+
+function look(kept: Kept): boolean {
+  const { socket, idleMs } = kept;
+  if (!kept.isAsked) {
+    kept.isAsked = true;
+    // Unix sockets know neither; and who cannot look has nothing more to do.
+    const isTcp = socket.remoteFamily !== undefined;
+    if (isTcp) socket.setKeepAlive(true, idleMs);
+    return isTcp && libc() !== undefined;
+  }
+  if (isSilent(socket, idleMs + QUESTIONS_MS)) socket.destroy(timedOut());
+  return true;
+}
+
+/** As the system says it of a connection that it has given up. */
+function timedOut(): Error {
+  return Object.assign(new Error('read ETIMEDOUT'), { code: 'ETIMEDOUT', syscall: 'read' });
+}

@@ -1,0 +1,39 @@
+import { RoutyError } from '@routy/proto/base';
+import { LinkError } from './link-error.ts';
+
+export interface StepOptions {
+  readonly ms: number;
+  /** The caller's own limit or wish to stop. */
+  readonly signal?: AbortSignal | undefined;
+  /** Made when the time is up: it says what was being waited for. */
+  readonly onTimeout: () => RoutyError;
+}
+
+/**
+ * Runs one step under a deadline. `run` gets a signal and must reject with its `abortReason` soon after
+ * it fires: that is the RoutyError of whatever fired first.
+ */
+export async function step<T>(
+  options: StepOptions,
+  run: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const { ms, signal, onTimeout } = options;
+  const controller = new AbortController();
+  const follow = () => controller.abort(abortReason(signal!));
+  // `run` is called even then: what it was given to own it has to dispose of.
+  if (signal?.aborted) follow();
+  signal?.addEventListener('abort', follow, { once: true });
+  const timer = setTimeout(() => controller.abort(onTimeout()), ms);
+  try {
+    return await run(controller.signal);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', follow);
+  }
+}
+
+/** Why a signal fired, as a RoutyError; `dial-aborted` when the caller gave no RoutyError. */
+export function abortReason(signal: AbortSignal): RoutyError {
+  if (signal.reason instanceof RoutyError) return signal.reason;
+  return new LinkError('dial-aborted', 'dialling was stopped', { cause: signal.reason });
+}

@@ -1,0 +1,144 @@
+import { errorText, type RoutyError } from '@routy/proto/base';
+import { LinkError } from './link-error.ts';
+
+/** The system or OpenSSL code of a caught value (`ECONNREFUSED`, `ERR_SSL_…`), '' when it has none. */
+export function systemCode(error: unknown): string {
+  const code = (error as { code?: unknown } | null | undefined)?.code;
+  return typeof code === 'string' ? code : '';
+}
+
+/** What this machine ran out of: nothing the peer or the network could mend. */
+const EXHAUSTED: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EAGAIN']);
+
+const UNREACHABLE: ReadonlySet<string> = new Set([
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EHOSTDOWN',
+  'ENETDOWN',
+  'EACCES',
+  'EPERM',
+  'EAFNOSUPPORT',
+  // No address here to come from: IPv6 is switched off, or every local port is taken.
+  'EADDRNOTAVAIL',
+]);
+
+function isExhausted(code: string): boolean {
+  return EXHAUSTED.has(code);
+}
+
+/** A failed TCP connect to `label` as a RoutyError `dial-…`. */
+export function connectFailure(label: string, error: unknown): LinkError {
+  const code = systemCode(error);
+  const text = `cannot connect to ${label}: ${errorText(error)}`;
+  if (isExhausted(code)) return exhausted(text, error);
+  if (code === 'ECONNREFUSED') {
+    return new LinkError('dial-refused', text, {
+      hint: 'nothing listens on that port, or a firewall on the way refuses it',
+      cause: error,
+    });
+  }
+  if (code === 'ETIMEDOUT') return new LinkError('dial-timeout', text, { cause: error });
+  if (UNREACHABLE.has(code)) {
+    return new LinkError('dial-unreachable', text, {
+      hint: 'check the route to that address and the firewall of this machine',
+      cause: error,
+    });
+  }
+  return new LinkError('dial-failed', text, { cause: error });
+}
+
+/** A failed name lookup as a RoutyError `dial-resolve` or `dial-exhausted`. */
+export function resolveFailure(host: string, error: unknown): RoutyError {
+  const code = systemCode(error);
+  const text =
+    code === 'EAI_AGAIN'
+      ? `the name server did not answer for ${host}`
+      : `cannot resolve ${host}: ${errorText(error)}`;
+  if (isExhausted(code)) return exhausted(text, error);
+  const hint =
+    code === 'ENOTFOUND'
+      ? 'check the spelling of the name in routy.toml'
+      : 'check the name servers of this machine';
+  return new LinkError('dial-resolve', text, { hint, cause: error });
+}
+
+/** Nobody answered for the name in time: another matter than an address that does not answer. */
+export function nameServerSilent(host: string, ms: number): RoutyError {
+  return new LinkError(
+    'dial-resolve',
+    `the name server did not answer for ${host} within ${ms} ms`,
+    { hint: 'check the name servers of this machine' },
+  );
+}
+
+function exhausted(text: string, error: unknown): LinkError {
+  return new LinkError('dial-exhausted', text, {
+    hint: 'this machine is out of file descriptors or memory; raise LimitNOFILE or find what holds them',
+    cause: error,
+  });
+}
+
+/** Why an established lane broke, as a RoutyError `lane-…`. */
+export function laneFailure(remoteAddress: string, error: unknown): RoutyError {
+  const code = systemCode(error);
+  const options = { cause: error };
+  if (code === 'ECONNRESET' || code === 'EPIPE' || code === 'ECONNABORTED') {
+    return new LinkError('lane-reset', `lane to ${remoteAddress} was reset by the peer`, options);
+  }
+  if (code === 'ETIMEDOUT') {
+    const text = `lane to ${remoteAddress} timed out: the peer no longer acknowledges`;
+    return new LinkError('lane-timeout', text, options);
+  }
+  const text = `lane to ${remoteAddress} failed: ${errorText(error)}`;
+  if (UNREACHABLE.has(code)) return new LinkError('lane-unreachable', text, options);
+  // TLS found a record that is not what the peer sent.
+  if (code.startsWith('ERR_SSL_')) return new LinkError('lane-corrupt', text, options);
+  return new LinkError('lane-failed', text, options);
+}
+
+export type HandshakeFault = 'not-tls' | 'tls-version' | 'alpn' | 'closed' | 'tls-failed';
+
+const NOT_TLS: ReadonlySet<string> = new Set([
+  'ERR_SSL_HTTP_REQUEST',
+  'ERR_SSL_HTTPS_PROXY_REQUEST',
+  'ERR_SSL_WRONG_VERSION_NUMBER',
+  'ERR_SSL_UNKNOWN_PROTOCOL',
+  'ERR_SSL_PACKET_LENGTH_TOO_LONG',
+  'ERR_SSL_ENCRYPTED_LENGTH_TOO_LONG',
+  'ERR_SSL_DATA_LENGTH_TOO_LONG',
+  'ERR_SSL_RECORD_TOO_SMALL',
+  'ERR_SSL_UNEXPECTED_MESSAGE',
+  'ERR_SSL_BAD_RECORD_TYPE',
+  'ERR_SSL_LENGTH_TOO_SHORT',
+  'ERR_SSL_LENGTH_MISMATCH',
+]);
+
+const WRONG_TLS_VERSION: ReadonlySet<string> = new Set([
+  'ERR_SSL_UNSUPPORTED_PROTOCOL',
+  'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION',
+  'ERR_SSL_VERSION_TOO_LOW',
+]);
+
+const NO_ALPN: ReadonlySet<string> = new Set([
+  'ERR_SSL_NO_APPLICATION_PROTOCOL',
+  'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL',
+]);
+
+/** What went wrong in a TLS handshake, from either end, by the error's code. */
+export function handshakeFault(error: unknown): HandshakeFault {
+  const code = systemCode(error);
+  if (NOT_TLS.has(code)) return 'not-tls';
+  if (WRONG_TLS_VERSION.has(code)) return 'tls-version';
+  if (NO_ALPN.has(code)) return 'alpn';
+  if (code === 'ECONNRESET' || code === 'EPIPE') return 'closed';
+  return 'tls-failed';
+}
+
+/**
+ * OpenSSL's message without its file and line: `80AC…:error:0A00009C:SSL routines:…:http request:…`
+ * becomes `http request`.
+ */
+export function tlsErrorText(error: unknown): string {
+  const reason = (error as { reason?: unknown } | null)?.reason;
+  return typeof reason === 'string' ? reason : errorText(error).trim();
+}

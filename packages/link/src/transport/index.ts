@@ -1,0 +1,17 @@
+export { type DialTimeouts, dialLane, dialTcp, HURRIED_TIMEOUTS } from './dial.ts';
+export { DialScheduler, type DialState, type DialStatus } from './dial-scheduler.ts';
+export { systemCode } from './failures.ts';
+export type { Lane } from './lane.ts';
+export { LinkError, type LinkErrorCode } from './link-error.ts';
+export { type LaneListener, listenLanes } from './listen.ts';
+export { libc, libcLoaded } from './native/libc.ts';
+export { carryUrgentInline } from './native/linux-socket.ts';
+export { connectAny } from './tcp/connect.ts';
+export { ListeningSocket, type ReopenDelays } from './tcp/listening-socket.ts';
+export { names } from './tcp/names.ts';
+export { type ConnectionRefusal, type Guest, Reception } from './tcp/reception.ts';
+export { type ReopenDelay, Reopener } from './tcp/reopener.ts';
+export { ServerGroup } from './tcp/server-group.ts';
+export type { TlsCredentials } from './tls/credentials.ts';
+export { certificateIdentity } from './tls/peer-identity.ts';
+export { ALPN_ENROL, TLS_PROFILE } from './tls/tls-context.ts';

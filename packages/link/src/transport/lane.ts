@@ -1,0 +1,65 @@
+import type { Identity, RoutyError } from '@routy/proto/base';
+import { LinkError } from './link-error.ts';
+
+export type { TlsCredentials } from './tls/credentials.ts';
+
+export const LANE_EXPORTER_LABEL = 'EXPORTER-routy-lane';
+
+export const LANE_EXPORTER_BYTES = 32;
+
+/** How long `end` waits for the queue to leave and the peer to end too, in ms. */
+export const LANE_LINGER_MS = 10_000;
+
+export interface LaneHandlers {
+  /** Decrypted bytes, in order, any size. The view is the receiver's to keep. */
+  onData(chunk: Uint8Array): void;
+  /** The queue fell to zero after a `write` that returned false. */
+  onDrain(): void;
+  /** Once, last: the lane is gone. `error` is undefined after a clean end by either side. */
+  onClose(error: RoutyError | undefined): void;
+}
+
+/**
+ * One authenticated connection that carries a session's frames. Session code must not know which
+ * transport is behind it.
+ */
+export interface Lane {
+  /** From the peer's certificate, already verified against the fabric's CA. */
+  readonly peer: Identity;
+  readonly direction: 'dialled' | 'accepted';
+  /** `host:port`. */
+  readonly remoteAddress: string;
+  /** `host:port`. */
+  readonly localAddress: string;
+  /** For people: `TLSv1.3 TLS_AES_128_GCM_SHA256`. */
+  readonly security: string;
+  /**
+   * 32 bytes that both ends know and nobody else, another value for every lane: the TLS exporter
+   * (RFC 8446 §7.5) with {@link LANE_EXPORTER_LABEL} and no context. A proof over them cannot be
+   * carried from one lane to another.
+   */
+  readonly exporter: Uint8Array;
+  /** Bytes accepted by `write` that the operating system has not taken yet. */
+  readonly queuedBytes: number;
+  /** Sets the handlers and starts reading. Called exactly once. */
+  bind(handlers: LaneHandlers): void;
+  /** Queues the buffers in order as one gathered write; false asks the caller to wait for `onDrain`. */
+  write(buffers: readonly Uint8Array[]): boolean;
+  pause(): void;
+  resume(): void;
+  /** Sends what is queued, then ends the connection. */
+  end(): void;
+  /** Ends the connection now; queued bytes are lost. */
+  destroy(error?: RoutyError): void;
+}
+
+/** That the peer left what was sent last lying until the time of {@link LANE_LINGER_MS} was over. */
+export function lingerFailure(
+  { remoteAddress, queuedBytes }: Pick<Lane, 'remoteAddress' | 'queuedBytes'>,
+  lingerMs: number,
+): LinkError {
+  return new LinkError(
+    'lane-timeout',
+    `lane to ${remoteAddress} did not take the last ${queuedBytes} bytes within ${lingerMs} ms`,
+  );
+}

@@ -1,0 +1,47 @@
+import { RoutyError } from '@routy/proto/base';
+
+/** Everything the link fails with; stable, for programs to match on. */
+export type LinkErrorCode =
+  | 'credentials-invalid'
+  | 'dial-aborted'
+  | 'dial-exhausted'
+  | 'dial-failed'
+  | 'dial-proxy-invalid'
+  | 'dial-proxy-refused'
+  | 'dial-refused'
+  | 'dial-resolve'
+  | 'dial-timeout'
+  | 'dial-unreachable'
+  | 'lane-closed'
+  | 'lane-corrupt'
+  | 'lane-failed'
+  | 'lane-refused'
+  | 'lane-reset'
+  | 'lane-timeout'
+  | 'lane-unreachable'
+  | 'listen-denied'
+  | 'listen-exhausted'
+  | 'listen-failed'
+  | 'listen-in-use'
+  | 'listen-no-address'
+  | 'peer-not-verified'
+  | 'session-lost'
+  | 'tls-alpn'
+  | 'tls-closed'
+  | 'tls-failed'
+  | 'tls-not-tls'
+  | 'tls-version';
+
+/** A RoutyError of the link: the compiler knows its codes. */
+export class LinkError extends RoutyError {
+  declare readonly code: LinkErrorCode;
+
+  /** Takes no other code. */
+  constructor(
+    code: LinkErrorCode,
+    message: string,
+    options: { hint?: string; cause?: unknown } = {},
+  ) {
+    super(code, message, options);
+  }
+}

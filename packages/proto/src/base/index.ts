@@ -1,0 +1,13 @@
+export {
+  type Address,
+  formatAddress,
+  formatHostPort,
+  parseAddress,
+  parseTcpAddress,
+  type TcpAddress,
+  type UnixAddress,
+} from './address.ts';
+export { errorText, InvariantError, invariant, RoutyError } from './errors.ts';
+export { type Identity, identityUri, isName, parseIdentityUri } from './identity.ts';
+export { visibleLines, visibleText } from './text.ts';
+export { formatDuration, formatSize, type Parsed, parseDuration, parseSize } from './units.ts';

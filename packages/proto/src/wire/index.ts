@@ -1,0 +1,10 @@
+export {
+  LANE_CODES,
+  type LaneCode,
+  laneCodeName,
+  STREAM_CODES,
+  type StreamCode,
+  streamCodeName,
+} from './codes.ts';
+export type { Hello, OpenPayload } from './payload.ts';
+export { ProtocolError, type ProtocolErrorCode } from './protocol-error.ts';

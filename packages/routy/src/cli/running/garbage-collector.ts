@@ -1,0 +1,116 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { libc } from '@routy/link/transport';
+
+/** How often the node's work is looked at, in ms. */
+const LOOK_INTERVAL_MS = 5_000;
+
+/** Work in one interval that is more than a calm node's; see {@link workOf}. */
+const BUSY_WORK = 1_000;
+
+/**
+ * Collections after the load: an object is let go by one, the memory under it by the next, and V8
+ * gives pages back with the last.
+ */
+const COLLECTIONS = 3;
+
+/** Memory beside buffers that is looked at closely: twice what a node has when it is idle, in bytes. */
+const LARGE_BYTES = 160 * 1024 * 1024;
+
+/** Beyond what the last collection has left, by this factor: then it is time for another one. */
+const GROWTH = 1.5;
+
+/** What a node has done since it started. */
+export interface WorkDone {
+  readonly streams: number;
+  readonly bytes: number;
+}
+
+/**
+ * Sets the garbage collector up for a process that moves bytes; see docs/adr/0006.
+ *
+ * V8 counts every read buffer as external memory. With a heap as small as a node's, that alone
+ * starts incremental marking after each collection of the young generation: at full load dozens of
+ * times a second, which took half of the throughput and made pauses of 20 ms. Without it the old
+ * generation is collected when it is full, which is rare: bytes in transit die young. Nothing is
+ * collected any more once the load is over, though, so that is done here, while nobody waits. What
+ * is then free within malloc goes back to the system, where that can be asked for; see
+ * docs/adr/0032. Under a load that makes much garbage the same is done when memory has grown: the
+ * collector knows of the heap's limit, but not of the machine's.
+ *
+ * @returns a function that ends it
+ */
+export function tuneGarbageCollector(workDone: () => WorkDone): () => void {
+  setFlagsFromString('--no-incremental-marking');
+  const collect = collector();
+  const trimMemory = libc()?.trimMemory;
+  const calm = new CalmAfterLoad(workDone());
+  const growth = new Growth();
+  const timer = setInterval(() => {
+    const isDue = calm.collectionDue(workDone());
+    const isLarge = growth.isLarge(process.memoryUsage());
+    if (!isDue && !isLarge) return;
+    collect();
+    if (calm.isOver || isLarge) trimMemory?.();
+    growth.collected(process.memoryUsage());
+  }, LOOK_INTERVAL_MS);
+  timer.unref();
+  return () => clearInterval(timer);
+}
+
+/** Says when to collect: a few times in the calm after a load, and never during one. */
+export class CalmAfterLoad {
+  #before: number;
+  #due = 0;
+
+  constructor(workDone: WorkDone) {
+    this.#before = workOf(workDone);
+  }
+
+  /** The collection that was due last was the last of this calm. */
+  get isOver(): boolean {
+    return this.#due === 0;
+  }
+
+  /** To be asked once an interval, with all that was done up to now. */
+  collectionDue(workDone: WorkDone): boolean {
+    const now = workOf(workDone);
+    const busy = now - this.#before > BUSY_WORK;
+    this.#before = now;
+    if (busy) this.#due = COLLECTIONS;
+    if (busy || this.#due === 0) return false;
+    this.#due -= 1;
+    return true;
+  }
+}
+
+/** Says when a process that has no calm has grown so much that it should be collected all the same. */
+export class Growth {
+  #limit = LARGE_BYTES;
+
+  isLarge(usage: MemoryInUse): boolean {
+    return besideBuffers(usage) > this.#limit;
+  }
+
+  /** To be told what is left after each collection. */
+  collected(usage: MemoryInUse): void {
+    this.#limit = Math.max(LARGE_BYTES, GROWTH * besideBuffers(usage));
+  }
+}
+
+type MemoryInUse = Pick<NodeJS.MemoryUsage, 'rss' | 'external'>;
+
+function besideBuffers({ rss, external }: MemoryInUse): number {
+  return rss - external;
+}
+
+/** Streams and the 64 KiB that one read brings weigh about the same. */
+function workOf({ streams, bytes }: WorkDone): number {
+  return streams + bytes / 65_536;
+}
+
+/** V8's own `gc` function, without having to be started with a flag. */
+function collector(): () => void {
+  setFlagsFromString('--expose-gc');
+  return runInNewContext('gc') as () => void;
+}

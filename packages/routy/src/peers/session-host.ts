@@ -1,0 +1,291 @@
+import {
+  type DriverHandlers,
+  type DriverOptions,
+  type IncomingStream,
+  type LaneEnd,
+  LaneLink,
+  PeerTurns,
+  type SessionCommons,
+  type SessionDriverApi,
+  type SessionEnd,
+} from '@routy/link/driver';
+import type { Lane } from '@routy/link/transport';
+import type { Identity } from '@routy/proto/base';
+import { endText, laneHint } from '../events/end-text.ts';
+import type { NodeEvents } from '../events/events.ts';
+import { type LiveSession, type LiveSessions, nodeName } from '../sessions/sessions.ts';
+
+/** What the TLS handshake of a lane costs, roughly, in ms: nobody measures it. */
+const HANDSHAKE_MS = 4;
+
+/** How often a session that is to be begun anew is looked at, in ms. */
+const RENEW_LOOK_MS = 200;
+
+/** Makes a session; `startSession` of the driver, or a fake in tests. */
+export type SessionFactory = (options: DriverOptions, handlers: DriverHandlers) => SessionDriverApi;
+
+/** What the two sides of a session do differently. */
+export interface SessionOwner {
+  /** Once, with the first lane. */
+  onUp(session: LiveSession): void;
+  /** A lane carries the session, the first one too. */
+  onLaneUp(epoch: number): void;
+  onLaneClosed(end: LaneEnd): void;
+  onSuspended(): void;
+  /** Last. `session` is undefined when it never was up. */
+  onDown(end: SessionEnd, session: LiveSession | undefined): void;
+}
+
+/** What this node offers, by whom of its peers it may be opened. */
+export interface OfferedServices {
+  /** Names of the services that the peer may open, sorted. */
+  offersFor(peer: Identity): string[];
+  onStream(stream: IncomingStream, peer: Identity): void;
+  /** Judges the open streams of a peer that is back once more; says how many that reset. */
+  recheck(peer: Identity): number;
+}
+
+/** Starts sessions and ties them to what this node offers and reaches. */
+export class SessionHost {
+  readonly commons: SessionCommons;
+  readonly live: LiveSessions;
+  readonly services: OfferedServices;
+  readonly events: NodeEvents;
+  readonly nowMs: () => number;
+  readonly #factory: SessionFactory;
+  readonly #links = new Set<LaneLink>();
+  readonly #turns = new PeerTurns();
+  /** Ids of the sessions that this node dialled, until they are closed. */
+  readonly #dialled = new Set<string>();
+  #draining = false;
+
+  constructor(parts: {
+    commons: SessionCommons;
+    live: LiveSessions;
+    services: OfferedServices;
+    events: NodeEvents;
+    nowMs: () => number;
+    factory: SessionFactory;
+  }) {
+    this.commons = parts.commons;
+    this.live = parts.live;
+    this.services = parts.services;
+    this.events = parts.events;
+    this.nowMs = parts.nowMs;
+    this.#factory = parts.factory;
+  }
+
+  /** Starts reading a fresh lane. */
+  link(lane: Lane): LaneLink {
+    const turn = this.#turns.of(nodeName(lane.peer));
+    const link = new LaneLink(lane, turn, (gone) => this.#links.delete(gone));
+    turn.charge(HANDSHAKE_MS);
+    this.#links.add(link);
+    return link;
+  }
+
+  /** Begins a session with a peer that this node dials. */
+  dialled(
+    peer: Identity,
+    id: { sessionId: string; replaces: string | undefined },
+    owner: SessionOwner,
+  ): SessionDriverApi {
+    const options: DriverOptions = { commons: this.commons, role: 'dialler', peer, ...id };
+    const driver = this.#start(options, owner);
+    this.#dialled.add(driver.sessionId);
+    return driver;
+  }
+
+  /** The id is that of a session which this node dials or has dialled, and which is not closed. */
+  isDialled(sessionId: string): boolean {
+    return this.#dialled.has(sessionId);
+  }
+
+  /** A dialled session is closed; its owner hears of it after this. */
+  closed({ sessionId }: SessionDriverApi): void {
+    this.#dialled.delete(sessionId);
+  }
+
+  /** Begins a session that a peer asks for; the peer has named it. */
+  accepted(peer: Identity, sessionId: string, owner: SessionOwner): SessionDriverApi {
+    return this.#start({ commons: this.commons, role: 'acceptor', peer, sessionId }, owner);
+  }
+
+  #start(options: DriverOptions, owner: SessionOwner): SessionDriverApi {
+    const handlers = new HostedSession(this, options, owner);
+    const driver = this.#factory(options, handlers);
+    handlers.driver = driver;
+    return driver;
+  }
+
+  /** Tells a peer what it may open here and, when this node drains, to open nothing. */
+  greet(session: LiveSession): void {
+    this.#offer(session);
+    if (this.#draining) session.driver.drain();
+  }
+
+  /** Tells the peers that these entries of `allow` name anew what they may open here. */
+  offerAnew(entries: ReadonlySet<string>): void {
+    for (const session of this.live.all()) {
+      if (entries.has(session.peer.site) || entries.has(session.name)) this.#offer(session);
+    }
+  }
+
+  /** Says once for each session that a list has no room for all. */
+  #offer(session: LiveSession): void {
+    const before = session.offersLeftOut;
+    const services = this.services.offersFor(session.peer);
+    session.offersLeftOut = session.driver.offer(services);
+    if (before > 0 || session.offersLeftOut === 0) return;
+    this.events.offersCut(session.name, services.length, session.offersLeftOut);
+  }
+
+  /** Tells every peer, and those to come, to open nothing new. */
+  drain(): void {
+    this.#draining = true;
+    for (const { driver } of this.live.all()) driver.drain();
+  }
+
+  /**
+   * Takes new streams again. A peer that was told to open nothing in a session opens nothing in it
+   * any more, so such sessions are ended to be begun anew: at once when they carry nothing, else when
+   * they carry nothing any more. Says how many wait for that.
+   */
+  undrain(): number {
+    this.#draining = false;
+    const told = new Set(this.live.all());
+    const renew = (): void => {
+      // Another drain came meanwhile.
+      if (this.#draining) told.clear();
+      for (const session of told) {
+        if (session.driver.stats().streams > 0) continue;
+        told.delete(session);
+        session.driver.close('normal', 'the node takes streams again');
+      }
+      if (told.size === 0) clearInterval(timer);
+    };
+    const timer = setInterval(renew, RENEW_LOOK_MS);
+    timer.unref();
+    renew();
+    return told.size;
+  }
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  /** All lanes that are not closed yet, whether they carry a session or not. */
+  lanes(): Lane[] {
+    return [...this.#links].map(({ lane }) => lane);
+  }
+
+  /** Streams open in all sessions. */
+  get streams(): number {
+    return this.live.all().reduce((sum, { driver }) => sum + driver.stats().streams, 0);
+  }
+}
+
+/** One session's handlers. */
+class HostedSession implements DriverHandlers {
+  driver: SessionDriverApi | undefined;
+  readonly #host: SessionHost;
+  readonly #peer: Identity;
+  readonly #direction: Lane['direction'];
+  readonly #owner: SessionOwner;
+  #session: LiveSession | undefined;
+  /** Why the last lane that carried the session was lost. */
+  #loss: LaneEnd | undefined;
+
+  constructor(host: SessionHost, { peer, role }: DriverOptions, owner: SessionOwner) {
+    this.#host = host;
+    this.#peer = peer;
+    this.#direction = role === 'dialler' ? 'dialled' : 'accepted';
+    this.#owner = owner;
+  }
+
+  onEstablished({ remoteAddress, security }: Lane): void {
+    const nowMs = this.#host.nowMs();
+    const session: LiveSession = {
+      driver: this.driver!,
+      peer: this.#peer,
+      name: nodeName(this.#peer),
+      establishedAtMs: nowMs,
+      remoteAddress,
+      security,
+      sinceMs: nowMs,
+      offersLeftOut: 0,
+      trouble: undefined,
+    };
+    this.#session = session;
+    this.#host.live.add(session);
+    this.#host.greet(session);
+    this.#host.events.sessionUp(session, this.#direction);
+    this.#owner.onUp(session);
+  }
+
+  onLaneUp(epoch: number, lane: Lane): void {
+    const session = this.#session!;
+    session.remoteAddress = lane.remoteAddress;
+    session.security = lane.security;
+    this.#host.events.laneUp(session, epoch, lane);
+    this.#owner.onLaneUp(epoch);
+  }
+
+  onLaneClosed(end: LaneEnd): void {
+    if (end.wasUp) {
+      this.#loss = end;
+      this.#host.events.laneDown(this.#session!, end);
+    }
+    this.#owner.onLaneClosed(end);
+  }
+
+  onSuspended(): void {
+    const session = this.#session!;
+    session.sinceMs = this.#host.nowMs();
+    const loss = this.#loss!;
+    const reason = `the last lane was lost: ${endText(loss)}`;
+    session.trouble = { reason, hint: laneHint(loss) };
+    this.#host.events.sessionSuspended(session);
+    this.#host.live.suspended(session);
+    this.#owner.onSuspended();
+  }
+
+  onResumed(suspendedMs: number): void {
+    const session = this.#session!;
+    session.sinceMs = this.#host.nowMs();
+    session.trouble = undefined;
+    this.#host.live.resumed(session);
+    const streamsReset = this.#host.services.recheck(this.#peer);
+    this.#host.events.sessionResumed(session, suspendedMs, streamsReset);
+  }
+
+  onOffers(services: ReadonlySet<string>): void {
+    if (this.#session !== undefined) this.#host.live.offered(this.#session, services);
+  }
+
+  onStream(stream: IncomingStream): void {
+    this.#host.services.onStream(stream, this.#peer);
+  }
+
+  onMismatch(stream: number, reason: string): void {
+    this.#host.events.streamMismatch(nodeName(this.#peer), stream, reason);
+  }
+
+  onOverload(streams: number, reason: string): void {
+    this.#host.events.streamsRefused(nodeName(this.#peer), streams, reason);
+  }
+
+  onDraining(): void {
+    if (this.#session !== undefined) this.#host.live.draining(this.#session);
+  }
+
+  onClosed(end: SessionEnd): void {
+    const session = this.#session;
+    if (this.#direction === 'dialled') this.#host.closed(this.driver!);
+    if (session !== undefined) {
+      this.#host.live.remove(session);
+      this.#host.events.sessionDown(session, end, this.#host.nowMs() - session.establishedAtMs);
+    }
+    this.#owner.onDown(end, session);
+  }
+}
