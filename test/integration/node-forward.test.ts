@@ -15,7 +15,7 @@ import type { Address } from '../../packages/proto/src/base/address.ts';
 import { parseAddress } from '../../packages/proto/src/base/address.ts';
 import type { ForwardConfig } from '../../packages/routy/src/config/types.ts';
 import { Forward, type ForwardHost } from '../../packages/routy/src/forwards/forward.ts';
-import type { LiveSession } from '../../packages/routy/src/sessions/sessions.ts';
+import type { LiveSession } from '../../packages/routy/src/sessions/live-sessions.ts';
 import { dial, serve, talk, until } from './node-support.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'routy-forward-'));

@@ -9,8 +9,8 @@ import { resolveFailure } from '../../packages/link/src/transport/failures.ts';
 import { names as systemNames } from '../../packages/link/src/transport/tcp/names.ts';
 import type { Address } from '../../packages/proto/src/base/address.ts';
 import type { ServiceConfig } from '../../packages/routy/src/config/types.ts';
-import { Services } from '../../packages/routy/src/services/service.ts';
-import type { NameLookup } from '../../packages/routy/src/services/target.ts';
+import { Services } from '../../packages/routy/src/services/services.ts';
+import type { NameLookup } from '../../packages/routy/src/services/target-connection.ts';
 import type { ServiceRefusal } from '../../packages/routy/src/status/results.ts';
 import { dial, serve, until } from './node-support.ts';
 

@@ -11,7 +11,7 @@ import {
   type EndpointSide,
   StreamEndpoint,
 } from '../../packages/link/src/streams/stream-endpoint.ts';
-import { HoldQueue } from '../../packages/routy/src/forwards/hold.ts';
+import { HoldQueue } from '../../packages/routy/src/forwards/hold-queue.ts';
 import { until } from './node-support.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'routy-unread-'));

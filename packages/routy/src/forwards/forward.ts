@@ -4,12 +4,12 @@ import type { StreamEnd } from '@routy/link/streams';
 import { keepAlive, resetSocket } from '@routy/link/streams';
 import { formatAddress, type RoutyError } from '@routy/proto/base';
 import type { ForwardConfig } from '../config/types.ts';
-import type { LiveSession } from '../sessions/sessions.ts';
+import type { LiveSession } from '../sessions/live-sessions.ts';
 import { type RefusalCode, Tally } from '../status/results.ts';
 import { ABOUT_TO_LISTEN, type ForwardStatus } from '../status/status.ts';
 import { ClientList } from './client-list.ts';
-import { HoldQueue } from './hold.ts';
-import { LocalListener } from './listener.ts';
+import { HoldQueue } from './hold-queue.ts';
+import { LocalListener } from './local-listener.ts';
 
 /** What a forward asks of the node around it. */
 export interface ForwardHost {

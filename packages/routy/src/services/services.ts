@@ -5,11 +5,11 @@ import { carryUrgentInline } from '@routy/link/transport';
 import { formatAddress, type Identity } from '@routy/proto/base';
 import type { ServiceConfig } from '../config/types.ts';
 import { mayOpen } from '../fabric/policy.ts';
-import { nodeName } from '../sessions/sessions.ts';
+import { nodeName } from '../sessions/live-sessions.ts';
 import { type ServiceRefusal, Tally } from '../status/results.ts';
 import type { ServiceStatus } from '../status/status.ts';
 import { proxyHeader } from './proxy-protocol.ts';
-import { type NameLookup, TargetConnection } from './target.ts';
+import { type NameLookup, TargetConnection } from './target-connection.ts';
 
 /** What services ask of the node around them. */
 export interface ServiceHost {
