@@ -215,7 +215,7 @@ test('what is not a stale socket is left alone and said, and listening begins wh
   const other = await serve(() => undefined);
   const onPort = start(other.address, { kind: 'refuse' }, [fakeSession('gray1', echoing)]);
   await until('it fails', () => onPort.forward.status().state === 'error');
-  assert.match(onPort.forward.hint ?? '', /Another process listens there/);
+  assert.match(onPort.forward.hint ?? '', /another process has that port/);
   await other.close();
   await until('it listens', () => onPort.forward.status().state === 'listening');
   assert.equal((await talk(onPort.address(), 'hello')).data.toString(), 'hello');
