@@ -39,6 +39,21 @@ test(`no folder has more than ${FOLDER_FILES_MAX} source files`, () => {
   );
 });
 
+test('of two folders that stand beside each other at most one imports the other', () => {
+  const edges = new Set<string>();
+  for (const { path, text } of files) {
+    for (const { what } of importsOf(text)) {
+      if (what.startsWith('.')) edges.add(`${dirname(path)} ${join(dirname(path), what, '..')}`);
+    }
+  }
+  const both = [...edges].map((edge) => edge.split(' ') as [string, string]);
+  assert.ok(both.length > 50, `only ${both.length} pairs of folders were found`);
+  const mutual = both.filter(
+    ([from, to]) => from < to && edges.has(`${to} ${from}`) && dirname(from) === dirname(to),
+  );
+  assert.deepEqual(mutual, []);
+});
+
 test('a package uses of another only what its exports offer', () => {
   let found = 0;
   const problems = ourImports(({ path }, specifier) => {

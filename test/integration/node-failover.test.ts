@@ -7,7 +7,7 @@ import {
   parseAddress,
   type TcpAddress,
 } from '../../packages/proto/src/base/address.ts';
-import { GONE_ANSWERS_MIN } from '../../packages/routy/src/fabric/gone.ts';
+import { GONE_ANSWERS_MIN } from '../../packages/routy/src/fabric/gone-evidence.ts';
 import { FaultProxy } from '../support/fault-proxy.ts';
 import { credentials, forward, LabNode, LISTEN, service } from './node-lab.ts';
 import { dial, echo, serve, until } from './node-support.ts';

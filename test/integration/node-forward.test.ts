@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { linkSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { createServer, type Socket } from 'node:net';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -10,18 +10,19 @@ import type {
   OpenRequest,
   SessionDriverApi,
 } from '../../packages/link/src/driver/driver-types.ts';
-import { resetSocket } from '../../packages/link/src/streams/sockets.ts';
+import type { ByteReceiver } from '../../packages/link/src/streams/byte-stream.ts';
 import type { Address } from '../../packages/proto/src/base/address.ts';
 import { parseAddress } from '../../packages/proto/src/base/address.ts';
 import type { ForwardConfig } from '../../packages/routy/src/config/types.ts';
 import { Forward, type ForwardHost } from '../../packages/routy/src/forwards/forward.ts';
-import type { LiveSession } from '../../packages/routy/src/sessions/sessions.ts';
+import type { LiveSession } from '../../packages/routy/src/sessions/live-sessions.ts';
+import { EchoStream } from '../support/fake-byte-stream.ts';
 import { dial, serve, talk, until } from './node-support.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'routy-forward-'));
 after(() => rmSync(directory, { recursive: true }));
 
-type Open = (request: OpenRequest, socket: Socket, handlers: OpenHandlers) => void;
+type Open = (request: OpenRequest, receiver: ByteReceiver, handlers: OpenHandlers) => void;
 
 /** A session whose streams are handled by `open`; nothing else of it is used by a forward. */
 function fakeSession(node: string, open: Open): LiveSession {
@@ -40,13 +41,9 @@ function fakeSession(node: string, open: Open): LiveSession {
 }
 
 /** Accepts the stream and echoes, as a session with an echo target behind it. */
-const echoing: Open = (_request, socket, handlers) => {
+const echoing: Open = (_request, receiver, handlers) => {
   handlers.onAccepted();
-  socket.on('error', () => undefined);
-  socket.on('close', () => {
-    handlers.onEnd({ ok: true, code: undefined, reason: '', bytesIn: 0, bytesOut: 0 });
-  });
-  socket.pipe(socket);
+  new EchoStream(receiver).receiver.writable();
 };
 
 function start(listen: Address, unavailable: ForwardConfig['unavailable'], live: LiveSession[]) {
@@ -133,9 +130,9 @@ test('a holding forward keeps clients until the service comes, or resets them in
 
 test('a client refused by a draining session goes to the next one', async () => {
   let handedBack = false;
-  const draining: Open = (_request, socket, handlers) => {
+  const draining: Open = (_request, receiver, handlers) => {
     handedBack = handlers.onRefused?.('draining', 'bye') === true;
-    if (!handedBack) resetSocket(socket);
+    if (!handedBack) receiver.reset('draining', 'bye');
   };
   const live = [fakeSession('gray1', draining), fakeSession('gray2', echoing)];
   const { forward, address } = start(anyPort, { kind: 'refuse' }, live);
@@ -147,11 +144,9 @@ test('a client refused by a draining session goes to the next one', async () => 
 });
 
 test('a refused stream is counted with its reason and other refusals are not retried', async () => {
-  const refusing: Open = (_request, socket, handlers) => {
+  const refusing: Open = (_request, receiver, handlers) => {
     assert.equal(handlers.onRefused?.('target-refused', 'nobody there'), false);
-    resetSocket(socket);
-    const end = { ok: false, code: 'target-refused', reason: 'nobody there' } as const;
-    handlers.onEnd({ ...end, bytesIn: 0, bytesOut: 0 });
+    receiver.reset('target-refused', 'nobody there');
   };
   const live = [fakeSession('gray1', refusing), fakeSession('gray2', echoing)];
   const { forward, refusals, address } = start(anyPort, { kind: 'refuse' }, live);
@@ -165,9 +160,9 @@ test('a refused stream is counted with its reason and other refusals are not ret
 
 test('the open names service, source and destination', async () => {
   const requests: OpenRequest[] = [];
-  const recording: Open = (request, socket, handlers) => {
+  const recording: Open = (request, receiver, handlers) => {
     requests.push(request);
-    echoing(request, socket, handlers);
+    echoing(request, receiver, handlers);
   };
   const { forward, address } = start(anyPort, { kind: 'refuse' }, [
     fakeSession('gray1', recording),
@@ -215,7 +210,7 @@ test('what is not a stale socket is left alone and said, and listening begins wh
   const other = await serve(() => undefined);
   const onPort = start(other.address, { kind: 'refuse' }, [fakeSession('gray1', echoing)]);
   await until('it fails', () => onPort.forward.status().state === 'error');
-  assert.match(onPort.forward.hint ?? '', /Another process listens there/);
+  assert.match(onPort.forward.hint ?? '', /another process has that port/);
   await other.close();
   await until('it listens', () => onPort.forward.status().state === 'listening');
   assert.equal((await talk(onPort.address(), 'hello')).data.toString(), 'hello');

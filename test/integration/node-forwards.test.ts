@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { SessionDriverApi } from '../../packages/link/src/driver/driver-types.ts';
 import type { ForwardConfig } from '../../packages/routy/src/config/types.ts';
 import { Forwards } from '../../packages/routy/src/forwards/forwards.ts';
-import { type LiveSession, LiveSessions } from '../../packages/routy/src/sessions/sessions.ts';
+import { type LiveSession, LiveSessions } from '../../packages/routy/src/sessions/live-sessions.ts';
 import { until } from './node-support.ts';
 
 const FORWARDS = 60;

@@ -5,13 +5,13 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { isGone } from '../../packages/link/src/streams/socket-watch.ts';
 import {
-  type EndpointHost,
   type EndpointSide,
-  StreamEndpoint,
-} from '../../packages/link/src/streams/stream-endpoint.ts';
-import { HoldQueue } from '../../packages/routy/src/forwards/hold.ts';
+  SocketEndpoint,
+} from '../../packages/link/src/streams/socket-endpoint.ts';
+import { isGone } from '../../packages/link/src/streams/socket-watch.ts';
+import { HoldQueue } from '../../packages/routy/src/forwards/hold-queue.ts';
+import { FakeByteStream } from '../support/fake-byte-stream.ts';
 import { until } from './node-support.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'routy-unread-'));
@@ -32,33 +32,17 @@ async function connected(path?: string): Promise<{ socket: Socket; peer: Socket 
   return { socket, peer };
 }
 
-/** A session that takes no more than one chunk, until told. */
-class Session implements EndpointHost {
-  readonly told: string[] = [];
-  text = '';
-  open = false;
-  delivered(): void {}
-  finDelivered(): void {}
-  write(_stream: number, chunk: Uint8Array): boolean {
-    this.text += Buffer.from(chunk).toString();
-    return this.open;
-  }
-  end(): void {
-    this.told.push('end');
-  }
-  reset(_stream: number, code: string): void {
-    this.told.push(code);
-  }
-  unflushed(endpoint: StreamEndpoint): void {
-    setImmediate(() => endpoint.flush());
-  }
+/** The endpoint of a socket, and a stream that takes no more than one chunk, until told. */
+function endIn(socket: Socket, side: EndpointSide) {
+  const endpoint = new SocketEndpoint(socket, side, () => {});
+  const session = new FakeByteStream(endpoint);
+  session.open = false;
+  return { endpoint, session };
 }
 
 async function paused(side: EndpointSide, path?: string) {
   const { socket, peer } = await connected(path);
-  const session = new Session();
-  const endpoint = new StreamEndpoint(1, session);
-  endpoint.attach(socket, side, () => {});
+  const { endpoint, session } = endIn(socket, side);
   endpoint.writable();
   peer.write('first');
   await until('the session takes no more', () => session.text === 'first');
@@ -91,9 +75,7 @@ test('a client that resets while it waits for credit is not waited for', async (
 
 test('a client that resets after it half-closed, and after its end was read, is noticed', async () => {
   const { socket, peer } = await connected();
-  const session = new Session();
-  const endpoint = new StreamEndpoint(1, session);
-  endpoint.attach(socket, 'client', () => {});
+  const { endpoint, session } = endIn(socket, 'client');
   endpoint.writable();
   peer.end();
   await until('its end was read', () => session.told.includes('end'));
@@ -111,8 +93,7 @@ for (const [said, wanted] of [
     skip: process.platform !== 'linux' && 'other systems may say it otherwise',
   }, async () => {
     const { socket, peer } = await connected(join(directory, `given-up-${name}`));
-    const endpoint = new StreamEndpoint(1, new Session());
-    endpoint.attach(socket, 'client', () => {});
+    const { endpoint } = endIn(socket, 'client');
     const fate = { error: undefined as string | undefined, ended: false };
     peer.on('error', (error: NodeJS.ErrnoException) => {
       fate.error = error.code;

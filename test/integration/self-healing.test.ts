@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { Address } from '../../packages/proto/src/base/address.ts';
 import { openAdminSocket } from '../../packages/routy/src/admin/server.ts';
-import { LocalListener } from '../../packages/routy/src/forwards/listener.ts';
+import { LocalListener } from '../../packages/routy/src/forwards/local-listener.ts';
 import { until } from '../support/lane-pair.ts';
 
 /** Something that listens, until the test ends. */

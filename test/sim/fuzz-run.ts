@@ -2,7 +2,7 @@ import {
   FrameDecoder,
   type FrameHeader,
   type FrameSink,
-} from '../../packages/proto/src/wire/decode.ts';
+} from '../../packages/proto/src/wire/frame-decoder.ts';
 import { FRAME_RULES } from '../../packages/proto/src/wire/layout.ts';
 import { ProtocolError } from '../../packages/proto/src/wire/protocol-error.ts';
 import { must, SimFailure } from './failure.ts';

@@ -1,7 +1,7 @@
 import { PendingHandshake } from '../../packages/proto/src/session/lanes/pending-handshake.ts';
 import type { SessionOptions } from '../../packages/proto/src/session/options.ts';
 import type { Session } from '../../packages/proto/src/session/session.ts';
-import { FrameDecoder } from '../../packages/proto/src/wire/decode.ts';
+import { FrameDecoder } from '../../packages/proto/src/wire/frame-decoder.ts';
 import { must } from './failure.ts';
 import {
   established,

@@ -1,4 +1,4 @@
-import { FrameDecoder } from '../../packages/proto/src/wire/decode.ts';
+import { FrameDecoder } from '../../packages/proto/src/wire/frame-decoder.ts';
 import { FrameWriter } from '../../packages/proto/src/wire/frame-writer.ts';
 import { FrameType } from '../../packages/proto/src/wire/layout.ts';
 import { type Hello, parseHello } from '../../packages/proto/src/wire/payload.ts';

@@ -1,4 +1,4 @@
-import { FrameDecoder, type FrameHeader } from '../../packages/proto/src/wire/decode.ts';
+import { FrameDecoder, type FrameHeader } from '../../packages/proto/src/wire/frame-decoder.ts';
 import { FLAG_RESUME_LAST, FrameType, frameName } from '../../packages/proto/src/wire/layout.ts';
 import {
   type Hello,

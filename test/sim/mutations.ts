@@ -59,7 +59,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'what was not sent before a reset is dropped',
-    file: 'packages/proto/src/session/streams/streams.ts',
+    file: 'packages/proto/src/session/streams/stream-commands.ts',
     find: 'else if (stream.drained) this',
     replace: 'else if (stream.send.heldBytes >= 0) this',
   },

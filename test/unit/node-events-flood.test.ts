@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { SessionEnd } from '../../packages/link/src/driver/driver-types.ts';
 import { RoutyError } from '../../packages/proto/src/base/errors.ts';
-import { NodeEvents } from '../../packages/routy/src/events/events.ts';
+import { NodeEvents } from '../../packages/routy/src/events/node-events.ts';
 import type { Forward } from '../../packages/routy/src/forwards/forward.ts';
 import { createLog, type Log } from '../../packages/routy/src/observe/log.ts';
 import { createMetrics } from '../../packages/routy/src/observe/metrics.ts';
-import type { LiveSession } from '../../packages/routy/src/sessions/sessions.ts';
+import type { LiveSession } from '../../packages/routy/src/sessions/live-sessions.ts';
 
 interface Line {
   readonly event: string;

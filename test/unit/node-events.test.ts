@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { LaneEnd } from '../../packages/link/src/driver/driver-types.ts';
 import type { Lane } from '../../packages/link/src/transport/lane.ts';
-import { NodeEvents } from '../../packages/routy/src/events/events.ts';
 import { YOUNG_DEATHS_MAX, YOUNG_MS } from '../../packages/routy/src/events/flaps.ts';
+import { NodeEvents } from '../../packages/routy/src/events/node-events.ts';
 import { createLog } from '../../packages/routy/src/observe/log.ts';
 import { createMetrics } from '../../packages/routy/src/observe/metrics.ts';
-import type { LiveSession } from '../../packages/routy/src/sessions/sessions.ts';
+import type { LiveSession } from '../../packages/routy/src/sessions/live-sessions.ts';
 
 interface Line {
   readonly event: string;

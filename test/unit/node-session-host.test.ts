@@ -6,12 +6,12 @@ import type {
 } from '../../packages/link/src/driver/driver-types.ts';
 import type { SessionCommons } from '../../packages/link/src/driver/session-options.ts';
 import type { Lane } from '../../packages/link/src/transport/lane.ts';
-import { NodeEvents } from '../../packages/routy/src/events/events.ts';
+import { NodeEvents } from '../../packages/routy/src/events/node-events.ts';
 import { createLog } from '../../packages/routy/src/observe/log.ts';
 import { createMetrics } from '../../packages/routy/src/observe/metrics.ts';
 import { SessionHost, type SessionOwner } from '../../packages/routy/src/peers/session-host.ts';
-import { Services } from '../../packages/routy/src/services/service.ts';
-import { LiveSessions } from '../../packages/routy/src/sessions/sessions.ts';
+import { Services } from '../../packages/routy/src/services/services.ts';
+import { LiveSessions } from '../../packages/routy/src/sessions/live-sessions.ts';
 
 const NOBODY = {
   onUp: () => undefined,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { SessionDriverApi } from '../../packages/link/src/driver/driver-types.ts';
-import { type LiveSession, LiveSessions } from '../../packages/routy/src/sessions/sessions.ts';
+import { type LiveSession, LiveSessions } from '../../packages/routy/src/sessions/live-sessions.ts';
 
 function live(
   node: string,

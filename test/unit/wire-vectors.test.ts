@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import type { LaneCode, StreamCode } from '../../packages/proto/src/wire/codes.ts';
-import { FrameDecoder, type FrameHeader } from '../../packages/proto/src/wire/decode.ts';
+import { FrameDecoder, type FrameHeader } from '../../packages/proto/src/wire/frame-decoder.ts';
 import type { FrameWriter } from '../../packages/proto/src/wire/frame-writer.ts';
 import {
   FRAME_RULES,

@@ -1,8 +1,7 @@
-import type { Socket } from 'node:net';
 import type { Identity, RoutyError } from '@routy/proto/base';
 import type { LaneFacts, Refusal } from '@routy/proto/session';
 import type { Hello, LaneCode, StreamCode } from '@routy/proto/wire';
-import type { StreamEndHandler } from '../streams/stream-end.ts';
+import type { ByteReceiver } from '../streams/byte-stream.ts';
 import type { Lane } from '../transport/lane.ts';
 import type { LaneLink } from './lanes/lane-link.ts';
 
@@ -24,31 +23,33 @@ export interface IncomingStream {
   readonly request: OpenRequest;
   /** The peer gave up before an answer: `onCancel` is called and accept/refuse do nothing any more. */
   onCancel: (() => void) | undefined;
-  /** The stream's bytes go to and come from this connected socket, which the driver owns from now on. */
-  accept(socket: Socket, onEnd: StreamEndHandler): void;
+  /** The stream ends in this receiver, which hears of everything from now on. */
+  accept(receiver: ByteReceiver): void;
   refuse(code: StreamCode, reason: string): void;
   /** Ends a stream that was accepted; nothing happens when it has ended. */
   reset(code: StreamCode, reason: string): void;
 }
 
-/** Told to the opener of a stream. `onAccepted` comes at most once, `onEnd` exactly once, last. */
+/**
+ * Told to the opener of a stream beside what its receiver is told. `onAccepted` comes at most once.
+ * How a stream ended is told to the receiver alone.
+ */
 export interface OpenHandlers {
   onAccepted(): void;
   /** How long the peer may leave it unanswered while a lane carries the session; in ms. */
   readonly answerMs: number;
-  /** Another node may serve it, as long as nothing of its socket was taken. */
+  /** Another node may serve it, as long as its receiver is untouched. */
   readonly mayMove?: boolean;
   /**
-   * Refused before any byte of the socket was read. True: the opener takes the socket back, untouched
-   * and paused, to try elsewhere, and this stream has no `onEnd`. False, or no such method: `onEnd`.
+   * Refused while the receiver was untouched. True: the opener takes it back to try elsewhere, and may
+   * have done so already. False, or no such method: the receiver is reset.
    */
   onRefused?(code: StreamCode, reason: string): boolean;
   /**
-   * {@link SessionDriverApi.withdraw} has taken the open back: the socket is the opener's again,
-   * untouched and paused, and this stream has no `onEnd`.
+   * {@link SessionDriverApi.withdraw} has taken the open back: the receiver is the opener's
+   * again, untouched.
    */
   onWithdrawn?(): void;
-  onEnd: StreamEndHandler;
 }
 
 /** Why a session ended. */
@@ -98,7 +99,7 @@ export interface DriverHandlers {
   onOverload(streams: number, reason: string): void;
   /** The peer drains: it takes no new streams. */
   onDraining(): void;
-  /** Once, last. Every stream has had its `onEnd` and every lane its `onLaneClosed` before. */
+  /** Once, last. Every receiver has had its reset and every lane its `onLaneClosed` before. */
   onClosed(end: SessionEnd): void;
 }
 
@@ -148,7 +149,7 @@ export interface LiveLane extends Pick<LaneFacts, 'rttMs' | 'streams' | 'bytesSe
   readonly silent: boolean;
 }
 
-/** A session joined to its lanes and its streams' sockets. `session-driver.ts` implements it. */
+/** A session joined to its lanes and to what its streams end in. `session-driver.ts` implements it. */
 export interface SessionDriverApi {
   readonly peer: Identity;
   readonly sessionId: string;
@@ -168,8 +169,8 @@ export interface SessionDriverApi {
   attach(link: LaneLink, hello: Hello): void;
   /** Ends one lane; the session goes on over the others. */
   closeLane(epoch: number, reason: string): void;
-  /** Opens a stream; the driver owns `socket` from now on, whatever happens. */
-  open(request: OpenRequest, socket: Socket, handlers: OpenHandlers): void;
+  /** Opens a stream that ends in `receiver`, which hears of what becomes of it in any case. */
+  open(request: OpenRequest, receiver: ByteReceiver, handlers: OpenHandlers): void;
   /**
    * While no lane carries the session: takes back the opens of services for which `elsewhere` is
    * true, where the peer has not answered and no byte of the client was taken.

@@ -1,8 +1,8 @@
-import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import type { Identity, RoutyError } from '@routy/proto/base';
 import { type Refusal, Session, type SessionEvent } from '@routy/proto/session';
 import type { Hello, LaneCode } from '@routy/proto/wire';
+import type { ByteReceiver } from '../streams/byte-stream.ts';
 import { LinkError } from '../transport/link-error.ts';
 import { type Dispatched, dispatchSlice } from './dispatch-slice.ts';
 import type {
@@ -48,7 +48,7 @@ export function startSession(options: DriverOptions, handlers: DriverHandlers): 
 }
 
 /**
- * Owns the order of things for one session: bytes of its lanes and of the sockets go into the
+ * Owns the order of things for one session: bytes of its lanes and of its streams go into the
  * protocol core; once a round of the event loop its events, its bytes and its timer come out.
  */
 class SessionDriver implements SessionDriverApi, LaneReceiver {
@@ -90,7 +90,7 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
       performance.now(),
       wallOffsetMs(),
     );
-    this.#streams = new StreamEndpoints(this.#session, {
+    this.#streams = new StreamEndpoints(options.peer, this.#session, {
       onStream: (stream) => handlers.onStream(stream),
       onMismatch: (stream, reason) => handlers.onMismatch(stream, reason),
       schedule: () => this.#schedule(),
@@ -137,8 +137,8 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     this.#round();
   }
 
-  open(request: OpenRequest, socket: Socket, handlers: OpenHandlers): void {
-    this.#streams.open(request, socket, handlers);
+  open(request: OpenRequest, receiver: ByteReceiver, handlers: OpenHandlers): void {
+    this.#streams.open(request, receiver, handlers);
   }
 
   withdraw(elsewhere: (service: string) => boolean): void {

@@ -1,10 +1,10 @@
-import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
+import type { Identity } from '@routy/proto/base';
 import type { Session, SessionEvent } from '@routy/proto/session';
 import type { OpenPayload, StreamCode } from '@routy/proto/wire';
-import type { StreamEndHandler } from '../streams/stream-end.ts';
-import { type EndpointHost, StreamEndpoint } from '../streams/stream-endpoint.ts';
+import type { ByteReceiver } from '../streams/byte-stream.ts';
 import type { IncomingStream, OpenHandlers, OpenRequest } from './driver-types.ts';
+import { type Opening, SessionStream, type SessionStreamHost } from './session-stream.ts';
 
 /** Reads up to this size are sent on at once; after larger ones more usually follows. */
 const PROMPT_BYTES_MAX = 8 * 1024;
@@ -29,51 +29,42 @@ export interface StreamSetHost {
   unheardMs(): number;
 }
 
-interface Opening {
-  readonly handlers: OpenHandlers;
-  readonly service: string;
-  /** The client is not read before the answer. */
-  readonly isHeld: boolean;
-  readonly socket: Socket;
-  /** By the clock of answers. */
-  readonly giveUpAtMs: number;
-}
-
-/** The streams of one session and their sockets. */
-export class StreamEndpoints implements EndpointHost {
+/** The streams of one session and what they end in. */
+export class StreamEndpoints implements SessionStreamHost {
+  readonly peer: Identity;
   readonly #session: Session;
   readonly #host: StreamSetHost;
-  readonly #endpoints = new Map<number, StreamEndpoint>();
+  readonly #streams = new Map<number, SessionStream>();
   readonly #openings = new Map<number, Opening>();
   readonly #incoming = new Map<number, PendingStream>();
-  #unflushed: StreamEndpoint[] = [];
+  #unflushed: SessionStream[] = [];
   /** Runs while there are opens without an answer. */
   #answerTimer: NodeJS.Timeout | undefined;
   /** Stands still while no lane could bring an answer, and while this process stands still. */
   #answerClockMs = 0;
   #lookedAtMs = 0;
 
-  constructor(session: Session, host: StreamSetHost) {
+  constructor(peer: Identity, session: Session, host: StreamSetHost) {
+    this.peer = peer;
     this.#session = session;
     this.#host = host;
   }
 
-  open(request: OpenRequest, socket: Socket, handlers: OpenHandlers): void {
+  open(request: OpenRequest, receiver: ByteReceiver, handlers: OpenHandlers): void {
     const result = this.#session.open(performance.now(), openPayload(request));
     this.#host.schedule();
     if (!result.ok) {
-      this.#refused(socket, handlers, result.code, result.reason);
+      refused(receiver, handlers, result.code, result.reason);
       return;
     }
-    const endpoint = new StreamEndpoint(result.stream, this);
-    this.#endpoints.set(result.stream, endpoint);
+    const stream = new SessionStream(result.stream, request, this);
+    this.#streams.set(stream.id, stream);
     const isHeld = handlers.mayMove === true && this.#host.unheardMs() > QUIET_MS;
     const giveUpAtMs = this.#awaitAnswer(handlers.answerMs);
-    const { service } = request;
-    this.#openings.set(result.stream, { handlers, socket, service, isHeld, giveUpAtMs });
+    this.#openings.set(stream.id, { handlers, isHeld, giveUpAtMs });
     // As a rule reading starts before the answer: the first bytes travel with OPEN.
-    endpoint.attach(socket, 'client', handlers.onEnd);
-    this.#read(result.stream);
+    stream.join(receiver);
+    this.#read(stream.id);
   }
 
   /**
@@ -81,9 +72,9 @@ export class StreamEndpoints implements EndpointHost {
    * still be served elsewhere, with no byte sent to two nodes.
    */
   suspend(): void {
-    for (const stream of this.#openings.keys()) {
-      const endpoint = this.#endpoints.get(stream);
-      if (endpoint?.untouched === true) endpoint.pause();
+    for (const id of this.#openings.keys()) {
+      const receiver = this.#streams.get(id)?.receiver;
+      if (receiver?.untouched === true) receiver.pause();
     }
   }
 
@@ -94,13 +85,13 @@ export class StreamEndpoints implements EndpointHost {
 
   /** Takes back opens that nobody has answered, see {@link SessionDriverApi.withdraw}. */
   withdraw(elsewhere: (service: string) => boolean): void {
-    for (const [stream, { handlers, service }] of [...this.#openings]) {
-      const endpoint = this.#endpoints.get(stream);
-      if (endpoint?.untouched !== true || handlers.onWithdrawn === undefined) continue;
-      if (!elsewhere(service)) continue;
+    for (const [id, { handlers }] of [...this.#openings]) {
+      const stream = this.#streams.get(id);
+      if (stream?.untouched !== true || handlers.onWithdrawn === undefined) continue;
+      if (!elsewhere(stream.service)) continue;
       // The peer may have the OPEN. It is told with the next RESUME, and drops what it began.
-      this.reset(stream, 'cancelled', 'opened at another node');
-      endpoint.detach();
+      this.reset(id, 'cancelled', 'opened at another node');
+      stream.receiver!.detach();
       handlers.onWithdrawn();
     }
   }
@@ -122,10 +113,10 @@ export class StreamEndpoints implements EndpointHost {
     if (!this.#session.suspended) this.#answerClockMs += sinceMs;
     for (const [stream, { giveUpAtMs, handlers }] of this.#openings) {
       if (giveUpAtMs > this.#answerClockMs) continue;
-      const endpoint = this.#endpoints.get(stream);
+      const receiver = this.#streams.get(stream)?.receiver;
       const reason = `the other node gave no answer in ${handlers.answerMs} ms`;
       this.reset(stream, 'cancelled', reason);
-      endpoint?.reset('target-timeout', reason);
+      receiver?.reset('target-timeout', reason);
     }
     if (this.#openings.size === 0) this.#stopAwaiting();
   }
@@ -139,10 +130,10 @@ export class StreamEndpoints implements EndpointHost {
   dispatch(event: SessionEvent): boolean {
     switch (event.kind) {
       case 'data':
-        this.#endpoints.get(event.stream)?.data(event.bytes);
+        this.#streams.get(event.stream)?.data(event.bytes);
         return true;
       case 'fin':
-        this.#endpoints.get(event.stream)?.fin();
+        this.#streams.get(event.stream)?.fin();
         return true;
       case 'writable':
         this.#read(event.stream);
@@ -154,7 +145,7 @@ export class StreamEndpoints implements EndpointHost {
         this.#accepted(event.stream);
         return true;
       case 'finished':
-        this.#take(event.stream)?.finished();
+        this.#take(event.stream)?.receiver?.finished();
         return true;
       case 'reset':
         this.#reset(event.stream, event.code, event.reason);
@@ -167,26 +158,26 @@ export class StreamEndpoints implements EndpointHost {
     }
   }
 
-  /** The budget is used up: no socket is read until its stream is `writable` again. */
+  /** The budget is used up: nothing is taken until its stream is `writable` again. */
   pauseAll(): void {
-    for (const endpoint of this.#endpoints.values()) endpoint.pause();
+    for (const { receiver } of this.#streams.values()) receiver?.pause();
     this.#host.schedule();
   }
 
-  /** Lets the sockets write what this round brought; false when there was nothing. */
+  /** Lets the receivers write what this round brought; false when there was nothing. */
   flush(): boolean {
     if (this.#unflushed.length === 0) return false;
     const unflushed = this.#unflushed;
     this.#unflushed = [];
-    for (const endpoint of unflushed) endpoint.flush();
+    for (const stream of unflushed) stream.flush();
     return true;
   }
 
-  /** The answer to an incoming stream: its bytes go to and come from `socket`. */
-  accept(stream: number, socket: Socket, onEnd: StreamEndHandler): void {
+  /** The answer to an incoming stream: its bytes go to and come from `receiver`. */
+  accept(stream: number, receiver: ByteReceiver): void {
     this.#incoming.delete(stream);
     this.#session.accept(stream);
-    this.#endpoints.get(stream)!.attach(socket, 'target', onEnd);
+    this.#streams.get(stream)!.join(receiver);
     this.#read(stream);
     this.#host.schedule();
   }
@@ -212,10 +203,10 @@ export class StreamEndpoints implements EndpointHost {
 
   /** Ends a stream that goes on at both ends; nothing happens when it has ended. */
   cut(stream: number, code: StreamCode, reason: string): void {
-    const endpoint = this.#endpoints.get(stream);
-    if (endpoint === undefined) return;
+    const receiver = this.#streams.get(stream)?.receiver;
+    if (receiver === undefined) return;
     this.reset(stream, code, reason);
-    endpoint.reset(code, reason);
+    receiver.reset(code, reason);
   }
 
   delivered(stream: number, bytes: number): void {
@@ -228,23 +219,24 @@ export class StreamEndpoints implements EndpointHost {
     this.#host.schedule();
   }
 
-  unflushed(endpoint: StreamEndpoint): void {
-    this.#unflushed.push(endpoint);
+  unflushed(stream: SessionStream): void {
+    this.#unflushed.push(stream);
   }
 
   /** The budget may have been used up again since the session said so. */
   #read(stream: number): void {
-    const endpoint = this.#endpoints.get(stream);
+    const receiver = this.#streams.get(stream)?.receiver;
     const opening = this.#openings.get(stream);
     const isHeld = opening !== undefined && (opening.isHeld || this.#session.suspended);
-    if (isHeld && endpoint?.untouched === true) return;
-    if (this.#session.mayWrite(performance.now(), stream)) endpoint?.writable();
+    if (isHeld && receiver?.untouched === true) return;
+    if (this.#session.mayWrite(performance.now(), stream)) receiver?.writable();
   }
 
-  #opened(stream: number, payload: OpenPayload): void {
-    this.#endpoints.set(stream, new StreamEndpoint(stream, this));
-    const pending = new PendingStream(this, stream, openRequest(payload));
-    this.#incoming.set(stream, pending);
+  #opened(id: number, payload: OpenPayload): void {
+    const stream = new SessionStream(id, openRequest(payload), this);
+    this.#streams.set(id, stream);
+    const pending = new PendingStream(this, id, stream.request);
+    this.#incoming.set(id, pending);
     this.#host.onStream(pending);
   }
 
@@ -259,45 +251,37 @@ export class StreamEndpoints implements EndpointHost {
     if (code === 'resume-mismatch') this.#host.onMismatch(stream, reason);
     const opening = this.#openings.get(stream);
     const pending = this.#incoming.get(stream);
-    const endpoint = this.#endpoints.get(stream);
+    const receiver = this.#streams.get(stream)?.receiver;
     this.#openings.delete(stream);
     this.#incoming.delete(stream);
     pending?.cancel();
-    if (opening !== undefined && endpoint?.untouched && opening.handlers.onRefused !== undefined) {
+    if (opening !== undefined && receiver?.untouched === true) {
       this.#forget(stream);
-      endpoint.detach();
-      this.#refused(opening.socket, opening.handlers, code, reason);
+      receiver.detach();
+      refused(receiver, opening.handlers, code, reason);
       return;
     }
-    if (endpoint?.reset(code, reason) === false) return;
+    if (receiver?.reset(code, reason) === false) return;
     this.#forget(stream);
-    // Where the socket is gone nobody takes what came before.
+    // Where the receiver is gone nobody takes what came before.
     this.#session.reset(stream, 'cancelled', 'the connection is gone');
   }
 
-  /** Sockets that still take what came before their reset. */
+  /** Also those that still take what came before their reset. */
   #cutAll(reason: string): void {
     this.#stopAwaiting();
-    for (const endpoint of this.#endpoints.values()) endpoint.reset('session-lost', reason);
-    this.#endpoints.clear();
+    for (const { receiver } of this.#streams.values()) receiver?.reset('session-lost', reason);
+    this.#streams.clear();
   }
 
-  /** Nothing of the socket was read: its owner may take it elsewhere, else it is reset. */
-  #refused(socket: Socket, handlers: OpenHandlers, code: StreamCode, reason: string): void {
-    if (handlers.onRefused?.(code, reason)) return;
-    const endpoint = new StreamEndpoint(0, this);
-    endpoint.attach(socket, 'client', handlers.onEnd);
-    endpoint.reset(code, reason);
-  }
-
-  #take(stream: number): StreamEndpoint | undefined {
-    const endpoint = this.#endpoints.get(stream);
-    this.#forget(stream);
-    return endpoint;
+  #take(id: number): SessionStream | undefined {
+    const stream = this.#streams.get(id);
+    this.#forget(id);
+    return stream;
   }
 
   #forget(stream: number): void {
-    this.#endpoints.delete(stream);
+    this.#streams.delete(stream);
     this.#openings.delete(stream);
     this.#incoming.delete(stream);
   }
@@ -317,10 +301,10 @@ class PendingStream implements IncomingStream {
     this.request = request;
   }
 
-  accept(socket: Socket, onEnd: StreamEndHandler): void {
+  accept(receiver: ByteReceiver): void {
     if (this.#answered) return;
     this.#answered = true;
-    this.#streams.accept(this.#stream, socket, onEnd);
+    this.#streams.accept(this.#stream, receiver);
   }
 
   refuse(code: StreamCode, reason: string): void {
@@ -338,6 +322,16 @@ class PendingStream implements IncomingStream {
     this.#answered = true;
     this.onCancel?.();
   }
+}
+
+/** Nothing of the receiver was taken: its owner may use it elsewhere, else it is reset. */
+function refused(
+  receiver: ByteReceiver,
+  handlers: OpenHandlers,
+  code: StreamCode,
+  reason: string,
+): void {
+  if (handlers.onRefused?.(code, reason) !== true) receiver.reset(code, reason);
 }
 
 function openPayload(request: OpenRequest): OpenPayload {

@@ -7,6 +7,7 @@ export { type LaneListener, listenLanes } from './listen.ts';
 export { libc, libcLoaded } from './native/libc.ts';
 export { carryUrgentInline } from './native/linux-socket.ts';
 export { connectAny } from './tcp/connect.ts';
+export { listenFailure } from './tcp/listen-failure.ts';
 export { ListeningSocket, type ReopenDelays } from './tcp/listening-socket.ts';
 export { names } from './tcp/names.ts';
 export { type ConnectionRefusal, type Guest, Reception } from './tcp/reception.ts';

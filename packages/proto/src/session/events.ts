@@ -1,7 +1,7 @@
 import type { LaneCode, StreamCode } from '../wire/codes.ts';
 import type { Hello, OpenPayload } from '../wire/payload.ts';
 
-/** A lane is named by its epoch. */
+/** A lane is named by its id. */
 export type SessionEvent =
   /** Once: streams may be opened from now on. */
   | { readonly kind: 'established'; readonly hello: Hello }

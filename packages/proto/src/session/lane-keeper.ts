@@ -1,5 +1,5 @@
 import type { LaneCode } from '../wire/codes.ts';
-import type { FrameSink } from '../wire/decode.ts';
+import type { FrameSink } from '../wire/frame-decoder.ts';
 import type { EventQueue } from './events.ts';
 import type { Prove } from './lanes/handshake.ts';
 import { LaneState } from './lanes/lane-state.ts';
@@ -63,9 +63,9 @@ export class LaneKeeper {
     return atMs;
   }
 
-  add(nowMs: number, epoch: number, prove: Prove): StreamLane {
+  add(nowMs: number, id: number, prove: Prove): StreamLane {
     const sink = (lane: StreamLane): FrameSink => this.#owner.framesOf(lane);
-    const lane = new LaneState<Stream>(epoch, prove, this.#options, nowMs, sink);
+    const lane = new LaneState<Stream>(id, prove, this.#options, nowMs, sink);
     this.#lanes.add(lane);
     return lane;
   }
@@ -83,11 +83,11 @@ export class LaneKeeper {
     // While an acceptor deliberated, the dialler had to be silent.
     lane.heartbeat.outboundProof(nowMs);
     this.heard(nowMs, lane);
-    this.#events.push({ kind: 'lane-up', lane: lane.epoch });
+    this.#events.push({ kind: 'lane-up', lane: lane.id });
     if (this.#suspendedAtMs === undefined) return;
     const suspendedMs = nowMs - this.#suspendedAtMs;
     this.#suspendedAtMs = undefined;
-    this.#events.push({ kind: 'resumed', lane: lane.epoch, suspendedMs });
+    this.#events.push({ kind: 'resumed', lane: lane.id, suspendedMs });
   }
 
   /** The lane is given up, here or by the peer. Its streams move to another, or wait for one. */
@@ -114,7 +114,7 @@ export class LaneKeeper {
     const last: Uint8Array[] = [];
     if (!abort && !remote) lane.writer.close(said, reason);
     lane.writer.drainTo(last);
-    this.#events.push({ kind: 'lane-closed', lane: lane.epoch, code, reason, remote, abort, last });
+    this.#events.push({ kind: 'lane-closed', lane: lane.id, code, reason, remote, abort, last });
   }
 
   handleTimeout(nowMs: number): void {

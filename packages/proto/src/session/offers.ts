@@ -1,4 +1,4 @@
-import type { FrameHeader } from '../wire/decode.ts';
+import type { FrameHeader } from '../wire/frame-decoder.ts';
 import { FLAG_OFFERS_MORE, OFFERS_BYTES_MAX } from '../wire/layout.ts';
 import { parseOffers } from '../wire/payload.ts';
 import { ProtocolError } from '../wire/protocol-error.ts';

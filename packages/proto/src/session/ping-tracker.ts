@@ -1,4 +1,4 @@
-import type { FrameHeader } from '../wire/decode.ts';
+import type { FrameHeader } from '../wire/frame-decoder.ts';
 import { parseNumber } from '../wire/payload.ts';
 import type { EventQueue } from './events.ts';
 import type { Resync } from './resume/resync.ts';

@@ -1,5 +1,5 @@
 import type { LaneCode, StreamCode } from '../wire/codes.ts';
-import type { FrameHeader } from '../wire/decode.ts';
+import type { FrameHeader } from '../wire/frame-decoder.ts';
 import { FrameType } from '../wire/layout.ts';
 import { type Hello, type OpenPayload, parseClose, parseHello } from '../wire/payload.ts';
 import { EventQueue, type SessionEvent } from './events.ts';
@@ -14,6 +14,7 @@ import { PingTracker } from './ping-tracker.ts';
 import { Resync } from './resume/resync.ts';
 import { type LaneFacts, LaneSet } from './streams/lane-set.ts';
 import type { StreamLane } from './streams/stream.ts';
+import { type OpenResult, StreamCommands } from './streams/stream-commands.ts';
 import { StreamReceiver } from './streams/stream-receiver.ts';
 import { StreamSender } from './streams/stream-sender.ts';
 import {
@@ -22,12 +23,11 @@ import {
   StreamTable,
   type StreamTotals,
 } from './streams/stream-table.ts';
-import { type OpenResult, Streams } from './streams/streams.ts';
 
 /**
  * A session's protocol without IO: bytes, time and commands go in; bytes, a timeout and events
  * come out. `nowMs` is a monotonic clock in milliseconds, fractions allowed, and never runs back.
- * A session has lanes, each named by its epoch, and outlives them.
+ * A session has lanes, each named by its id, and outlives them.
  *
  * After every call the driver takes all of `pollEvent`, then `pollTransmit` of every lane as far
  * as the lane takes bytes, and sets one timer to `pollTimeout`.
@@ -39,7 +39,7 @@ export class Session {
   readonly #events = new EventQueue();
   readonly #lanes = new LaneSet();
   readonly #store: StreamTable;
-  readonly #streams: Streams;
+  readonly #streams: StreamCommands;
   readonly #sender: StreamSender;
   readonly #receiver: StreamReceiver;
   readonly #resync: Resync;
@@ -62,7 +62,7 @@ export class Session {
     this.#receiver = new StreamReceiver(this.#store, this.#sender);
     this.#resync = new Resync(this.#store, this.#sender, this.#receiver);
     this.#pings = new PingTracker(this.#lanes, this.#resync, this.#events);
-    this.#streams = new Streams(this.#store, this.#sender, (code, reason) => {
+    this.#streams = new StreamCommands(this.#store, this.#sender, (code, reason) => {
       this.#finish(code, reason, false);
     });
     this.#overhead = new Overhead(this.#store, this.#lanes, this.#offers);
@@ -97,7 +97,7 @@ export class Session {
     return this.#pings.nearest?.heartbeat.clockOffsetMs;
   }
 
-  /** Streams open now. */
+  /** StreamCommands open now. */
   get streamCount(): number {
     return this.#store.size;
   }
@@ -129,7 +129,7 @@ export class Session {
     return this.#store.memory();
   }
 
-  /** Dialler: a new lane, whose HELLO is the first thing to transmit. Returns its epoch. */
+  /** Dialler: a new lane, whose HELLO is the first thing to transmit. Returns its id. */
   dial(nowMs: number, prove: Prove): number {
     this.#nowMs = nowMs;
     const session = this.#admission.next(prove);
@@ -143,7 +143,7 @@ export class Session {
     return this.#admission.judge(hello.session, prove);
   }
 
-  /** Acceptor: the lane of a HELLO that was judged joins. Returns its epoch. */
+  /** Acceptor: the lane of a HELLO that was judged joins. Returns its id. */
   admit(nowMs: number, hello: Hello, prove: Prove): number {
     this.#nowMs = nowMs;
     if (this.#lanes.full) {
@@ -157,9 +157,9 @@ export class Session {
   }
 
   /** Bytes from a lane. */
-  handleBytes(nowMs: number, epoch: number, chunk: Uint8Array): void {
+  handleBytes(nowMs: number, laneId: number, chunk: Uint8Array): void {
     this.#nowMs = nowMs;
-    const lane = this.#lanes.get(epoch);
+    const lane = this.#lanes.get(laneId);
     if (lane === undefined) return;
     this.#keeper.heard(nowMs, lane);
     try {
@@ -174,16 +174,16 @@ export class Session {
   }
 
   /** The lane is gone; nothing can be sent on it any more. */
-  handleLaneClosed(nowMs: number, epoch: number, reason: string): void {
+  handleLaneClosed(nowMs: number, laneId: number, reason: string): void {
     this.#nowMs = nowMs;
-    const lane = this.#lanes.get(epoch);
+    const lane = this.#lanes.get(laneId);
     if (lane !== undefined) this.#loseLane(lane, 'lane-lost', reason, false);
   }
 
   /** Gives up a lane in order; its streams move to others. */
-  closeLane(nowMs: number, epoch: number, reason: string): void {
+  closeLane(nowMs: number, laneId: number, reason: string): void {
     this.#nowMs = nowMs;
-    const lane = this.#lanes.get(epoch);
+    const lane = this.#lanes.get(laneId);
     if (lane !== undefined) this.#loseLane(lane, 'lane-done', reason, false);
   }
 
@@ -209,10 +209,10 @@ export class Session {
    * Buffers for a lane, in order, about `bytesMax` in all; undefined when there is nothing to
    * send. Control frames come first, then streams in turn. The buffers must not be changed.
    */
-  pollTransmit(epoch: number, bytesMax: number): Uint8Array[] | undefined {
-    const lane = this.#lanes.get(epoch);
+  pollTransmit(laneId: number, bytesMax: number): Uint8Array[] | undefined {
+    const lane = this.#lanes.get(laneId);
     if (!lane?.hasToSend) return undefined;
-    if (this.#store.tombstones.wantsPing(epoch)) this.#ping(lane);
+    if (this.#store.tombstones.wantsPing(laneId)) this.#ping(lane);
     const out: Uint8Array[] = [];
     const controlBytes = lane.writer.pendingBytes;
     lane.writer.drainTo(out);
@@ -351,9 +351,9 @@ export class Session {
   }
 
   #handleResume(lane: StreamLane, flags: number, payload: Uint8Array): void {
-    this.#resync.hear(this.#nowMs, lane, flags, payload, (epoch) => {
-      const lost = this.#lanes.get(epoch);
-      this.#admission.bury(epoch);
+    this.#resync.hear(this.#nowMs, lane, flags, payload, (laneId) => {
+      const lost = this.#lanes.get(laneId);
+      this.#admission.bury(laneId);
       if (lost !== undefined) this.#loseLane(lost, 'lane-lost', 'the peer has lost it', true);
     });
   }
@@ -363,7 +363,7 @@ export class Session {
     if (lane.established) throw lane.outOfOrder(FrameType.HELLO);
     const refusal =
       judgeHello(this.#options, hello) ??
-      this.#admission.judgeAnswer(hello.session, lane.epoch, lane.prove);
+      this.#admission.judgeAnswer(hello.session, lane.id, lane.prove);
     if (refusal === undefined) this.#establish(lane, hello);
     else this.#loseLane(lane, refusal.code, refusal.reason, false);
   }

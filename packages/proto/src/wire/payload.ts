@@ -1,6 +1,6 @@
 import { isName } from '../base/identity.ts';
 import { type LaneCode, laneCodeName, type StreamCode, streamCodeName } from './codes.ts';
-import { readU64 } from './decode.ts';
+import { readU64 } from './frame-decoder.ts';
 import { OFFSET_MAX } from './layout.ts';
 import { ProtocolError } from './protocol-error.ts';
 import { utf8Decode, utf8DecodeForLog } from './text.ts';

@@ -1,15 +1,15 @@
 import type { Socket } from 'node:net';
 import type { OpenHandlers, OpenRequest, StreamCode } from '@routy/link/driver';
 import type { StreamEnd } from '@routy/link/streams';
-import { keepAlive, resetSocket } from '@routy/link/streams';
+import { keepAlive, resetSocket, SocketEndpoint } from '@routy/link/streams';
 import { formatAddress, type RoutyError } from '@routy/proto/base';
 import type { ForwardConfig } from '../config/types.ts';
-import type { LiveSession } from '../sessions/sessions.ts';
+import type { LiveSession } from '../sessions/live-sessions.ts';
 import { type RefusalCode, Tally } from '../status/results.ts';
 import { ABOUT_TO_LISTEN, type ForwardStatus } from '../status/status.ts';
 import { ClientList } from './client-list.ts';
-import { HoldQueue } from './hold.ts';
-import { LocalListener } from './listener.ts';
+import { HoldQueue } from './hold-queue.ts';
+import { LocalListener } from './local-listener.ts';
 
 /** What a forward asks of the node around it. */
 export interface ForwardHost {
@@ -224,6 +224,7 @@ class ForwardStream implements OpenHandlers {
   readonly #forward: Forward;
   readonly answerMs: number;
   readonly #request: OpenRequest;
+  readonly #endpoint: SocketEndpoint;
   /** Those not tried yet; let go as soon as one has accepted. */
   #candidates: readonly LiveSession[];
   #session: LiveSession | undefined;
@@ -233,6 +234,7 @@ class ForwardStream implements OpenHandlers {
     this.socket = socket;
     this.#forward = forward;
     this.#candidates = candidates;
+    this.#endpoint = new SocketEndpoint(socket, 'client', this.onEnd);
     this.answerMs = forward.config.connectTimeoutMs;
     this.#request = {
       protocol: 'tcp',
@@ -257,7 +259,7 @@ class ForwardStream implements OpenHandlers {
     const session = this.#candidates[0]!;
     this.#candidates = this.#candidates.slice(1);
     this.#session = session;
-    session.driver.open(this.#request, this.socket, this);
+    session.driver.open(this.#request, this.#endpoint, this);
   }
 
   onAccepted(): void {

@@ -8,7 +8,7 @@ import { formatAddress, formatHostPort, RoutyError, type TcpAddress } from '@rou
 import { addressesCollide } from '../config/listening.ts';
 import { serveEnrolment } from '../enrol/enrol-join.ts';
 import type { EnrolmentEvent } from '../enrol/enrol-protocol.ts';
-import type { NodeEvents } from '../events/events.ts';
+import type { NodeEvents } from '../events/node-events.ts';
 
 export interface LanesListenerOptions {
   /** Asked at every connection. */

@@ -3,19 +3,19 @@ import { createPools, type SessionCommons, startSession } from '@routy/link/driv
 import { dialLane, type Lane, libcLoaded, type TlsCredentials } from '@routy/link/transport';
 import { RoutyError } from '@routy/proto/base';
 import type { Config, LogLevel } from '../config/types.ts';
-import { NodeEvents } from '../events/events.ts';
+import { NodeEvents } from '../events/node-events.ts';
 import { Troubles } from '../events/troubles.ts';
 import { nextDelayMs } from '../fabric/backoff.ts';
 import { sharedSettings } from '../fabric/settings.ts';
 import { Forwards, type ForwardsHost } from '../forwards/forwards.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
-import { AcceptedSessions } from '../peers/accepted.ts';
+import { AcceptedSessions } from '../peers/accepted-sessions.ts';
 import { Peers } from '../peers/peers.ts';
 import { type SessionFactory, SessionHost } from '../peers/session-host.ts';
-import { Services } from '../services/service.ts';
+import { Services } from '../services/services.ts';
+import { type LiveSession, LiveSessions } from '../sessions/live-sessions.ts';
 import { PeerTotals } from '../sessions/peer-totals.ts';
-import { type LiveSession, LiveSessions } from '../sessions/sessions.ts';
 import { nodeClockMs } from '../status/clock.ts';
 import type { NodeControl } from '../status/control.ts';
 import type {

@@ -4,7 +4,7 @@ import type { Forwards } from '../forwards/forwards.ts';
 import type { Log } from '../observe/log.ts';
 import type { Peers } from '../peers/peers.ts';
 import type { SessionHost } from '../peers/session-host.ts';
-import type { Services } from '../services/service.ts';
+import type { Services } from '../services/services.ts';
 import type { ReloadReport } from '../status/status.ts';
 
 /** What of a running node a new configuration can change. */

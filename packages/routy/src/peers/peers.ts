@@ -1,7 +1,7 @@
 import type { Lane } from '@routy/link/transport';
 import { formatAddress } from '@routy/proto/base';
 import type { PeerConfig } from '../config/types.ts';
-import { nodeName } from '../sessions/sessions.ts';
+import { nodeName } from '../sessions/live-sessions.ts';
 import type { PeerStatus } from '../status/status.ts';
 import { type DialPeer, PeerSupervisor, type SupervisorOwner } from './peer-supervisor.ts';
 import type { SessionHost } from './session-host.ts';

@@ -12,8 +12,8 @@ import {
 import type { Lane } from '@routy/link/transport';
 import type { Identity } from '@routy/proto/base';
 import { endText, laneHint } from '../events/end-text.ts';
-import type { NodeEvents } from '../events/events.ts';
-import { type LiveSession, type LiveSessions, nodeName } from '../sessions/sessions.ts';
+import type { NodeEvents } from '../events/node-events.ts';
+import { type LiveSession, type LiveSessions, nodeName } from '../sessions/live-sessions.ts';
 
 /** What the TLS handshake of a lane costs, roughly, in ms: nobody measures it. */
 const HANDSHAKE_MS = 4;

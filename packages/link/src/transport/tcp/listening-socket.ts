@@ -1,8 +1,7 @@
 import { createServer, type Server, type ServerOpts, type Socket } from 'node:net';
-import { errorText, formatHostPort, type RoutyError, type TcpAddress } from '@routy/proto/base';
-import { systemCode } from '../failures.ts';
-import { LinkError } from '../link-error.ts';
+import type { RoutyError, TcpAddress } from '@routy/proto/base';
 import { KEEP_ALIVE_MS } from './connect.ts';
+import { listenFailure } from './listen-failure.ts';
 import { Reopener } from './reopener.ts';
 import { ServerGroup } from './server-group.ts';
 
@@ -134,40 +133,5 @@ export class ListeningSocket {
         if (!this.#closed) this.#reopenLater(error);
       },
     );
-  }
-}
-
-function listenFailure(address: TcpAddress, error: unknown): RoutyError {
-  const at = formatHostPort(address.host, address.port);
-  const text = `cannot listen on ${at}: ${errorText(error)}`;
-  switch (systemCode(error)) {
-    case 'EADDRINUSE':
-      return new LinkError('listen-in-use', text, {
-        hint: `another process has that port; find it with: ss -ltnp 'sport = :${address.port}'`,
-        cause: error,
-      });
-    case 'EACCES':
-      return new LinkError('listen-denied', text, {
-        hint: 'ports below 1024 need CAP_NET_BIND_SERVICE; choose a higher one',
-        cause: error,
-      });
-    case 'EADDRNOTAVAIL':
-    case 'ENOTFOUND':
-    case 'EAI_AGAIN':
-    case 'ENODEV':
-      return new LinkError('listen-no-address', text, {
-        hint: 'no interface of this machine has that address; 0.0.0.0 or [::] stand for all',
-        cause: error,
-      });
-    case 'EMFILE':
-    case 'ENFILE':
-    case 'ENOBUFS':
-    case 'ENOMEM':
-      return new LinkError('listen-exhausted', text, {
-        hint: 'this machine is out of file descriptors or memory; raise LimitNOFILE',
-        cause: error,
-      });
-    default:
-      return new LinkError('listen-failed', text, { cause: error });
   }
 }

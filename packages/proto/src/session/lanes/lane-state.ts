@@ -1,4 +1,4 @@
-import { FrameDecoder, type FrameSink } from '../../wire/decode.ts';
+import { FrameDecoder, type FrameSink } from '../../wire/frame-decoder.ts';
 import { FrameWriter } from '../../wire/frame-writer.ts';
 import { frameName } from '../../wire/layout.ts';
 import { ProtocolError } from '../../wire/protocol-error.ts';
@@ -32,8 +32,8 @@ interface Probe {
 
 /** One lane of a session: what it has yet to send, and whether it lives. */
 export class LaneState<S extends Scheduled> {
-  /** Rises with every lane of the session, and so names it. */
-  readonly epoch: number;
+  /** Rises with every lane of the session, and so names it; on the wire it is the epoch. */
+  readonly id: number;
   readonly prove: Prove;
   readonly writer = new FrameWriter();
   readonly scheduler = new Scheduler<S>();
@@ -55,13 +55,13 @@ export class LaneState<S extends Scheduled> {
   #probe: Probe | undefined;
 
   constructor(
-    epoch: number,
+    id: number,
     prove: Prove,
     options: SessionOptions,
     nowMs: number,
     sink: (lane: LaneState<S>) => FrameSink,
   ) {
-    this.epoch = epoch;
+    this.id = id;
     this.prove = prove;
     this.handshakeDeadlineMs = nowMs + options.handshakeTimeoutMs;
     this.heartbeat = new Heartbeat(options.heartbeatIntervalMs, options.heartbeatMisses, nowMs);

@@ -1,5 +1,5 @@
 import type { LaneCode } from '../../wire/codes.ts';
-import { FrameDecoder, type FrameHeader } from '../../wire/decode.ts';
+import { FrameDecoder, type FrameHeader } from '../../wire/frame-decoder.ts';
 import { FrameWriter } from '../../wire/frame-writer.ts';
 import { FrameType, frameName } from '../../wire/layout.ts';
 import { type Hello, parseClose, parseHello } from '../../wire/payload.ts';

@@ -23,7 +23,7 @@ export class Resync {
   readonly #store: StreamTable;
   readonly #sender: StreamSender;
   readonly #receiver: StreamReceiver;
-  /** Epochs, latest last. */
+  /** Ids, latest last. */
   readonly #dead: number[] = [];
   /** RESUMEs that have begun to arrive. */
   #sets = 0;
@@ -44,9 +44,9 @@ export class Resync {
   laneLost(lane: StreamLane): void {
     this.owed = true;
     this.#said.clear();
-    this.#dead.push(lane.epoch);
+    this.#dead.push(lane.id);
     if (this.#dead.length > DEAD_MAX) this.#dead.shift();
-    this.#store.tombstones.laneLost(lane.epoch);
+    this.#store.tombstones.laneLost(lane.id);
     for (const stream of this.#store.all()) {
       if (stream.lane === lane || stream.spread.includes(lane)) {
         this.#store.lanes.settle(stream, undefined);
@@ -59,27 +59,27 @@ export class Resync {
     const { seen, tombstones, lastLocalId } = this.#store;
     const writer = new ResumeWriter(lane.writer);
     writer.opened(seen.watermark, Math.max(0, lastLocalId));
-    for (const epoch of this.#dead) writer.dead(epoch);
+    for (const laneId of this.#dead) writer.dead(laneId);
     for (const id of seen.above()) writer.seen(id);
     for (const stream of this.#store.all()) writer.stream(resumeStream(stream));
     for (const [id, code] of tombstones.entries()) writer.ended(id, code);
     writer.end();
-    tombstones.saidAgain(lane.epoch);
-    this.#said.set(lane.epoch, lane.pinged);
+    tombstones.saidAgain(lane.id);
+    this.#said.set(lane.id, lane.pinged);
   }
 
   /** A PING goes out on the lane. */
   pinged(lane: StreamLane, sequence: number): void {
     lane.pinged = sequence;
-    this.#store.tombstones.pinged(lane.epoch, sequence);
+    this.#store.tombstones.pinged(lane.id, sequence);
   }
 
   /** Its answer came: the peer has read everything that was said on the lane before it. */
   ponged(lane: StreamLane, sequence: number): void {
     const { tombstones, unconfirmed } = this.#store;
-    tombstones.ponged(lane.epoch, sequence, (id) => unconfirmed.heard(id));
-    unconfirmed.ponged(lane.epoch, sequence);
-    if (sequence > (this.#said.get(lane.epoch) ?? Infinity)) this.owed = false;
+    tombstones.ponged(lane.id, sequence, (id) => unconfirmed.heard(id));
+    unconfirmed.ponged(lane.id, sequence);
+    if (sequence > (this.#said.get(lane.id) ?? Infinity)) this.owed = false;
   }
 
   /** Takes a frame of the peer's RESUME. `lose` is called for each lane the peer has lost. */
@@ -88,13 +88,13 @@ export class Resync {
     lane: StreamLane,
     flags: number,
     payload: Uint8Array,
-    lose: (epoch: number) => void,
+    lose: (laneId: number) => void,
   ): void {
     const set = this.#arriving.get(lane) ?? this.#begin(lane);
     set.nowMs = nowMs;
-    set.lose = (epoch) => {
-      if (epoch === lane.epoch) throw new ProtocolError('resume', 'a lane says that it is lost');
-      lose(epoch);
+    set.lose = (laneId) => {
+      if (laneId === lane.id) throw new ProtocolError('resume', 'a lane says that it is lost');
+      lose(laneId);
     };
     readResume(payload, set);
     if ((flags & FLAG_RESUME_LAST) === 0) return;
@@ -132,7 +132,7 @@ class ResumeSet implements ResumeSink {
   /** Of the frame whose records come. */
   nowMs = 0;
   /** What is done about a lane the peer has lost. */
-  lose: (epoch: number) => void = () => {};
+  lose: (laneId: number) => void = () => {};
   /** From the first record. */
   #seen: number | undefined;
   #opened = 0;
@@ -161,10 +161,10 @@ class ResumeSet implements ResumeSink {
     this.#opened = opened;
   }
 
-  dead(epoch: number): void {
+  dead(laneId: number): void {
     this.#expectBegun();
-    if (epoch === 0) throw new ProtocolError('resume', 'lane 0, which no session has, is lost');
-    this.lose(epoch);
+    if (laneId === 0) throw new ProtocolError('resume', 'lane 0, which no session has, is lost');
+    this.lose(laneId);
   }
 
   seen(id: number): void {

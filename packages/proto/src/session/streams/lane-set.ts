@@ -13,7 +13,7 @@ const BULK_WEIGHT = 8;
 const SHARE_MAX = 1.5;
 
 export interface LaneFacts {
-  /** Its epoch. */
+  /** Its id. */
   readonly lane: number;
   readonly established: boolean;
   readonly rttMs: number | undefined;
@@ -29,14 +29,14 @@ export interface LaneFacts {
 export class LaneSet {
   /** Streams that have no primary lane. */
   readonly stale = new Set<Stream>();
-  readonly #byEpoch = new Map<number, StreamLane>();
+  readonly #byId = new Map<number, StreamLane>();
   /** The same in their order; lanes come and go rarely, and are looked through all the time. */
   #all: readonly StreamLane[] = [];
   #established: readonly StreamLane[] = [];
 
   /** The oldest has to go before another one joins. */
   get full(): boolean {
-    return this.#byEpoch.size >= LANES_MAX;
+    return this.#byId.size >= LANES_MAX;
   }
 
   /** Those that carry the session, oldest first. */
@@ -44,8 +44,8 @@ export class LaneSet {
     return this.#established;
   }
 
-  get(epoch: number): StreamLane | undefined {
-    return this.#byEpoch.get(epoch);
+  get(id: number): StreamLane | undefined {
+    return this.#byId.get(id);
   }
 
   /** A list that does not change when lanes come and go. */
@@ -55,7 +55,7 @@ export class LaneSet {
 
   facts(): LaneFacts[] {
     return this.all().map((lane) => ({
-      lane: lane.epoch,
+      lane: lane.id,
       established: lane.established,
       rttMs: lane.heartbeat.rttMs,
       heardAtMs: lane.heartbeat.heardAtMs,
@@ -65,8 +65,8 @@ export class LaneSet {
   }
 
   add(lane: StreamLane): void {
-    this.#byEpoch.set(lane.epoch, lane);
-    this.#all = [...this.#byEpoch.values()];
+    this.#byId.set(lane.id, lane);
+    this.#all = [...this.#byId.values()];
   }
 
   establish(lane: StreamLane): void {
@@ -76,8 +76,8 @@ export class LaneSet {
 
   remove(lane: StreamLane): void {
     lane.closed = true;
-    this.#byEpoch.delete(lane.epoch);
-    this.#all = [...this.#byEpoch.values()];
+    this.#byId.delete(lane.id);
+    this.#all = [...this.#byId.values()];
     this.#established = this.#established.filter((other) => other !== lane);
   }
 

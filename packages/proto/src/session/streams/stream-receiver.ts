@@ -1,4 +1,4 @@
-import type { FrameHeader } from '../../wire/decode.ts';
+import type { FrameHeader } from '../../wire/frame-decoder.ts';
 import { FLAG_FIN_DELIVERED, FrameType } from '../../wire/layout.ts';
 import { parseAccept, parseNumber, parseOpen, parseReset } from '../../wire/payload.ts';
 import { ProtocolError } from '../../wire/protocol-error.ts';

@@ -53,7 +53,7 @@ export class StreamSender {
   reset(stream: Stream, code: StreamCode, reason: string): void {
     const lane = stream.lane ?? this.#store.lanes.leastLoaded();
     lane?.writer.reset(stream.id, stream.send.everSent, code, reason);
-    this.#store.bury(stream.id, code, lane?.epoch);
+    this.#store.bury(stream.id, code, lane?.id);
     this.#store.remove(stream);
   }
 
@@ -82,7 +82,7 @@ export class StreamSender {
   /** Refuses a stream that never came to be. */
   refuse(lane: StreamLane, id: number, code: StreamCode, reason: string): void {
     lane.writer.reset(id, 0, code, reason);
-    this.#store.bury(id, code, lane.epoch);
+    this.#store.bury(id, code, lane.id);
   }
 
   /** Forgets a stream when both directions have ended and both sides know. */
@@ -93,7 +93,7 @@ export class StreamSender {
     // was its primary lane then and may be lost yet: the tombstone is about what this lane carries.
     const saidHere = stream.lane !== undefined && stream.spread.length === 0;
     if (!saidHere && lane !== undefined) this.#sayCredit(lane, stream);
-    this.#store.bury(stream.id, undefined, lane?.epoch);
+    this.#store.bury(stream.id, undefined, lane?.id);
     this.#store.remove(stream);
     if (!stream.ownerless) this.#store.events.push({ kind: 'finished', stream: stream.id });
   }

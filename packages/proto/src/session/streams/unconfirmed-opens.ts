@@ -35,7 +35,7 @@ export class UnconfirmedOpens {
 
   /** OPEN goes out on the lane, or waits for one. */
   opened(id: number, lane: StreamLane | undefined): void {
-    this.#ids.set(id, lane && { lane: lane.epoch, after: lane.pinged });
+    this.#ids.set(id, lane && { lane: lane.id, after: lane.pinged });
   }
 
   /** The peer speaks of the stream, or has confirmed its end. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FrameDecoder } from '../../packages/proto/src/wire/decode.ts';
+import { FrameDecoder } from '../../packages/proto/src/wire/frame-decoder.ts';
 import {
   FRAME_RULES,
   FrameType,

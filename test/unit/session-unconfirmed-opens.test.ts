@@ -9,7 +9,7 @@ import { established, open, REQUEST, type Rig } from './session-rig.ts';
 /** Ids the peer takes above the first one it has not seen. */
 const ABOVE_MAX = 65_536;
 
-const on = (epoch: number, pinged: number) => ({ epoch, pinged }) as StreamLane;
+const on = (id: number, pinged: number) => ({ id, pinged }) as StreamLane;
 
 function reasonAfter(stream: number): string {
   return `${ABOVE_MAX} streams were opened after stream ${stream}, which the peer may not have seen`;

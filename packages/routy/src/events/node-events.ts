@@ -4,7 +4,7 @@ import { errorText, RoutyError } from '@routy/proto/base';
 import type { EnrolmentEvent } from '../enrol/enrol-protocol.ts';
 import type { Log, LogFields } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
-import type { LiveSession } from '../sessions/sessions.ts';
+import type { LiveSession } from '../sessions/live-sessions.ts';
 import type { RefusalCode, ServiceRefusal } from '../status/results.ts';
 import type { ForwardStatus, NodeStatus, ReloadReport } from '../status/status.ts';
 import { endText, laneHint } from './end-text.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { FrameDecoder } from '../../packages/proto/src/wire/decode.ts';
+import { FrameDecoder } from '../../packages/proto/src/wire/frame-decoder.ts';
 import { FrameType } from '../../packages/proto/src/wire/layout.ts';
 import { acceptFrame, concat, dataFrame, frame, openFrame } from '../support/frames.ts';
 

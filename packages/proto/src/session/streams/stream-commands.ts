@@ -13,7 +13,7 @@ export type OpenResult =
  * What the owner of a session does with its streams. An invariant that is broken meanwhile does not
  * reach the owner: it ends the session.
  */
-export class Streams {
+export class StreamCommands {
   readonly #store: StreamTable;
   readonly #sender: StreamSender;
   readonly #onDefect: (code: LaneCode, reason: string) => void;

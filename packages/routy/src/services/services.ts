@@ -1,15 +1,15 @@
 import type { Socket } from 'node:net';
 import type { IncomingStream, StreamCode } from '@routy/link/driver';
-import { keepAlive, keepReadable, resetSocket } from '@routy/link/streams';
+import { keepAlive, keepReadable, resetSocket, SocketEndpoint } from '@routy/link/streams';
 import { carryUrgentInline } from '@routy/link/transport';
 import { formatAddress, type Identity } from '@routy/proto/base';
 import type { ServiceConfig } from '../config/types.ts';
 import { mayOpen } from '../fabric/policy.ts';
-import { nodeName } from '../sessions/sessions.ts';
+import { nodeName } from '../sessions/live-sessions.ts';
 import { type ServiceRefusal, Tally } from '../status/results.ts';
 import type { ServiceStatus } from '../status/status.ts';
 import { proxyHeader } from './proxy-protocol.ts';
-import { type NameLookup, TargetConnection } from './target.ts';
+import { type NameLookup, TargetConnection } from './target-connection.ts';
 
 /** What services ask of the node around them. */
 export interface ServiceHost {
@@ -220,10 +220,11 @@ export class Services {
     service.tally.connected(this.#host.nowMs(), peer);
     this.#host.onOpened(name, peer);
     put(this.#accepted, peer, entry);
-    stream.accept(socket, () => {
+    const onEnd = (): void => {
       service.streams.delete(entry);
       take(this.#accepted, peer, entry);
-    });
+    };
+    stream.accept(new SocketEndpoint(socket, 'target', onEnd));
   }
 
   #refuse(stream: IncomingStream, peer: Identity, code: StreamCode, reason: string): void {

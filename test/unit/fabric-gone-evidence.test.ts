@@ -5,7 +5,7 @@ import {
   GONE_AFTER_MS,
   GONE_ANSWERS_MIN,
   GoneEvidence,
-} from '../../packages/routy/src/fabric/gone.ts';
+} from '../../packages/routy/src/fabric/gone-evidence.ts';
 
 /** Enough answers, over enough time, from each address. */
 function evidence(answers: Record<string, DialAnswer>): GoneEvidence {

@@ -5,54 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import {
-  type EndpointHost,
-  StreamEndpoint,
-} from '../../packages/link/src/streams/stream-endpoint.ts';
-
-/** Notes what an endpoint tells its session. */
-class Session implements EndpointHost {
-  bytes = 0;
-  bytesDelivered = 0;
-  readonly #ended: (how: string) => void;
-  readonly outcome: Promise<string>;
-
-  constructor() {
-    const { promise, resolve } = deferred();
-    this.outcome = promise;
-    this.#ended = resolve;
-  }
-
-  write(_stream: number, chunk: Uint8Array): boolean {
-    this.bytes += chunk.length;
-    return true;
-  }
-
-  end(): void {
-    this.#ended('end');
-  }
-
-  reset(_stream: number, code: string): void {
-    this.#ended(code);
-  }
-
-  delivered(_stream: number, bytes: number): void {
-    this.bytesDelivered += bytes;
-  }
-
-  finDelivered(): void {}
-
-  unflushed(endpoint: StreamEndpoint): void {
-    setImmediate(() => endpoint.flush());
-  }
-}
-
-function deferred(): { promise: Promise<string>; resolve: (how: string) => void } {
-  let resolve!: (how: string) => void;
-  const promise = new Promise<string>((done) => {
-    resolve = done;
-  });
-  return { promise, resolve };
-}
+  SessionStream,
+  type SessionStreamHost,
+} from '../../packages/link/src/driver/session-stream.ts';
+import { SocketEndpoint } from '../../packages/link/src/streams/socket-endpoint.ts';
+import { FakeByteStream } from '../support/fake-byte-stream.ts';
+import { until } from './node-support.ts';
 
 /** Both ends of a connection. */
 async function connected(path?: string): Promise<{ socket: Socket; peer: Socket }> {
@@ -75,12 +33,12 @@ async function whenPeer(
   path?: string,
 ): Promise<{ bytes: number; outcome: string }> {
   const { socket, peer } = await connected(path);
-  const session = new Session();
-  const endpoint = new StreamEndpoint(1, session);
-  endpoint.attach(socket, 'target', () => {});
+  const endpoint = new SocketEndpoint(socket, 'target', () => {});
+  const session = new FakeByteStream(endpoint);
   act(peer);
   endpoint.writable();
-  const outcome = await session.outcome;
+  await until('the session is told', () => session.told.length > 0);
+  const outcome = session.told[0]!;
   socket.destroy();
   peer.destroy();
   return { bytes: session.bytes, outcome };
@@ -117,7 +75,7 @@ const TINY_PIECES = 20_000;
 const MEMORY_MAX = 2 * TINY_PIECES + 64 * 1024;
 
 /** Gives the endpoint bytes one by one, each a part of a chunk of its own. */
-async function giveTinyPieces(endpoint: StreamEndpoint): Promise<Buffer> {
+async function giveTinyPieces(endpoint: { data(bytes: Uint8Array): void }): Promise<Buffer> {
   const all = Buffer.alloc(TINY_PIECES);
   for (let i = 0; i < TINY_PIECES; i++) {
     const chunk = new Uint8Array(16 * 1024).fill(i);
@@ -151,9 +109,8 @@ async function readAll(peer: Socket): Promise<Buffer> {
 
 test('bytes for a destination that does not read keep no more memory than they need', async () => {
   const { socket, peer } = await connected();
-  const session = new Session();
-  const endpoint = new StreamEndpoint(1, session);
-  endpoint.attach(socket, 'target', () => {});
+  const endpoint = new SocketEndpoint(socket, 'target', () => {});
+  const session = new FakeByteStream(endpoint);
   const whole = new Uint8Array(64 * 1024).fill(1);
   let filling = 0;
   // The kernel's buffers grow for a while.
@@ -180,14 +137,23 @@ test('bytes for a destination that does not read keep no more memory than they n
 
 test('bytes that come before the socket keep no more memory than they need', async () => {
   const { socket, peer } = await connected();
-  const session = new Session();
-  const endpoint = new StreamEndpoint(1, session);
-  const tiny = await giveTinyPieces(endpoint);
-  endpoint.fin();
+  let bytesDelivered = 0;
+  const host = {
+    delivered: (_id: number, bytes: number) => {
+      bytesDelivered += bytes;
+    },
+    finDelivered: () => undefined,
+    reset: () => undefined,
+    unflushed: (each: SessionStream) => setImmediate(() => each.flush()),
+  } as unknown as SessionStreamHost;
+  const request = { protocol: 'tcp', service: 'db', source: undefined, destination: undefined };
+  const stream = new SessionStream(1, request, host);
+  const tiny = await giveTinyPieces(stream);
+  stream.fin();
   const seen = watchWrites(socket);
-  endpoint.attach(socket, 'target', () => {});
+  stream.join(new SocketEndpoint(socket, 'target', () => {}));
   assert.deepEqual(await readAll(peer), tiny);
-  assert.equal(session.bytesDelivered, TINY_PIECES);
+  assert.equal(bytesDelivered, TINY_PIECES);
   assert.ok(seen.memory <= MEMORY_MAX, `${seen.memory} bytes of memory`);
   socket.destroy();
 });
@@ -198,12 +164,11 @@ const LAST_BYTES = 8 * 1024 * 1024;
 async function resetBehindBytes() {
   const { socket, peer } = await connected();
   peer.pause();
-  const session = new Session();
-  const endpoint = new StreamEndpoint(1, session);
   let ended: string | undefined;
-  endpoint.attach(socket, 'client', ({ code }) => {
+  const endpoint = new SocketEndpoint(socket, 'client', ({ code }) => {
     ended = code;
   });
+  const session = new FakeByteStream(endpoint);
   const piece = new Uint8Array(64 * 1024).fill(7);
   for (let at = 0; at < LAST_BYTES; at += piece.length) endpoint.data(piece);
   assert.equal(endpoint.reset('connection-reset', 'at the other end'), false);
@@ -220,7 +185,8 @@ test('a reset waits until the socket has taken what came before it', async () =>
   });
   peer.resume();
   peer.on('error', () => undefined);
-  assert.equal(await session.outcome, 'cancelled');
+  await until('the session is told', () => session.told.length > 0);
+  assert.deepEqual(session.told, ['cancelled']);
   assert.equal(session.bytesDelivered, LAST_BYTES);
   assert.equal(ended(), 'connection-reset');
   // The system sends no more of what it has taken once the socket is reset.
@@ -232,7 +198,8 @@ test('a socket that takes nothing is reset all the same', async () => {
   const { socket, peer, session, ended } = await resetBehindBytes();
   assert.equal(socket.timeout, 5_000);
   socket.emit('timeout');
-  assert.equal(await session.outcome, 'cancelled');
+  await until('the session is told', () => session.told.length > 0);
+  assert.deepEqual(session.told, ['cancelled']);
   assert.ok(session.bytesDelivered < LAST_BYTES);
   assert.deepEqual([socket.destroyed, ended()], [true, 'connection-reset']);
   peer.destroy();
@@ -241,8 +208,8 @@ test('a socket that takes nothing is reset all the same', async () => {
 test('a reset by which the other end gives up does not wait', async () => {
   const { socket, peer } = await connected();
   peer.pause();
-  const endpoint = new StreamEndpoint(1, new Session());
-  endpoint.attach(socket, 'client', () => {});
+  const endpoint = new SocketEndpoint(socket, 'client', () => {});
+  new FakeByteStream(endpoint);
   endpoint.data(new Uint8Array(LAST_BYTES));
   assert.equal(endpoint.reset('cancelled', 'given up'), true);
   assert.ok(socket.destroyed);

@@ -1,14 +1,14 @@
 import { chmodSync, chownSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { removeStaleSocket } from '@routy/link/streams';
-import { carryUrgentInline, type ReopenDelay, Reopener, ServerGroup } from '@routy/link/transport';
 import {
-  type Address,
-  formatAddress,
-  RoutyError,
-  type TcpAddress,
-  type UnixAddress,
-} from '@routy/proto/base';
+  carryUrgentInline,
+  listenFailure,
+  type ReopenDelay,
+  Reopener,
+  ServerGroup,
+} from '@routy/link/transport';
+import { type Address, RoutyError, type TcpAddress, type UnixAddress } from '@routy/proto/base';
 import type { SocketAccess } from '../config/types.ts';
 import { groupId, userId } from './accounts.ts';
 
@@ -162,7 +162,7 @@ export class LocalListener {
       }
       chmodSync(path, mode ?? UNIX_SOCKET_MODE);
     } catch (error) {
-      this.#fail(error as NodeJS.ErrnoException);
+      this.#fail(accessFailure(path, error as NodeJS.ErrnoException));
     }
   }
 
@@ -180,53 +180,44 @@ export class LocalListener {
   #onError(server: Closable, error: NodeJS.ErrnoException, mayRemoveStale: boolean): void {
     if (server !== this.#server) return;
     if (this.#listening) {
-      this.#handlers.onAcceptError(listenError(this.#address, error));
-      this.#fail(error);
+      const failure = listenFailure(this.#address, error);
+      this.#handlers.onAcceptError(failure);
+      this.#fail(failure);
       return;
     }
     if (this.#address.kind === 'unix' && error.code === 'EADDRINUSE' && mayRemoveStale) {
       void this.#removeStaleThenAttempt(this.#address.path, server, error);
       return;
     }
-    this.#fail(error);
+    this.#fail(listenFailure(this.#address, error));
   }
 
   async #removeStaleThenAttempt(path: string, server: Closable, error: Error): Promise<void> {
     const removed = await removeStaleSocket(path);
     if (server !== this.#server) return;
     if (removed) this.#attempt(false);
-    else this.#fail(error);
+    else this.#fail(listenFailure(this.#address, error));
   }
 
-  #fail(error: NodeJS.ErrnoException): void {
+  #fail(error: RoutyError): void {
     this.#dropServer();
-    this.#error = listenError(this.#address, error);
+    this.#error = error;
     this.#reopener?.failed();
     this.#handlers.onState();
   }
 }
 
-const HINTS: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'Another process listens there: stop it or choose another address.',
+const ACCESS_HINTS: Readonly<Record<string, string>> = {
   EPERM:
-    'This user may not give the socket away: only root sets socket_owner, and socket_group to a group that the user is not in.',
-  ENOACCOUNT: 'Take a name that this machine knows, or its number: getent passwd, getent group.',
-  EACCES: 'This user may not listen there: choose a port above 1023 or a writable directory.',
-  EADDRNOTAVAIL: 'No interface of this machine has that address.',
-  ENOENT: 'The directory of the socket does not exist: create it.',
-  EMFILE: 'The process has no file descriptors left: raise its limit (LimitNOFILE, ulimit -n).',
-  ENFILE: 'The machine has no file descriptors left.',
+    'only root sets socket_owner, and socket_group to a group that the user is not in; leave them out or run it as root',
+  ENOACCOUNT: 'take a name that this machine knows, or its number: getent passwd, getent group',
 };
 
-function causeText({ code, message }: NodeJS.ErrnoException): string {
-  return code === undefined || code === 'ENOACCOUNT' ? message : code;
-}
-
-function listenError(address: Address, cause: NodeJS.ErrnoException): RoutyError {
-  const hint = HINTS[cause.code ?? ''];
-  return new RoutyError(
-    'listen-failed',
-    `cannot listen on ${formatAddress(address)}: ${causeText(cause)}`,
-    hint === undefined ? { cause } : { cause, hint },
-  );
+/** The socket is there, and its owner and mode are not what they should be. */
+function accessFailure(path: string, cause: NodeJS.ErrnoException): RoutyError {
+  const hint = ACCESS_HINTS[cause.code ?? ''];
+  return new RoutyError('listen-failed', `cannot listen on ${path}: ${cause.message}`, {
+    ...(hint === undefined ? {} : { hint }),
+    cause,
+  });
 }

@@ -2,23 +2,12 @@ import type { Socket } from 'node:net';
 import { errorText } from '@routy/proto/base';
 import { ByteQueue } from '@routy/proto/session';
 import type { StreamCode } from '@routy/proto/wire';
+import type { ByteReceiver, ByteStream } from './byte-stream.ts';
 import { deathOf, keepReadable, WRITING_DIED } from './kept-readable.ts';
 import { awaitLastBytes } from './last-bytes.ts';
 import { isGone, type Watched, watch } from './socket-watch.ts';
 import { resetSocket } from './sockets.ts';
 import type { StreamEndHandler } from './stream-end.ts';
-
-/** What an endpoint asks of its session. */
-export interface EndpointHost {
-  /** False: the socket must pause until {@link StreamEndpoint.writable}. */
-  write(stream: number, chunk: Uint8Array): boolean;
-  end(stream: number): void;
-  reset(stream: number, code: StreamCode, reason: string): void;
-  delivered(stream: number, bytes: number): void;
-  finDelivered(stream: number): void;
-  /** The endpoint wants {@link StreamEndpoint.flush} once this round's bytes are all in. */
-  unflushed(endpoint: StreamEndpoint): void;
-}
 
 const NOTHING = new Uint8Array(0);
 
@@ -34,25 +23,24 @@ export type EndpointSide = 'client' | 'target';
 /** How listeners find the endpoint of the socket they are called on, without a closure each. */
 const ENDPOINT = Symbol('endpoint');
 
-type EndpointSocket = Socket & { [ENDPOINT]?: StreamEndpoint };
+type EndpointSocket = Socket & { [ENDPOINT]?: SocketEndpoint };
 
 /**
- * One stream's socket: moves bytes, half-closes and resets between it and the session. It lives
- * from the opening of the stream on; bytes that come before the socket wait here.
+ * A socket that a stream ends in: moves bytes, half-closes and resets between the two. The socket is
+ * the endpoint's from the beginning, and paused until the stream takes bytes.
  */
-export class StreamEndpoint implements Watched {
-  readonly id: number;
-  readonly #host: EndpointHost;
-  #socket: EndpointSocket | undefined;
-  #onEnd: StreamEndHandler | undefined;
+export class SocketEndpoint implements ByteReceiver, Watched {
+  readonly #socket: EndpointSocket;
+  readonly #onEnd: StreamEndHandler;
+  readonly #isClient: boolean;
+  #stream: ByteStream | undefined;
   /** The end of the socket's bytes was read. */
   #endRead = false;
   #endTold = false;
-  #isClient = false;
   /** The socket is not read: the stream has no credit, or is not open yet. */
-  #isPaused = false;
+  #isPaused = true;
   #patience: NodeJS.Timeout | undefined;
-  /** What came before the socket, or while the socket does not take what it was given. */
+  /** What came while the socket does not take what it was given. */
   #waiting = new ByteQueue();
   #finReceived = false;
   #over = false;
@@ -82,25 +70,14 @@ export class StreamEndpoint implements Watched {
     if (!error && !this.#over) this.#endKnown();
   };
 
-  constructor(id: number, host: EndpointHost) {
-    this.id = id;
-    this.#host = host;
-  }
-
-  /** True while no byte and no half-close of the socket was taken. */
-  get untouched(): boolean {
-    return this.#bytesOut === 0 && !(this.#socket?.readableEnded ?? false);
-  }
-
-  /** Joins the socket to the stream. It is read once it is {@link writable}. */
-  attach(socket: Socket, side: EndpointSide, onEnd: StreamEndHandler): void {
-    const endpointSocket = socket as EndpointSocket;
-    endpointSocket[ENDPOINT] = this;
-    this.#socket = endpointSocket;
-    this.#onEnd = onEnd;
+  /** `onEnd` is called exactly once, last. */
+  constructor(socket: Socket, side: EndpointSide, onEnd: StreamEndHandler) {
+    this.#socket = socket;
+    this.#socket[ENDPOINT] = this;
     this.#isClient = side === 'client';
+    this.#onEnd = onEnd;
     keepReadable(socket);
-    this.pause();
+    socket.pause();
     watch(this);
     socket.on('data', onSocketData);
     socket.on('end', onSocketEnd);
@@ -108,36 +85,34 @@ export class StreamEndpoint implements Watched {
     socket.on('close', onSocketClose);
     socket.on('finish', onSocketFinish);
     socket.on(WRITING_DIED, onSocketWritingDied);
-    if (this.#waiting.bytes > 0) this.#writeWaiting();
-    else if (this.#finReceived) this.fin();
   }
 
-  /** Parts from the socket without touching it; nothing may have been read from it. */
+  /** True while no byte and no half-close of the socket was taken. */
+  get untouched(): boolean {
+    return this.#bytesOut === 0 && !this.#socket.readableEnded;
+  }
+
+  attach(stream: ByteStream): void {
+    this.#stream = stream;
+  }
+
+  /** The socket stays as it is. */
   detach(): void {
-    const socket = this.#socket!;
-    this.#over = true;
     this.pause();
-    this.#socket = undefined;
-    delete socket[ENDPOINT];
-    socket.off('data', onSocketData);
-    socket.off('end', onSocketEnd);
-    socket.off('error', onSocketError);
-    socket.off('close', onSocketClose);
-    socket.off('finish', onSocketFinish);
-    socket.off(WRITING_DIED, onSocketWritingDied);
+    this.#stream = undefined;
   }
 
   /** Bytes of the peer for the socket. */
   data(bytes: Uint8Array): void {
     const socket = this.#socket;
     this.#bytesIn += bytes.length;
-    if (socket === undefined || this.#mustWait(socket)) {
+    if (this.#mustWait(socket)) {
       this.#waiting.append(bytes);
       return;
     }
     if (this.#first === undefined) {
       this.#first = bytes;
-      this.#host.unflushed(this);
+      this.#stream!.flushLater();
       return;
     }
     if (!this.#isCorked) {
@@ -153,7 +128,7 @@ export class StreamEndpoint implements Watched {
     const socket = this.#socket;
     const first = this.#first;
     this.#first = undefined;
-    if (socket === undefined || first === undefined) return;
+    if (first === undefined) return;
     if (this.#isCorked) socket.uncork();
     else this.#write(socket, first);
     this.#isCorked = false;
@@ -164,18 +139,18 @@ export class StreamEndpoint implements Watched {
   fin(): void {
     this.#finReceived = true;
     this.flush();
-    if (this.#waiting.bytes === 0) this.#socket?.end();
+    if (this.#waiting.bytes === 0) this.#socket.end();
   }
 
   /** The session takes bytes, for the first time or again. */
   writable(): void {
     this.#isPaused = false;
-    this.#socket?.resume();
+    this.#socket.resume();
   }
 
   pause(): void {
     this.#isPaused = true;
-    this.#socket?.pause();
+    this.#socket.pause();
   }
 
   /** The stream ended cleanly both ways; the socket closes by itself. */
@@ -185,7 +160,7 @@ export class StreamEndpoint implements Watched {
 
   /**
    * The stream was reset, by the peer or because the session ended. False: not before the socket has
-   * taken what a connection brought that was reset at the other end; the host is told then.
+   * taken what a connection brought that was reset at the other end; the stream is told then.
    */
   reset(code: StreamCode, reason: string): boolean {
     if (this.#over) return true;
@@ -193,37 +168,37 @@ export class StreamEndpoint implements Watched {
       this.flush();
       if (!this.#allTaken()) {
         this.#lastReset = { code, reason };
-        awaitLastBytes(this.#socket!, () => this.#resetAtLast());
+        awaitLastBytes(this.#socket, () => this.#resetAtLast());
         return false;
       }
     }
     this.#finish(false, code, reason);
-    if (this.#socket !== undefined) resetSocket(this.#socket);
+    resetSocket(this.#socket);
     return true;
   }
 
   /** Tells the session what the operating system has taken since the last time. */
   reportDelivered(): void {
     const socket = this.#socket;
-    if (this.#over || socket === undefined || socket.destroyed) return;
+    if (this.#over || socket.destroyed) return;
     const queued = this.#waiting.bytes + socket.writableLength;
     const bytes = this.#bytesIn - queued - this.#bytesReported;
     // Below zero while the queue still holds what stood in it before the first byte.
     if (bytes <= 0) return;
     this.#bytesReported += bytes;
-    this.#host.delivered(this.id, bytes);
+    this.#stream!.delivered(bytes);
   }
 
   socketData(chunk: Uint8Array): void {
     if (this.#over) return;
     this.#bytesOut += chunk.length;
-    if (!this.#host.write(this.id, chunk)) this.pause();
+    if (!this.#stream!.write(chunk)) this.pause();
   }
 
   socketEnd(): void {
     if (this.#over) return;
     this.#endRead = true;
-    const socket = this.#socket!;
+    const socket = this.#socket;
     // libuv calls a reset that comes together with the last bytes an end (uv__stream_io: POLLHUP
     // after a partial read). Writing nothing to such a socket fails and tells the two apart. A unix
     // socket knows no reset, and behind bytes that wait to be written the answer might never come:
@@ -243,7 +218,7 @@ export class StreamEndpoint implements Watched {
   socketFinish(): void {
     if (this.#over) return;
     this.reportDelivered();
-    if (this.#finReceived && deathOf(this.#socket!) === undefined) this.#host.finDelivered(this.id);
+    if (this.#finReceived && deathOf(this.#socket) === undefined) this.#stream!.finDelivered();
   }
 
   socketError(error: Error): void {
@@ -257,7 +232,7 @@ export class StreamEndpoint implements Watched {
     const reason = this.#error === undefined ? 'connection closed' : errorText(this.#error);
     // What a client sent and the session has no credit for is not waited for: its target would not
     // hear of it as long as it does not read.
-    if (this.#isClient && this.#socket!.isPaused()) {
+    if (this.#isClient && this.#socket.isPaused()) {
       this.#resetByOther(reason, 'cancelled');
       return;
     }
@@ -268,33 +243,33 @@ export class StreamEndpoint implements Watched {
   /** A socket that failed while it was paused may hold bytes that were read before. */
   #takeRest(): void {
     for (;;) {
-      const rest = this.#socket!.read() as Uint8Array | null;
+      const rest = this.#socket.read() as Uint8Array | null;
       if (rest === null) return;
       this.#bytesOut += rest.length;
-      this.#host.write(this.id, rest);
+      this.#stream?.write(rest);
     }
   }
 
   /** The socket's bytes are all read. Whether its other end had closed or reset is known by now. */
   #endKnown(): void {
-    const death = deathOf(this.#socket!);
+    const death = deathOf(this.#socket);
     // EPIPE: it closed before it reset what came for it then. Its end is one, and then the reset.
     if (!this.#endTold && (death === undefined || death.code === 'EPIPE')) {
       this.#endTold = true;
-      this.#host.end(this.id);
+      this.#stream!.end();
     }
     if (death !== undefined) this.#resetByOther(errorText(death));
   }
 
   #resetByOther(reason: string, code: StreamCode = 'connection-reset'): void {
-    this.#host.reset(this.id, code, reason);
+    this.#stream?.reset(code, reason);
     this.#finish(false, 'connection-reset', reason);
-    resetSocket(this.#socket!);
+    resetSocket(this.#socket);
   }
 
   /** {@link Watched} */
   get watchedSocket(): Socket | undefined {
-    return this.#over || this.#socket?.destroyed ? undefined : this.#socket;
+    return this.#over || this.#socket.destroyed ? undefined : this.#socket;
   }
 
   /** {@link Watched} */
@@ -304,7 +279,7 @@ export class StreamEndpoint implements Watched {
 
   /** Found while the socket is not read: its other end is not there any more. */
   gone(): void {
-    const socket = this.#socket!;
+    const socket = this.#socket;
     // The system says once what became of the connection, to whoever writes or reads next.
     if (socket.writableLength === 0) socket.write(NOTHING);
     if (this.#endRead) return;
@@ -342,7 +317,7 @@ export class StreamEndpoint implements Watched {
   /** Gives the socket what waits, when it has nothing else of the stream to write, and then FIN. */
   #writeWaiting(): void {
     const socket = this.#socket;
-    if (this.#waiting.bytes === 0 || socket === undefined || socket.destroyed) return;
+    if (this.#waiting.bytes === 0 || socket.destroyed) return;
     if (this.#writesPending > 0 && socket.writableLength > 0) return;
     socket.cork();
     for (let piece = this.#waiting.shift(); piece; piece = this.#waiting.shift()) {
@@ -355,20 +330,20 @@ export class StreamEndpoint implements Watched {
   /** The system has all that came for the socket, or never will. */
   #allTaken(): boolean {
     const socket = this.#socket;
-    if (socket === undefined || socket.destroyed) return true;
+    if (socket.destroyed) return true;
     return this.#waiting.bytes === 0 && socket.writableLength === 0;
   }
 
   #resetAtLast(): void {
     if (this.#over) return;
     const { code, reason } = this.#lastReset!;
-    this.#host.reset(this.id, 'cancelled', 'what came before the reset was not taken');
+    this.#stream!.reset('cancelled', 'what came before the reset was not taken');
     this.#finish(false, code, reason);
-    resetSocket(this.#socket!);
+    resetSocket(this.#socket);
   }
 
   #endedCleanly(): boolean {
-    return this.#socket!.readableEnded && this.#socket!.writableFinished;
+    return this.#socket.readableEnded && this.#socket.writableFinished;
   }
 
   #finish(ok: boolean, code: StreamCode | undefined, reason: string): void {
@@ -376,7 +351,7 @@ export class StreamEndpoint implements Watched {
     this.#over = true;
     clearTimeout(this.#patience);
     this.#waiting = new ByteQueue();
-    this.#onEnd?.({ ok, code, reason, bytesIn: this.#bytesIn, bytesOut: this.#bytesOut });
+    this.#onEnd({ ok, code, reason, bytesIn: this.#bytesIn, bytesOut: this.#bytesOut });
   }
 }
 
