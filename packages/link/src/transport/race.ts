@@ -27,8 +27,8 @@ export interface RaceOptions<C, T> {
 }
 
 export interface AttemptOutcome<T> {
-  won(value: T): void;
-  failed(error: unknown): void;
+  readonly won: (value: T) => void;
+  readonly failed: (error: unknown) => void;
 }
 
 /** Several attempts side by side as RFC 8305 has them: those before stay in the race. */
