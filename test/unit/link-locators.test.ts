@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
 import {
   CANDIDATES_MAX,
@@ -320,6 +321,45 @@ test('of 1,000 locators, of one kind or of as many, one is asked for a dial', as
   assert.equal(asked, 2);
   owner.abort();
   assert.equal(await whereIs(locators), '10.9.9.9');
+});
+
+test('all locators of one owner die together: a dial is not asked of one that is about to go', async () => {
+  const { locators } = rig();
+  const owner = new AbortController();
+  const { signal } = owner;
+  let asked = 0;
+  locators.locate('cluster', () => [at('10.0.0.1')]);
+  locators.locate('cluster', held().locator, { signal });
+  const dial = whereIs(locators);
+  const dying = () => {
+    asked += 1;
+    return [at('10.0.0.66')];
+  };
+  for (let index = 0; index < 20; index += 1) locators.locate('cluster', dying, { signal });
+  owner.abort();
+  assert.equal(await dial, '10.0.0.1');
+  assert.equal(asked, 0);
+});
+
+test('a thousand locators and dials of one signal are one listener of it, and none when they end', async () => {
+  const { timers, locators } = rig();
+  const { signal } = new AbortController();
+  const warnings: Error[] = [];
+  const note = (warning: Error) => warnings.push(warning);
+  process.on('warning', note);
+  locators.locate('cluster', () => [at('10.0.0.1')]);
+  const dials = Array.from({ length: 1000 }, () => locators.resolve(NORTH, { signal }));
+  assert.equal(getEventListeners(signal, 'abort').length, 1);
+  await Promise.all(dials);
+  assert.equal(getEventListeners(signal, 'abort').length, 0);
+  for (let index = 0; index < 1000; index += 1) {
+    locators.locate(`kind${index}`, () => [], { signal });
+  }
+  assert.equal(getEventListeners(signal, 'abort').length, 1);
+  await settled();
+  process.off('warning', note);
+  assert.deepEqual(warnings, []);
+  assert.equal(timers.pending, 0);
 });
 
 test('a name of no kind, of two, or of a value that is neither text nor number is refused', async () => {

@@ -2,6 +2,7 @@ import { errorText, type RoutyError } from '@routy/proto/base';
 import { abortReason } from '../transport/deadline.ts';
 import { LinkError } from '../transport/link-error.ts';
 import type { Timers } from '../transport/timers.ts';
+import type { AbortListeners } from './abort-listeners.ts';
 import { type Candidate, checkedCandidates } from './candidate.ts';
 import { nameText } from './logical-name.ts';
 
@@ -41,6 +42,8 @@ export interface Registration {
   readonly locator: Locator;
   /** Those that wait for its answer. */
   readonly inquiries: Set<Inquiry>;
+  /** Of its owner. */
+  readonly signal: AbortSignal | undefined;
 }
 
 export interface InquiryOptions {
@@ -48,6 +51,7 @@ export interface InquiryOptions {
   readonly value: string | number;
   readonly timeoutMs: number;
   readonly signal: AbortSignal | undefined;
+  readonly aborts: AbortListeners;
   readonly timers: Timers;
   /** Called once, and once more with `late` when a locator answers after the deadline. */
   readonly count: (outcome: LocatorOutcome | 'late') => void;
@@ -63,7 +67,7 @@ export class Inquiry {
   readonly #options: InquiryOptions;
   readonly #deadlineMs: number;
   readonly #cancelTimer: () => void;
-  readonly #stop = () => this.#fail('aborted', abortReason(this.#options.signal!));
+  readonly #offAbort: (() => void) | undefined;
   /** Of the locator whose answer counts; undefined while none is asked. */
   #asking:
     | { readonly registration: Registration; readonly controller: AbortController }
@@ -73,10 +77,12 @@ export class Inquiry {
 
   constructor(options: InquiryOptions) {
     this.#options = options;
-    const { timers, timeoutMs, signal } = options;
+    const { timers, timeoutMs, signal, aborts } = options;
     this.#deadlineMs = timers.now() + timeoutMs;
     this.#cancelTimer = timers.after(timeoutMs, () => this.#expire());
-    signal?.addEventListener('abort', this.#stop, { once: true });
+    if (signal !== undefined) {
+      this.#offAbort = aborts.add(signal, () => this.#fail('aborted', abortReason(signal)));
+    }
   }
 
   get over(): boolean {
@@ -188,7 +194,7 @@ export class Inquiry {
   #finish(outcome: LocatorOutcome): void {
     this.#outcome = outcome;
     this.#cancelTimer();
-    this.#options.signal?.removeEventListener('abort', this.#stop);
+    this.#offAbort?.();
     this.#asking?.registration.inquiries.delete(this);
     // After a deadline it is known whose late answer is to be counted.
     if (outcome !== 'timeout') this.#asking = undefined;

@@ -1,5 +1,6 @@
 import { abortReason } from '../transport/deadline.ts';
 import { realTimers, type Timers } from '../transport/timers.ts';
+import { AbortListeners } from './abort-listeners.ts';
 import type { Candidate } from './candidate.ts';
 import {
   Inquiry,
@@ -56,6 +57,7 @@ interface Kind {
 export class Locators {
   readonly #timers: Timers;
   readonly #returnMs: number;
+  readonly #aborts = new AbortListeners();
   readonly #kinds = new Map<string, Kind>();
   readonly #counts = new Map<string, Record<LocatorOutcome | 'late', number>>();
   #unknown = 0;
@@ -76,14 +78,14 @@ export class Locators {
     }
     const { signal } = options;
     if (signal?.aborted) return;
-    const registration: Registration = { locator, inquiries: new Set() };
+    const registration: Registration = { locator, inquiries: new Set(), signal };
     const entry = this.#entryOf(kind);
     entry.cancelReturn?.();
     entry.cancelReturn = undefined;
     entry.registrations.push(registration);
-    signal?.addEventListener('abort', () => this.#remove(kind, entry, registration), {
-      once: true,
-    });
+    if (signal !== undefined) {
+      this.#aborts.add(signal, () => this.#remove(kind, entry, registration));
+    }
     const waiting = [...entry.waiting];
     entry.waiting.clear();
     for (const inquiry of waiting) this.#ask(entry, inquiry);
@@ -113,7 +115,16 @@ export class Locators {
       };
       const timers = this.#timers;
       let inquiry: Inquiry | undefined;
-      inquiry = new Inquiry({ kind, value, timeoutMs, signal, timers, count, resolve, reject });
+      const ends = { count, resolve, reject };
+      inquiry = new Inquiry({
+        kind,
+        value,
+        timeoutMs,
+        signal,
+        aborts: this.#aborts,
+        timers,
+        ...ends,
+      });
       this.#ask(entry, inquiry);
     });
   }
@@ -140,7 +151,8 @@ export class Locators {
 
   #ask(entry: Kind, inquiry: Inquiry): void {
     if (inquiry.over) return;
-    const last = entry.registrations.at(-1);
+    // An owner's locators go one after the other, in the same moment: those still here are dead too.
+    const last = entry.registrations.findLast(({ signal }) => signal?.aborted !== true);
     if (last === undefined) entry.waiting.add(inquiry);
     else inquiry.ask(last);
   }
