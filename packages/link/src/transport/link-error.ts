@@ -24,6 +24,8 @@ export type LinkErrorCode =
   | 'listen-failed'
   | 'listen-in-use'
   | 'listen-no-address'
+  | 'message-too-large'
+  | 'message-truncated'
   | 'peer-not-verified'
   | 'session-lost'
   | 'tls-alpn'
