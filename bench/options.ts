@@ -59,6 +59,7 @@ built cli/main.js of another build, is measured as the peer "before", and compar
   --peers LIST     peers, of: ${PEERS.join(', ')}
   --rounds N       measure everything N times (default 5; quick 3)
   --seconds S      duration of one measurement (default 2; quick 0.4)
+  --warm-up S      use every tunnel so long before anything is measured (default 3; quick 1)
   --streams N      idle streams to hold (default 10000)
   --help           this text
 
@@ -79,6 +80,7 @@ export function readOptions(argv: readonly string[]): Options | null {
       peers: { type: 'string' },
       rounds: { type: 'string' },
       seconds: { type: 'string' },
+      'warm-up': { type: 'string' },
       streams: { type: 'string' },
       help: { type: 'boolean', short: 'h', default: false },
     },
@@ -93,7 +95,7 @@ export function readOptions(argv: readonly string[]): Options | null {
     jsonFile: values.json ?? null,
     rounds: positive('rounds', values.rounds ?? (quick ? '3' : '5')),
     seconds: positive('seconds', values.seconds ?? (quick ? '0.4' : '2')),
-    warmUpSeconds: quick ? 1 : 3,
+    warmUpSeconds: positive('warm-up', values['warm-up'] ?? (quick ? '1' : '3')),
     roundsBudgetMs: quick ? 50_000 : 30 * 60_000,
     idleSteps: streams > 1_000 ? [1_000, streams] : [streams],
     idleSettleMs: quick ? 1_500 : 5_000,

@@ -35,6 +35,11 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     pure: false,
     why: 'for the tests of whoever uses the link; no daemon has it',
   },
+  'link/locators': {
+    may: ['proto/base', 'link/transport'],
+    pure: false,
+    why: 'where to dial is known before anything is dialled',
+  },
   'link/streams': {
     may: ['proto/base', 'proto/session', 'proto/wire', 'link/transport'],
     pure: false,
@@ -188,7 +193,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
 const ROWS: readonly (readonly string[])[] = [
   ['proto/base'],
   ['proto/wire', 'link/transport', 'routy/fabric', 'routy/config'],
-  ['proto/session', 'routy/pki'],
+  ['proto/session', 'link/locators', 'routy/pki'],
   ['link/streams', 'routy/enrol'],
   ['link/driver', 'link/testing'],
   ['routy/status'],
