@@ -30,6 +30,8 @@ export type LinkErrorCode =
   | 'locate-name-invalid'
   | 'locate-timeout'
   | 'locate-unknown'
+  | 'message-too-large'
+  | 'message-truncated'
   | 'nat-map-invalid'
   | 'peer-not-verified'
   | 'session-lost'
