@@ -79,6 +79,7 @@ export interface LaneEnd {
   readonly withSession: boolean;
 }
 
+/** What a driver tells the owner of its session, from a round of the event loop or a call of the owner. */
 export interface DriverHandlers {
   /** Once, with the first lane: streams may be opened from now on. */
   onEstablished(lane: Lane): void;

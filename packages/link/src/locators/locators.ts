@@ -20,6 +20,7 @@ const RETURN_MS = 1000;
 /** How often each outcome was, since the first locator of the kind; `late` is told of a `timeout` too. */
 export type LocatorCounts = Readonly<Record<LocatorOutcome | 'late', number>>;
 
+/** What a table of locators may be given; all of it has defaults. */
 export interface LocatorsOptions {
   readonly timers?: Timers;
   /**
@@ -29,6 +30,7 @@ export interface LocatorsOptions {
   readonly returnMs?: number;
 }
 
+/** Limits of one question. */
 export interface ResolveOptions {
   /** Of the dial: what it fires with is what the dial fails with. */
   readonly signal?: AbortSignal | undefined;

@@ -15,6 +15,7 @@ export interface AdapterEnd {
   reset(code: StreamCode): void;
 }
 
+/** What the checks need of the adapter under test. */
 export interface AdapterChecksOptions {
   /** A fresh end that is not joined to a stream yet. */
   make(): AdapterEnd | Promise<AdapterEnd>;

@@ -11,6 +11,7 @@ let lanesMade = 0;
 /** Bytes queued above which `write` returns false. */
 const HIGH_WATER_BYTES = 256 * 1024;
 
+/** Who stands at the two ends of lanes in memory, and what goes wrong between them. */
 export interface MemoryLanesOptions {
   /** Who the dialling end is; what the accepted lane has as `peer`. */
   readonly dialler: Identity;
@@ -24,6 +25,7 @@ export interface MemoryLanesOptions {
 /** Which way bytes go. */
 export type LaneDirection = 'to-listener' | 'to-dialler' | 'both';
 
+/** The two ends of one lane in memory, and the faults between them. */
 export interface MemoryLanes {
   readonly dialled: Lane;
   readonly accepted: Lane;

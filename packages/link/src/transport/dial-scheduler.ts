@@ -9,6 +9,7 @@ import { realTimers, type Timers } from './timers.ts';
  */
 export type DialState = 'down' | 'dialling' | 'up' | 'backoff' | 'refused';
 
+/** How the dialling of one lane stands. */
 export interface DialStatus {
   readonly state: DialState;
   /** When the state began, as `timers.now()` says. */

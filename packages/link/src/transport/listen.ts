@@ -36,6 +36,7 @@ export interface ListenOptions {
   readonly insist?: boolean | undefined;
 }
 
+/** An address where lanes are accepted, until it is closed. */
 export interface LaneListener {
   /** With the port that was given for port 0. */
   readonly address: TcpAddress;

@@ -136,6 +136,7 @@ export class Race<C, T> {
   }
 }
 
+/** How candidates race (RFC 8305, section 5). */
 export interface RaceCandidatesOptions<T> {
   readonly signal: AbortSignal;
   /** Disposes of what was made by an attempt that did not win. */

@@ -12,6 +12,7 @@ export interface UnixAddress {
   readonly path: string;
 }
 
+/** Where something listens or is reached: TCP or a unix socket. */
 export type Address = TcpAddress | UnixAddress;
 
 /** `host:port`, `[v6]:port` or `unix:/path`, as users write it. */

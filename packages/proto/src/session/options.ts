@@ -25,6 +25,7 @@ export interface HandshakeOptions {
   readonly handshakeTimeoutMs: number;
 }
 
+/** All that a session is given at its start. */
 export interface SessionOptions extends HandshakeOptions {
   readonly role: 'dialler' | 'acceptor';
   /** 32 hex digits: random for a dialler, an acceptor takes the dialler's. */

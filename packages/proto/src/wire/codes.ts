@@ -22,6 +22,7 @@ export const LANE_CODES = {
   'resume-timeout': 16,
 } as const;
 
+/** The name of a reason for which a lane or its session ends; a key of `LANE_CODES`. */
 export type LaneCode = keyof typeof LANE_CODES;
 
 /** Why a stream was refused or reset: carried by RESET. */
@@ -46,6 +47,7 @@ export const STREAM_CODES = {
   'name-unknown': 14,
 } as const;
 
+/** The name of a reason for which a stream is refused or reset; a key of `STREAM_CODES`. */
 export type StreamCode = keyof typeof STREAM_CODES;
 
 const LANE_NAMES = new Map(Object.entries(LANE_CODES).map(([name, code]) => [code, name]));

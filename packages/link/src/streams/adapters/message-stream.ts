@@ -12,6 +12,7 @@ export interface MessageCodec<T> {
   decode(bytes: Uint8Array): T;
 }
 
+/** How messages become bytes, and how large one may be. */
 export interface MessageStreamOptions<T> {
   /** By version of the protocol. */
   readonly codecs: Readonly<Record<number, MessageCodec<T>>>;

@@ -19,6 +19,7 @@ export type ConnectionRefusalCode =
   | 'credentials-invalid'
   | HandshakeFault;
 
+/** A connection that was turned away before it became a lane, and why. */
 export interface ConnectionRefusal {
   /** `host:port` it came from. */
   readonly remoteAddress: string;

@@ -17,6 +17,7 @@ export const CAPABILITIES: readonly string[] = [];
  */
 export type Prove = (secret: string, epoch: number, by: 'dialler' | 'acceptor') => string;
 
+/** Why a lane is refused: the code that CLOSE carries, and one line for people. */
 export interface Refusal {
   readonly code: LaneCode;
   readonly reason: string;

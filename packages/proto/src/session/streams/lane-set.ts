@@ -12,6 +12,7 @@ const BULK_WEIGHT = 8;
  */
 const SHARE_MAX = 1.5;
 
+/** What is known of a lane at the moment; a snapshot. */
 export interface LaneFacts {
   /** Its id. */
   readonly lane: number;
