@@ -31,14 +31,19 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     why: 'a lane carries bytes and never learns what a session is',
   },
   'link/testing': {
-    may: ['proto/base', 'link/transport'],
+    may: ['proto/base', 'proto/wire', 'link/transport', 'link/streams'],
     pure: false,
     why: 'for the tests of whoever uses the link; no daemon has it',
+  },
+  'link/locators': {
+    may: ['proto/base', 'link/transport'],
+    pure: false,
+    why: 'where to dial is known before anything is dialled',
   },
   'link/streams': {
     may: ['proto/base', 'proto/session', 'proto/wire', 'link/transport'],
     pure: false,
-    why: 'a stream ends in a socket, whichever session it is of',
+    why: 'a stream ends in a port, whichever session it is of',
   },
   'link/driver': {
     may: ['proto/base', 'proto/session', 'proto/wire', 'link/transport', 'link/streams'],
@@ -194,9 +199,9 @@ const LAYERS: Readonly<Record<string, Layer>> = {
 const ROWS: readonly (readonly string[])[] = [
   ['proto/base', 'link/stats'],
   ['link/prometheus', 'proto/wire', 'link/transport', 'routy/fabric', 'routy/config'],
-  ['proto/session', 'link/testing', 'routy/pki'],
+  ['proto/session', 'link/locators', 'routy/pki'],
   ['link/streams', 'routy/enrol'],
-  ['link/driver'],
+  ['link/driver', 'link/testing'],
   ['routy/status'],
   ['routy/sessions', 'routy/observe', 'routy/admin'],
   ['routy/events', 'routy/services', 'routy/forwards'],

@@ -1,3 +1,11 @@
+export { AsyncByteStream, webStreamsOf } from './adapters/async-byte-stream.ts';
+export { ByteChannel, type ChannelUser, StreamResetError } from './adapters/byte-channel.ts';
+export {
+  type MessageCodec,
+  MessageStream,
+  type MessageStreamOptions,
+} from './adapters/message-stream.ts';
+export { StreamDuplex } from './adapters/stream-duplex.ts';
 export type { ByteReceiver, ByteStream } from './byte-stream.ts';
 export { keepAlive } from './keepalive.ts';
 export { keepReadable } from './kept-readable.ts';

@@ -1,4 +1,10 @@
 export {
+  type AdapterCheck,
+  type AdapterChecksOptions,
+  type AdapterEnd,
+  byteStreamChecks,
+} from './byte-stream-checks.ts';
+export {
   type LaneDirection,
   type MemoryLanes,
   type MemoryLanesOptions,

@@ -6,6 +6,8 @@ export { LinkError, type LinkErrorCode } from './link-error.ts';
 export { type LaneListener, listenLanes } from './listen.ts';
 export { libc, libcLoaded } from './native/libc.ts';
 export { carryUrgentInline } from './native/linux-socket.ts';
+export { type RaceCandidatesOptions, raceCandidates } from './race.ts';
+export type { Timers } from './timers.ts';
 export { connectAny } from './tcp/connect.ts';
 export { listenFailure } from './tcp/listen-failure.ts';
 export { ListeningSocket, type ReopenDelays } from './tcp/listening-socket.ts';

@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { abortReason } from '../deadline.ts';
 import { resolveFailure, systemCode } from '../failures.ts';
+import { alternatingFamilies } from './families.ts';
 import { HostsFile } from './hosts-file.ts';
 
 /** What the operating system is asked: getaddrinfo, whose answer is in the order to be tried. */
@@ -195,13 +196,8 @@ export class Names {
   }
 }
 
-/** Families in turn, beginning with that of the first, each in its own order. */
 function alternating(addresses: readonly string[]): string[] {
-  const family = isIP(addresses[0] ?? '');
-  const first = addresses.filter((address) => isIP(address) === family);
-  const other = addresses.filter((address) => isIP(address) !== family);
-  const mixed = first.flatMap((each, index) => [each, ...other.slice(index, index + 1)]);
-  return [...mixed, ...other.slice(first.length)];
+  return alternatingFamilies(addresses, isIP);
 }
 
 /** Of this process: its threads are shared by all who ask. */

@@ -1,0 +1,74 @@
+import { isIP } from 'node:net';
+import type { Address } from '@routy/proto/base';
+import { alternatingFamilies } from '../transport/tcp/families.ts';
+
+/** One way to a destination: a transport by its name, and where it is to go. */
+export interface Candidate {
+  readonly transport: string;
+  /** Text is for the transport alone to read. */
+  readonly address: Address | string;
+}
+
+/** Candidates of one answer: more are a defect of the locator, not a choice. */
+export const CANDIDATES_MAX = 256;
+
+const TRANSPORT_CHARS_MAX = 64;
+const ADDRESS_CHARS_MAX = 1024;
+
+/** A copy of what a locator answered, or what is wrong with it. */
+export function checkedCandidates(answer: unknown): readonly Candidate[] | string {
+  if (!Array.isArray(answer)) return `not an array but ${typeof answer}`;
+  if (answer.length > CANDIDATES_MAX) {
+    return `${answer.length} candidates; at most ${CANDIDATES_MAX} are taken`;
+  }
+  const candidates: Candidate[] = [];
+  for (const [index, item] of answer.entries()) {
+    const candidate = checkedCandidate(item);
+    if (candidate === undefined) return `candidate ${index} is not { transport, address }`;
+    candidates.push(candidate);
+  }
+  return candidates;
+}
+
+function checkedCandidate(item: unknown): Candidate | undefined {
+  if (typeof item !== 'object' || item === null) return undefined;
+  const { transport, address } = item as Record<string, unknown>;
+  if (!isText(transport, TRANSPORT_CHARS_MAX)) return undefined;
+  const checked = checkedAddress(address);
+  return checked === undefined ? undefined : { transport, address: checked };
+}
+
+function checkedAddress(address: unknown): Address | string | undefined {
+  if (isText(address, ADDRESS_CHARS_MAX)) return address;
+  if (typeof address !== 'object' || address === null) return undefined;
+  const { kind, host, port, path } = address as Record<string, unknown>;
+  if (kind === 'unix') {
+    return isText(path, ADDRESS_CHARS_MAX) && path.startsWith('/') ? { kind, path } : undefined;
+  }
+  if (kind !== 'tcp' || !isText(host, ADDRESS_CHARS_MAX) || !isPort(port)) return undefined;
+  return { kind, host, port };
+}
+
+function isText(value: unknown, charsMax: number): value is string {
+  return typeof value === 'string' && value.length > 0 && value.length <= charsMax;
+}
+
+function isPort(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 65_535;
+}
+
+/**
+ * In the order to be tried: the families in turn, so that one that leads nowhere costs one step of
+ * the race, not one for each of its addresses. What is no IP address, as a host name or a unix
+ * socket, counts as of the family that is not preferred.
+ */
+export function inFamilyOrder(
+  candidates: readonly Candidate[],
+  preferred: 'ipv4' | 'ipv6',
+): Candidate[] {
+  return alternatingFamilies(candidates, familyOf, preferred === 'ipv4' ? 4 : 6);
+}
+
+function familyOf({ address }: Candidate): number {
+  return typeof address === 'object' && address.kind === 'tcp' ? isIP(address.host) : 0;
+}

@@ -1,0 +1,187 @@
+import { abortReason } from '../transport/deadline.ts';
+import { realTimers, type Timers } from '../transport/timers.ts';
+import { AbortListeners } from './abort-listeners.ts';
+import type { Candidate } from './candidate.ts';
+import {
+  Inquiry,
+  type Locator,
+  type LocatorOutcome,
+  type Registration,
+  unknownKind,
+} from './inquiry.ts';
+import { isKind, kindAndValue, type LogicalName, nameText } from './logical-name.ts';
+
+/** How long a locator may take, in ms. */
+const TIMEOUT_MS = 5000;
+
+/** How long dials wait for an owner that went to register again, in ms. */
+const RETURN_MS = 1000;
+
+/** How often each outcome was, since the first locator of the kind; `late` is told of a `timeout` too. */
+export type LocatorCounts = Readonly<Record<LocatorOutcome | 'late', number>>;
+
+export interface LocatorsOptions {
+  readonly timers?: Timers;
+  /**
+   * How long dials of a kind whose last locator has just gone wait for the next, so that an owner
+   * that crashed can register again without a gap; 0 lets them fail at once.
+   */
+  readonly returnMs?: number;
+}
+
+export interface ResolveOptions {
+  /** Of the dial: what it fires with is what the dial fails with. */
+  readonly signal?: AbortSignal | undefined;
+  /** For the whole question, however many locators are asked; 5 s when left out. */
+  readonly timeoutMs?: number;
+}
+
+/** Those of one kind. */
+interface Kind {
+  /** In the order in which they came: the last is asked. */
+  readonly registrations: Registration[];
+  /** Dials that wait for a locator to come. */
+  readonly waiting: Set<Inquiry>;
+  /** Set while there is none. */
+  cancelReturn: (() => void) | undefined;
+}
+
+/**
+ * Where logical destinations are: a registry of functions, one for each kind of name. A dial that
+ * asks for a name fails by what a locator does, and nothing else is harmed by it.
+ *
+ * A dial under way when its locator's owner dies is asked of the locator that is there then, within
+ * the same deadline: a dead owner's answer may name what died with it, or never come. When a newer
+ * locator only goes before an older one, the older one's answer stands: its owner lives and means it.
+ */
+export class Locators {
+  readonly #timers: Timers;
+  readonly #returnMs: number;
+  readonly #aborts = new AbortListeners();
+  readonly #kinds = new Map<string, Kind>();
+  readonly #counts = new Map<string, Record<LocatorOutcome | 'late', number>>();
+  #unknown = 0;
+
+  constructor(options: LocatorsOptions = {}) {
+    this.#timers = options.timers ?? realTimers;
+    this.#returnMs = options.returnMs ?? RETURN_MS;
+  }
+
+  /**
+   * Registers a locator until `signal` fires, for good without one. It goes before those of its kind
+   * that are registered already; when it goes, the one before it is asked again.
+   */
+  locate(kind: string, locator: Locator, options: { readonly signal?: AbortSignal } = {}): void {
+    if (!isKind(kind)) throw new TypeError("a locator has a kind, as in locate('cluster', fn)");
+    if (typeof locator !== 'function') {
+      throw new TypeError(`the locator of ${kind} must be a function`);
+    }
+    const { signal } = options;
+    if (signal?.aborted) return;
+    const registration: Registration = { locator, inquiries: new Set(), signal };
+    const entry = this.#entryOf(kind);
+    entry.cancelReturn?.();
+    entry.cancelReturn = undefined;
+    entry.registrations.push(registration);
+    if (signal !== undefined) {
+      this.#aborts.add(signal, () => this.#remove(kind, entry, registration));
+    }
+    const waiting = [...entry.waiting];
+    entry.waiting.clear();
+    for (const inquiry of waiting) this.#ask(entry, inquiry);
+  }
+
+  /**
+   * The candidates for a name, the best first.
+   *
+   * @throws LinkError `locate-unknown` (no locator of the kind), `locate-timeout`, `locate-failed`
+   *   (it threw), `locate-invalid` (it answered rubbish), `locate-empty` (it knows no candidate),
+   *   `locate-name-invalid`, or what `signal` fired with (`dial-aborted`)
+   */
+  async resolve(name: LogicalName, options: ResolveOptions = {}): Promise<readonly Candidate[]> {
+    const [kind, value] = kindAndValue(name);
+    const { signal, timeoutMs = TIMEOUT_MS } = options;
+    if (signal?.aborted) throw abortReason(signal);
+    const entry = this.#kinds.get(kind);
+    if (entry === undefined) {
+      this.#unknown += 1;
+      throw unknownKind(kind, `nothing locates ${nameText(kind, value)}`);
+    }
+    const counts = this.#counts.get(kind)!;
+    return new Promise((resolve, reject) => {
+      const count = (outcome: LocatorOutcome | 'late') => {
+        if (inquiry !== undefined) entry.waiting.delete(inquiry);
+        counts[outcome] += 1;
+      };
+      const timers = this.#timers;
+      let inquiry: Inquiry | undefined;
+      const ends = { count, resolve, reject };
+      inquiry = new Inquiry({
+        kind,
+        value,
+        timeoutMs,
+        signal,
+        aborts: this.#aborts,
+        timers,
+        ...ends,
+      });
+      this.#ask(entry, inquiry);
+    });
+  }
+
+  /** Counts of every kind that ever had a locator; they never fall. */
+  counts(): ReadonlyMap<string, LocatorCounts> {
+    return new Map([...this.#counts].map(([kind, counts]) => [kind, { ...counts }]));
+  }
+
+  /** Dials of kinds that had no locator. */
+  get unknownCount(): number {
+    return this.#unknown;
+  }
+
+  #entryOf(kind: string): Kind {
+    let entry = this.#kinds.get(kind);
+    if (entry === undefined) {
+      entry = { registrations: [], waiting: new Set(), cancelReturn: undefined };
+      this.#kinds.set(kind, entry);
+      if (!this.#counts.has(kind)) this.#counts.set(kind, noCounts());
+    }
+    return entry;
+  }
+
+  #ask(entry: Kind, inquiry: Inquiry): void {
+    if (inquiry.over) return;
+    // An owner's locators go one after the other, in the same moment: those still here are dead too.
+    const last = entry.registrations.findLast(({ signal }) => signal?.aborted !== true);
+    if (last === undefined) entry.waiting.add(inquiry);
+    else inquiry.ask(last);
+  }
+
+  #remove(kind: string, entry: Kind, registration: Registration): void {
+    entry.registrations.splice(entry.registrations.indexOf(registration), 1);
+    const inquiries = [...registration.inquiries];
+    for (const inquiry of inquiries) inquiry.leave();
+    if (entry.registrations.length === 0) {
+      entry.cancelReturn = this.#timers.after(this.#returnMs, () => this.#forget(kind, entry));
+    }
+    for (const inquiry of inquiries) this.#ask(entry, inquiry);
+  }
+
+  #forget(kind: string, entry: Kind): void {
+    this.#kinds.delete(kind);
+    for (const inquiry of [...entry.waiting]) inquiry.handleGone();
+  }
+}
+
+function noCounts(): Record<LocatorOutcome | 'late', number> {
+  return {
+    answered: 0,
+    empty: 0,
+    failed: 0,
+    invalid: 0,
+    timeout: 0,
+    late: 0,
+    aborted: 0,
+    gone: 0,
+  };
+}

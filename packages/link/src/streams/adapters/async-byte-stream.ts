@@ -1,0 +1,190 @@
+import { errorText } from '@routy/proto/base';
+import type { StreamCode } from '@routy/proto/wire';
+import type { ByteReceiver } from '../byte-stream.ts';
+import { ByteChannel, resetCodeOf } from './byte-channel.ts';
+
+interface Waiter<T> {
+  resolve(value: T): void;
+  reject(error: Error): void;
+}
+
+interface WaitingWrite extends Waiter<void> {
+  /** Undefined: sent, but the stream takes no more yet. */
+  readonly chunk: Uint8Array | undefined;
+}
+
+const DONE = Promise.resolve();
+
+/**
+ * A stream with promises: chunks are read one at a time or with `for await`, and a write is done when
+ * the next may follow. A reset by the peer is a `StreamResetError` of whatever waits or is
+ * asked next; bytes that came before a `connection-reset` are read first.
+ */
+export class AsyncByteStream {
+  readonly #channel: ByteChannel;
+  #reader: Waiter<Uint8Array | undefined> | undefined;
+  #writes: WaitingWrite[] = [];
+  #isEnding = false;
+  #isFinished = false;
+  #finishers: Waiter<void>[] = [];
+  /** A signal may live much longer than the stream. */
+  #letGo: (() => void) | undefined;
+
+  /** `signal` resets it. */
+  constructor({ signal }: { readonly signal?: AbortSignal } = {}) {
+    this.#channel = new ByteChannel({
+      onReadable: () => this.#readOn(),
+      onWritable: () => this.#writeOn(),
+      onReset: () => this.#fail(),
+      onFinished: () => this.#finish(),
+    });
+    if (signal === undefined) return;
+    const abort = (): void => this.reset(resetCodeOf(signal.reason), errorText(signal.reason));
+    if (signal.aborted) {
+      abort();
+      return;
+    }
+    signal.addEventListener('abort', abort);
+    this.#letGo = () => signal.removeEventListener('abort', abort);
+  }
+
+  /** What the stream is opened or accepted with. */
+  get receiver(): ByteReceiver {
+    return this.#channel;
+  }
+
+  /** The next write is taken at once. */
+  get isWritable(): boolean {
+    return this.#channel.canSend && this.#writes.length === 0;
+  }
+
+  /** The next bytes; undefined at the end. One read at a time. */
+  read(): Promise<Uint8Array | undefined> {
+    if (this.#reader !== undefined) return Promise.reject(new Error('a read is under way'));
+    return new Promise((resolve, reject) => {
+      this.#reader = { resolve, reject };
+      this.#readOn();
+    });
+  }
+
+  /** Without a copy: the bytes are not to be changed later. Done when the next may follow. */
+  write(chunk: Uint8Array): Promise<void> {
+    const { error } = this.#channel;
+    if (error !== undefined) return Promise.reject(error);
+    if (this.#isEnding) return Promise.reject(new Error('written after the end'));
+    if (!this.isWritable) return this.#waitWith(chunk);
+    this.#channel.send(chunk);
+    return this.#channel.canSend ? DONE : this.#waitWith(undefined);
+  }
+
+  /** Half-closes behind what was written. */
+  end(): void {
+    this.#isEnding = true;
+    if (this.#writes.every(({ chunk }) => chunk === undefined)) this.#channel.end();
+  }
+
+  /** Done when both directions have ended and the peer has all; fails when the stream is reset. */
+  finished(): Promise<void> {
+    if (this.#isFinished) return DONE;
+    const { error } = this.#channel;
+    if (error !== undefined) return Promise.reject(error);
+    return new Promise((resolve, reject) => {
+      this.#finishers.push({ resolve, reject });
+    });
+  }
+
+  reset(code: StreamCode = 'cancelled', reason = 'reset'): void {
+    this.#channel.abort(code, reason);
+    if (this.#channel.error !== undefined) this.#fail();
+  }
+
+  /** Reads to the end; leaving the loop before resets the stream. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, void> {
+    let isOver = false;
+    try {
+      for (;;) {
+        const chunk = await this.read();
+        isOver = chunk === undefined;
+        if (chunk === undefined) return;
+        yield chunk;
+      }
+    } finally {
+      if (!isOver) this.reset('cancelled', 'reading was given up');
+    }
+  }
+
+  #waitWith(chunk: Uint8Array | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#writes.push({ chunk, resolve, reject });
+    });
+  }
+
+  #readOn(): void {
+    const reader = this.#reader;
+    if (reader === undefined) return;
+    const piece = this.#channel.take();
+    const { atEnd, error } = this.#channel;
+    if (piece === undefined && !atEnd && error === undefined) return;
+    this.#reader = undefined;
+    if (piece !== undefined) {
+      reader.resolve(piece);
+    } else if (atEnd) {
+      this.#channel.takeEnd();
+      reader.resolve(undefined);
+    } else {
+      reader.reject(error!);
+    }
+  }
+
+  #writeOn(): void {
+    while (this.#channel.canSend) {
+      const write = this.#writes.shift();
+      if (write === undefined) break;
+      if (write.chunk !== undefined) this.#channel.send(write.chunk);
+      if (this.#channel.canSend || write.chunk === undefined) write.resolve();
+      else this.#writes.unshift({ ...write, chunk: undefined });
+    }
+    if (this.#isEnding) this.end();
+  }
+
+  #finish(): void {
+    this.#letGo?.();
+    this.#isFinished = true;
+    for (const waiter of this.#finishers.splice(0)) waiter.resolve();
+  }
+
+  #fail(): void {
+    this.#letGo?.();
+    const error = this.#channel.error!;
+    this.#readOn();
+    for (const waiter of [...this.#writes.splice(0), ...this.#finishers.splice(0)]) {
+      waiter.reject(error);
+    }
+  }
+}
+
+/** A stream as a pair of web streams. Cancelling one or aborting the other resets the stream. */
+export function webStreamsOf(stream: AsyncByteStream): {
+  readonly readable: ReadableStream<Uint8Array>;
+  readonly writable: WritableStream<Uint8Array>;
+} {
+  const abort = (reason: unknown): void => stream.reset(resetCodeOf(reason), errorText(reason));
+  // Nothing is read ahead: what is not asked for stays back pressure.
+  const readable = new ReadableStream<Uint8Array>(
+    {
+      pull: async (controller) => {
+        const chunk = await stream.read();
+        if (chunk === undefined) controller.close();
+        else controller.enqueue(chunk);
+      },
+      cancel: abort,
+    },
+    { highWaterMark: 0 },
+  );
+  const writable = new WritableStream<Uint8Array>({
+    write: (chunk) => stream.write(chunk),
+    close: () => stream.end(),
+    abort,
+  });
+  return { readable, writable };
+}

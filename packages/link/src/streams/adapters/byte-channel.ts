@@ -1,0 +1,183 @@
+import { invariant, RoutyError } from '@routy/proto/base';
+import { ByteQueue } from '@routy/proto/session';
+import { STREAM_CODES, type StreamCode } from '@routy/proto/wire';
+import type { ByteReceiver, ByteStream } from '../byte-stream.ts';
+
+/** A stream was reset: by the peer, by this side, or because its session was lost. */
+export class StreamResetError extends RoutyError {
+  declare readonly code: StreamCode;
+
+  constructor(code: StreamCode, reason: string) {
+    super(code, reason);
+    this.name = 'StreamResetError';
+  }
+}
+
+/** The code that a stream is reset with because of an error: the error's own where it has one. */
+export function resetCodeOf(error: unknown): StreamCode {
+  const code = (error as { code?: unknown } | undefined)?.code;
+  return typeof code === 'string' && Object.hasOwn(STREAM_CODES, code)
+    ? (code as StreamCode)
+    : 'cancelled';
+}
+
+/** Whoever makes something else of a {@link ByteChannel}. */
+export interface ChannelUser {
+  /** Bytes can be taken, or the end. */
+  onReadable(): void;
+  /** Bytes can be sent. */
+  onWritable(): void;
+  /** It was reset at the other end or below. Bytes that can still be taken came before that. */
+  onReset(error: StreamResetError): void;
+  /** Both directions have ended, and the peer has all. */
+  onFinished(): void;
+}
+
+/**
+ * A receiver to pull from: bytes wait in it until they are taken, and only then the peer may send
+ * more. What the adapters have in common.
+ */
+export class ByteChannel implements ByteReceiver {
+  readonly #user: ChannelUser;
+  #stream: ByteStream | undefined;
+  #waiting = new ByteQueue();
+  #isFlushDue = false;
+  #finCame = false;
+  #endTaken = false;
+  #endWanted = false;
+  #endSent = false;
+  /** It may be written to, or could be once: an end may follow. */
+  #isOpen = false;
+  #isBlocked = true;
+  #isTouched = false;
+  #over = false;
+  #error: StreamResetError | undefined;
+
+  constructor(user: ChannelUser) {
+    this.#user = user;
+  }
+
+  /** Why it was reset, by whomever. */
+  get error(): StreamResetError | undefined {
+    return this.#error;
+  }
+
+  get canSend(): boolean {
+    return !this.#isBlocked && !this.#over && !this.#endSent;
+  }
+
+  /** All bytes were taken, and no more come. */
+  get atEnd(): boolean {
+    return this.#finCame && this.#waiting.bytes === 0;
+  }
+
+  get hasBytes(): boolean {
+    return this.#waiting.bytes > 0;
+  }
+
+  /** The next bytes, which count as delivered now. */
+  take(): Uint8Array | undefined {
+    const piece = this.#waiting.shift();
+    if (piece !== undefined && !this.#over) this.#stream!.delivered(piece.length);
+    return piece;
+  }
+
+  /** Takes note of the end, which counts as delivered now. */
+  takeEnd(): void {
+    invariant(this.atEnd, 'an end is taken behind all bytes');
+    if (this.#endTaken) return;
+    this.#endTaken = true;
+    if (!this.#over) this.#stream!.finDelivered();
+  }
+
+  /** Only when it {@link canSend}; the bytes are not to be changed any more. */
+  send(chunk: Uint8Array): void {
+    invariant(this.canSend, 'bytes are sent when the stream takes them');
+    if (chunk.length === 0) return;
+    this.#isTouched = true;
+    if (!this.#stream!.write(chunk)) this.#isBlocked = true;
+  }
+
+  /** Half-closes. */
+  end(): void {
+    if (this.#endSent || this.#over) return;
+    this.#endWanted = true;
+    if (!this.#isOpen) return;
+    this.#isTouched = true;
+    this.#endSent = true;
+    this.#stream!.end();
+  }
+
+  /** Resets it from this side; nothing happens when both directions have ended. */
+  abort(code: StreamCode, reason: string): void {
+    if (this.#over || (this.#endSent && this.#endTaken)) return;
+    this.#over = true;
+    this.#isTouched = true;
+    this.#error = new StreamResetError(code, reason);
+    this.#waiting = new ByteQueue();
+    this.#stream?.reset(code, reason);
+  }
+
+  get untouched(): boolean {
+    return !this.#isTouched;
+  }
+
+  attach(stream: ByteStream): void {
+    this.#stream = stream;
+    // It was given up before it had a stream.
+    if (this.#error !== undefined) stream.reset(this.#error.code, this.#error.message);
+  }
+
+  detach(): void {
+    this.#stream = undefined;
+    this.#isOpen = false;
+    this.#isBlocked = true;
+  }
+
+  data(bytes: Uint8Array): void {
+    if (this.#over) return;
+    this.#waiting.append(bytes);
+    if (this.#isFlushDue) return;
+    this.#isFlushDue = true;
+    this.#stream!.flushLater();
+  }
+
+  flush(): void {
+    this.#isFlushDue = false;
+    if (this.#waiting.bytes > 0) this.#user.onReadable();
+  }
+
+  fin(): void {
+    if (this.#over) return;
+    this.#finCame = true;
+    this.#user.onReadable();
+  }
+
+  writable(): void {
+    if (this.#over) return;
+    this.#isOpen = true;
+    this.#isBlocked = false;
+    if (this.#endWanted) this.end();
+    else this.#user.onWritable();
+  }
+
+  pause(): void {
+    this.#isBlocked = true;
+  }
+
+  finished(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#user.onFinished();
+  }
+
+  /** What came before the other end was reset stays to be taken; it is no longer the session's. */
+  reset(code: StreamCode, reason: string): boolean {
+    if (this.#over) return true;
+    this.#over = true;
+    this.#error = new StreamResetError(code, reason);
+    if (code !== 'connection-reset') this.#waiting = new ByteQueue();
+    this.#user.onReset(this.#error);
+    return true;
+  }
+}
