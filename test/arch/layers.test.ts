@@ -50,6 +50,12 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     pure: false,
     why: 'the one place that ties a session to lanes and streams',
   },
+  'link/stats': { may: [], pure: false, why: 'whoever counts is told apart by names alone' },
+  'link/prometheus': {
+    may: ['link/stats'],
+    pure: false,
+    why: 'the one place with prom-client, for who has it',
+  },
   'routy/fabric': { may: ['proto/base'], pure: true, why: 'policy is decided without IO' },
   'routy/pki': {
     may: ['proto/base', 'link/transport'],
@@ -191,8 +197,8 @@ const LAYERS: Readonly<Record<string, Layer>> = {
  * layer does import of the rows above is in the table.
  */
 const ROWS: readonly (readonly string[])[] = [
-  ['proto/base'],
-  ['proto/wire', 'link/transport', 'routy/fabric', 'routy/config'],
+  ['proto/base', 'link/stats'],
+  ['link/prometheus', 'proto/wire', 'link/transport', 'routy/fabric', 'routy/config'],
   ['proto/session', 'link/locators', 'routy/pki'],
   ['link/streams', 'routy/enrol'],
   ['link/driver', 'link/testing'],

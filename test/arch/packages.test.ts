@@ -14,6 +14,8 @@ interface Manifest {
   readonly version: string;
   readonly exports?: Readonly<Record<string, { readonly types: string; readonly default: string }>>;
   readonly dependencies?: Readonly<Record<string, string>>;
+  readonly peerDependencies?: Readonly<Record<string, string>>;
+  readonly peerDependenciesMeta?: Readonly<Record<string, { readonly optional: boolean }>>;
   readonly optionalDependencies?: Readonly<Record<string, string>>;
   readonly bundleDependencies?: readonly string[];
 }
@@ -92,7 +94,7 @@ test('each package lists what it imports, and the daemon also what those in it n
     const listed = manifests.get(path.split('/')[1]!)!;
     return importsOf(text)
       .map(({ what }) => packageOf(what))
-      .filter((name) => name !== undefined && listed.dependencies?.[name] === undefined)
+      .filter((name) => name !== undefined && !isListed(listed, name))
       .map((name) => `${path}: ${name}`);
   });
   assert.deepEqual(missing, []);
@@ -117,6 +119,16 @@ test('the protocol depends on nothing, the link on little', () => {
   assert.deepEqual(Object.keys(link!.dependencies ?? {}).sort(), ['@routy/proto', 'socks']);
 });
 
+test('only its own entry has prom-client, which the user of the link brings along', () => {
+  const naming = files
+    .filter(({ path, text }) => path.startsWith('packages/link/') && /'prom-client'/.test(text))
+    .map(({ layer }) => layer);
+  assert.deepEqual(naming, ['link/prometheus']);
+  const { link } = Object.fromEntries(manifests) as Record<string, Manifest>;
+  assert.deepEqual(Object.keys(link!.peerDependencies ?? {}), ['prom-client']);
+  assert.deepEqual(link!.peerDependenciesMeta, { 'prom-client': { optional: true } });
+});
+
 /** What `check` says of each import of one of our packages. */
 function ourImports(
   check: (file: SourceFile, specifier: string) => string | undefined,
@@ -127,6 +139,10 @@ function ourImports(
       .map(({ what }) => check(file, what))
       .filter((problem) => problem !== undefined),
   );
+}
+
+function isListed({ dependencies, peerDependencies }: Manifest, name: string): boolean {
+  return dependencies?.[name] !== undefined || peerDependencies?.[name] !== undefined;
 }
 
 /** The package of an import; undefined for our own files and what Node has. */

@@ -96,6 +96,29 @@ test('a dial under way when the owner dies is asked of the locator before it, th
   assert.equal(await dial, '10.0.0.1');
 });
 
+test('neither answer nor failure of a dead owner counts, even when nobody else was asked yet', async () => {
+  const { locators } = rig();
+  const ends: ((old: ReturnType<typeof held>) => void)[] = [
+    (old) => old.answer([at('10.0.0.66')]),
+    (old) => old.fail(new Error('crashed')),
+  ];
+  for (const end of ends) {
+    const owner = new AbortController();
+    const next = new AbortController();
+    const old = held();
+    locators.locate('cluster', old.locator, { signal: owner.signal });
+    const dial = whereIs(locators);
+    await settled();
+    owner.abort();
+    end(old);
+    await settled();
+    locators.locate('cluster', () => [at('10.0.0.2')], { signal: next.signal });
+    assert.equal(await dial, '10.0.0.2');
+    next.abort();
+  }
+  assert.equal(locators.counts().get('cluster')!.failed, 0);
+});
+
 test('an owner that crashes and registers again leaves no gap for a dial under way nor for a new one', async () => {
   const { timers, locators } = rig();
   const first = new AbortController();

@@ -1,0 +1,13 @@
+export {
+  type ClassSnapshot,
+  type Counters,
+  type Meter,
+  type MeterKind,
+  type MeterSnapshot,
+  OTHER_CLASS,
+  type Rates,
+  Statistics,
+  type StatisticsOptions,
+  type StatisticsSnapshot,
+} from './statistics.ts';
+export { subscribe } from './subscribe.ts';

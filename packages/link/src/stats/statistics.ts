@@ -1,0 +1,256 @@
+import { Ewma } from './ewma.ts';
+
+/** What is counted. Bytes of a stream are bytes of its session too, so each kind has sums of its own. */
+export type MeterKind = 'stream' | 'conversation' | 'session';
+
+/** These only grow. */
+export interface Counters {
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  readonly messagesSent: number;
+  readonly messagesReceived: number;
+  readonly retries: number;
+  readonly drops: number;
+}
+
+/** A second, smoothed over some heartbeats. */
+export interface Rates {
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  readonly messagesSent: number;
+  readonly messagesReceived: number;
+}
+
+/** One stream, conversation or session that has not ended. */
+export interface MeterSnapshot {
+  readonly kind: MeterKind;
+  /** The class it is summed by: `other` when there were too many. */
+  readonly class: string;
+  readonly name: string;
+  readonly ageMs: number;
+  readonly rttMs: number | undefined;
+  readonly counters: Counters;
+  readonly rates: Rates;
+}
+
+/** All of one kind and class since the start, those that have ended too. */
+export interface ClassSnapshot {
+  readonly kind: MeterKind;
+  readonly class: string;
+  readonly live: number;
+  readonly begun: number;
+  /** The round trip measured last, by any of them. */
+  readonly rttMs: number | undefined;
+  readonly counters: Counters;
+  readonly rates: Rates;
+}
+
+export interface StatisticsSnapshot {
+  readonly meters: readonly MeterSnapshot[];
+  readonly classes: readonly ClassSnapshot[];
+}
+
+export interface StatisticsOptions {
+  readonly heartbeatIntervalMs: number;
+  /** How many classes have sums of their own; what is of a further one counts as `other`. */
+  readonly classesMax?: number;
+}
+
+/** Counts for one stream, conversation or session. */
+export interface Meter {
+  sent(bytes: number, messages?: number): void;
+  received(bytes: number, messages?: number): void;
+  retried(times?: number): void;
+  dropped(messages?: number): void;
+  rtt(rttMs: number): void;
+  /** It leaves the list of the living. What is counted later is still in the sums. */
+  end(): void;
+}
+
+/** The class of everything whose own class came when there were as many as may be. */
+export const OTHER_CLASS = 'other';
+
+const CLASSES_MAX = 32;
+
+/**
+ * Counts by stream, conversation, session and class. Every count goes to its meter and to the sums of
+ * its class at once, so that no sum loses anything, and none runs backwards, when a meter ends.
+ * Memory: the living meters, and three sums for each class. Takes the time as an argument.
+ */
+export class Statistics {
+  readonly heartbeatIntervalMs: number;
+  readonly #classesMax: number;
+  readonly #classes = new Set<string>();
+  readonly #sums = new Map<string, Sum>();
+  readonly #live = new Set<LiveMeter>();
+  #beatAtMs = -Infinity;
+
+  constructor({ heartbeatIntervalMs, classesMax = CLASSES_MAX }: StatisticsOptions) {
+    this.heartbeatIntervalMs = heartbeatIntervalMs;
+    this.#classesMax = classesMax;
+  }
+
+  /** `name` is for the reader; it need not be the only one of its kind. */
+  begin(nowMs: number, kind: MeterKind, className: string, name: string): Meter {
+    const sum = this.#sumOf(nowMs, kind, this.#classOf(className));
+    sum.live++;
+    sum.begun++;
+    const meter = new LiveMeter(nowMs, name, this.heartbeatIntervalMs, sum, () => {
+      if (this.#live.delete(meter)) sum.live--;
+    });
+    this.#live.add(meter);
+    return meter;
+  }
+
+  snapshot(nowMs: number): StatisticsSnapshot {
+    this.#beat(nowMs);
+    return {
+      meters: [...this.#live].map((meter) => meter.snapshot(nowMs)),
+      classes: [...this.#sums.values()].map((sum) => sum.snapshot()),
+    };
+  }
+
+  /** Rates go on at the pace of heartbeats, however many ask and however often. */
+  #beat(nowMs: number): void {
+    if (nowMs - this.#beatAtMs < this.heartbeatIntervalMs / 2) return;
+    this.#beatAtMs = nowMs;
+    for (const sum of this.#sums.values()) sum.tally.beat(nowMs);
+    for (const meter of this.#live) meter.tally.beat(nowMs);
+  }
+
+  #classOf(name: string): string {
+    if (this.#classes.has(name) || name === OTHER_CLASS) return name;
+    if (this.#classes.size >= this.#classesMax) return OTHER_CLASS;
+    this.#classes.add(name);
+    return name;
+  }
+
+  #sumOf(nowMs: number, kind: MeterKind, className: string): Sum {
+    const key = `${kind} ${className}`;
+    const known = this.#sums.get(key);
+    if (known !== undefined) return known;
+    const sum = new Sum(nowMs, kind, className, this.heartbeatIntervalMs);
+    this.#sums.set(key, sum);
+    return sum;
+  }
+}
+
+/** The counters of one meter or of one sum, and their rates. */
+class Tally {
+  readonly counters = {
+    bytesSent: 0,
+    bytesReceived: 0,
+    messagesSent: 0,
+    messagesReceived: 0,
+    retries: 0,
+    drops: 0,
+  };
+  rttMs: number | undefined;
+  readonly #rates: Readonly<Record<keyof Rates, Ewma>>;
+
+  constructor(nowMs: number, intervalMs: number) {
+    const rate = () => new Ewma(nowMs, intervalMs);
+    this.#rates = {
+      bytesSent: rate(),
+      bytesReceived: rate(),
+      messagesSent: rate(),
+      messagesReceived: rate(),
+    };
+  }
+
+  beat(nowMs: number): void {
+    for (const name of RATED) this.#rates[name].update(nowMs, this.counters[name]);
+  }
+
+  figures(): { rttMs: number | undefined; counters: Counters; rates: Rates } {
+    const { bytesSent, bytesReceived, messagesSent, messagesReceived } = this.#rates;
+    return {
+      rttMs: this.rttMs,
+      counters: { ...this.counters },
+      rates: {
+        bytesSent: bytesSent.perSecond,
+        bytesReceived: bytesReceived.perSecond,
+        messagesSent: messagesSent.perSecond,
+        messagesReceived: messagesReceived.perSecond,
+      },
+    };
+  }
+}
+
+const RATED = ['bytesSent', 'bytesReceived', 'messagesSent', 'messagesReceived'] as const;
+
+class Sum {
+  readonly kind: MeterKind;
+  readonly class: string;
+  readonly tally: Tally;
+  live = 0;
+  begun = 0;
+
+  constructor(nowMs: number, kind: MeterKind, className: string, intervalMs: number) {
+    this.kind = kind;
+    this.class = className;
+    this.tally = new Tally(nowMs, intervalMs);
+  }
+
+  snapshot(): ClassSnapshot {
+    const { kind, live, begun } = this;
+    return { kind, class: this.class, live, begun, ...this.tally.figures() };
+  }
+}
+
+class LiveMeter implements Meter {
+  readonly tally: Tally;
+  readonly #sinceMs: number;
+  readonly #name: string;
+  readonly #sum: Sum;
+  readonly #onEnd: () => void;
+
+  constructor(nowMs: number, name: string, intervalMs: number, sum: Sum, onEnd: () => void) {
+    this.tally = new Tally(nowMs, intervalMs);
+    this.#sinceMs = nowMs;
+    this.#name = name;
+    this.#sum = sum;
+    this.#onEnd = onEnd;
+  }
+
+  sent(bytes: number, messages = 1): void {
+    this.#count('bytesSent', bytes);
+    this.#count('messagesSent', messages);
+  }
+
+  received(bytes: number, messages = 1): void {
+    this.#count('bytesReceived', bytes);
+    this.#count('messagesReceived', messages);
+  }
+
+  retried(times = 1): void {
+    this.#count('retries', times);
+  }
+
+  dropped(messages = 1): void {
+    this.#count('drops', messages);
+  }
+
+  rtt(rttMs: number): void {
+    this.tally.rttMs = rttMs;
+    this.#sum.tally.rttMs = rttMs;
+  }
+
+  end(): void {
+    this.#onEnd();
+  }
+
+  snapshot(nowMs: number): MeterSnapshot {
+    const { kind, class: className } = this.#sum;
+    const ageMs = Math.max(0, nowMs - this.#sinceMs);
+    return { kind, class: className, name: this.#name, ageMs, ...this.tally.figures() };
+  }
+
+  #count(counter: keyof Counters, by: number): void {
+    // A counter that could go back, or become NaN, would be wrong for ever after.
+    if (!Number.isSafeInteger(by) || by < 0)
+      throw new RangeError(`${counter} cannot grow by ${by}`);
+    this.tally.counters[counter] += by;
+    this.#sum.tally.counters[counter] += by;
+  }
+}
