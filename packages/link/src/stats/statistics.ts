@@ -45,11 +45,13 @@ export interface ClassSnapshot {
   readonly rates: Rates;
 }
 
+/** Every meter that lives and the sums of the classes, at one moment. */
 export interface StatisticsSnapshot {
   readonly meters: readonly MeterSnapshot[];
   readonly classes: readonly ClassSnapshot[];
 }
 
+/** How often subscribers are told, in ms, and how many classes have sums of their own. */
 export interface StatisticsOptions {
   readonly heartbeatIntervalMs: number;
   /** How many classes have sums of their own; what is of a further one counts as `other`. */
