@@ -65,7 +65,7 @@ test('an open that fails is tried again, told why; each establishment is told', 
 });
 
 test('a channel that dies in the middle of a call fails it; a call waits for the next one', async () => {
-  let answer = (_: string) => {};
+  let answer: (text: string) => void = () => {};
   const { conversation, channels, stop } = rig({
     call: () =>
       new Promise((resolve) => {

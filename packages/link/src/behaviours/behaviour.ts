@@ -29,7 +29,7 @@ export interface ConversationStatus {
 /** The peer, for a callback, while this establishment lasts. */
 export interface PeerAccess<Message> {
   /** Resolves when there is credit for a further message. */
-  send(message: Message): Promise<void>;
+  readonly send: (message: Message) => Promise<void>;
   /** Fires when the establishment is over, or nobody waits for the answer any more. */
   readonly signal: AbortSignal;
 }
