@@ -50,6 +50,11 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     pure: false,
     why: 'the one place that ties a session to lanes and streams',
   },
+  'link/behaviours': {
+    may: ['proto/base'],
+    pure: false,
+    why: 'a conversation goes on over any channel of messages',
+  },
   'link/stats': { may: [], pure: false, why: 'whoever counts is told apart by names alone' },
   'link/prometheus': {
     may: ['link/stats'],
@@ -176,7 +181,6 @@ const LAYERS: Readonly<Record<string, Layer>> = {
       'routy/config',
       'routy/enrol',
       'routy/events',
-      'routy/fabric',
       'routy/node',
       'routy/observe',
       'routy/pki',
@@ -198,7 +202,14 @@ const LAYERS: Readonly<Record<string, Layer>> = {
  */
 const ROWS: readonly (readonly string[])[] = [
   ['proto/base', 'link/stats'],
-  ['link/prometheus', 'proto/wire', 'link/transport', 'routy/fabric', 'routy/config'],
+  [
+    'link/behaviours',
+    'link/prometheus',
+    'proto/wire',
+    'link/transport',
+    'routy/fabric',
+    'routy/config',
+  ],
   ['proto/session', 'link/locators', 'routy/pki'],
   ['link/streams', 'routy/enrol'],
   ['link/driver', 'link/testing'],

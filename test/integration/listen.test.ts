@@ -8,7 +8,7 @@ import { dialLane } from '../../packages/link/src/transport/dial.ts';
 import type { TlsCredentials } from '../../packages/link/src/transport/lane.ts';
 import { listenLanes } from '../../packages/link/src/transport/listen.ts';
 import { ALPN_ENROL, ALPN_LANE } from '../../packages/link/src/transport/tls/tls-context.ts';
-import { backoffCapMs, NETWORK_CAP_MS } from '../../packages/routy/src/fabric/backoff.ts';
+import { backoffCapMs, NETWORK_CAP_MS } from '../../packages/proto/src/base/backoff.ts';
 import { type TestCa, testCa, testCredentials } from '../support/certificates.ts';
 import {
   LaneRecorder,

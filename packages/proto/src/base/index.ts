@@ -7,6 +7,7 @@ export {
   type TcpAddress,
   type UnixAddress,
 } from './address.ts';
+export { backoffCapMs, classifyFailure, NETWORK_CAP_MS, nextDelayMs } from './backoff.ts';
 export { errorText, InvariantError, invariant, RoutyError } from './errors.ts';
 export { type Identity, identityUri, isName, parseIdentityUri } from './identity.ts';
 export { visibleLines, visibleText } from './text.ts';

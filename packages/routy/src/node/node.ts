@@ -1,11 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { createPools, type SessionCommons, startSession } from '@routy/link/driver';
 import { dialLane, type Lane, libcLoaded, type TlsCredentials } from '@routy/link/transport';
-import { RoutyError } from '@routy/proto/base';
+import { nextDelayMs, RoutyError } from '@routy/proto/base';
 import type { Config, LogLevel } from '../config/types.ts';
 import { NodeEvents } from '../events/node-events.ts';
 import { Troubles } from '../events/troubles.ts';
-import { nextDelayMs } from '../fabric/backoff.ts';
 import { sharedSettings } from '../fabric/settings.ts';
 import { Forwards, type ForwardsHost } from '../forwards/forwards.ts';
 import type { Log } from '../observe/log.ts';

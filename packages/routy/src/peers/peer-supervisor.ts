@@ -10,10 +10,16 @@ import {
   type Lane,
   systemCode,
 } from '@routy/link/transport';
-import { formatAddress, RoutyError, type TcpAddress } from '@routy/proto/base';
+import {
+  backoffCapMs,
+  classifyFailure,
+  formatAddress,
+  nextDelayMs,
+  RoutyError,
+  type TcpAddress,
+} from '@routy/proto/base';
 import type { PeerConfig } from '../config/types.ts';
 import { endText, laneHint } from '../events/end-text.ts';
-import { backoffCapMs, classifyFailure, nextDelayMs } from '../fabric/backoff.ts';
 import { type DialAnswer, GoneEvidence } from '../fabric/gone-evidence.ts';
 import { type LiveSession, nodeName } from '../sessions/live-sessions.ts';
 import { isoTime, nodeClockMs } from '../status/clock.ts';

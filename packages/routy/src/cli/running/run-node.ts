@@ -1,12 +1,11 @@
 import type { TlsCredentials } from '@routy/link/transport';
-import { errorText, formatAddress } from '@routy/proto/base';
+import { errorText, formatAddress, nextDelayMs } from '@routy/proto/base';
 import { startMetricsListener } from '../../admin/metrics-listener.ts';
 import type { AdminServer } from '../../admin/server.ts';
 import { openAdminSocket } from '../../admin/server.ts';
 import { loadConfig } from '../../config/load.ts';
 import type { Config } from '../../config/types.ts';
 import { Troubles } from '../../events/troubles.ts';
-import { nextDelayMs } from '../../fabric/backoff.ts';
 import { type RunningNode, startNode } from '../../node/node.ts';
 import type { Log } from '../../observe/log.ts';
 import { createMetrics } from '../../observe/metrics.ts';

@@ -6,7 +6,7 @@ import {
   NETWORK_CAP_MS,
   nextDelayMs,
   REFUSAL_CAP_MS,
-} from '../../packages/routy/src/fabric/backoff.ts';
+} from '../../packages/proto/src/base/backoff.ts';
 
 test('the first retry goes at once', () => {
   assert.equal(nextDelayMs({ attempt: 0, random01: 0.999 }), 0);

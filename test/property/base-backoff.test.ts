@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { nextDelayMs } from '../../packages/routy/src/fabric/backoff.ts';
+import { nextDelayMs } from '../../packages/proto/src/base/backoff.ts';
 
 test('a delay is a whole number from 0 to the cap, whatever the attempt and the random number', () => {
   fc.assert(

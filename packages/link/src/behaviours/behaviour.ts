@@ -1,0 +1,71 @@
+import type { OpenChannel } from './channel.ts';
+import type { ConversationError } from './failure.ts';
+
+/** What `established` is told. */
+export interface EstablishedInfo {
+  /** 1 for the first time. */
+  readonly establishment: number;
+  /** Attempts in a row that failed before. */
+  readonly failedAttempts: number;
+}
+
+export interface RetryInfo {
+  /** From 0: the retry after a channel that was up goes at once. */
+  readonly attempt: number;
+  readonly delayMs: number;
+}
+
+export interface ConversationStatus {
+  readonly state: 'opening' | 'established' | 'backoff' | 'ended';
+  readonly establishments: number;
+  readonly retries: number;
+  /** Callbacks that threw. */
+  readonly callbackErrors: number;
+  /** Casts while it was not established. */
+  readonly drops: number;
+  readonly lastFailure: ConversationError | undefined;
+}
+
+/** The peer, for a callback, while this establishment lasts. */
+export interface PeerAccess<Message> {
+  /** Resolves when there is credit for a further message. */
+  readonly send: (message: Message) => Promise<void>;
+  /** Fires when the establishment is over, or nobody waits for the answer any more. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * What the owner does in a conversation. One that throws ends it with `conversation-callback`. Messages
+ * are handled one after the other; `next`, calls and casts run beside them, so that a slow half does
+ * not hold up the other. All must settle soon after their signal fires.
+ */
+export interface Behaviour<Message, Request, Answer> {
+  /** Once, before anything else. */
+  init?(signal: AbortSignal): void | Promise<void>;
+  /** At each establishment, before anything else of it. */
+  established?(info: EstablishedInfo, peer: PeerAccess<Message>): void | Promise<void>;
+  /** A message of the peer. */
+  message?(message: Message, peer: PeerAccess<Message>): void | Promise<void>;
+  /** What `Conversation.call` is answered with. */
+  call?(request: Request, peer: PeerAccess<Message>): Answer | Promise<Answer>;
+  /** What `Conversation.cast` is for. */
+  cast?(request: Request, peer: PeerAccess<Message>): void | Promise<void>;
+  /**
+   * The next message for the peer, asked for when there is credit for it; undefined: there will be no
+   * more in this establishment.
+   */
+  next?(signal: AbortSignal): Promise<Message | undefined>;
+  /** Told before each wait, with the reason. */
+  retry?(failure: ConversationError, info: RetryInfo): void | Promise<void>;
+  /** Told at each change of state. */
+  status?(status: ConversationStatus): void;
+}
+
+export interface ConversationOptions<Message, Request, Answer> {
+  readonly open: OpenChannel<Message>;
+  readonly behaviour: Behaviour<Message, Request, Answer>;
+  /** Stops the conversation, whatever it does at the moment. */
+  readonly signal: AbortSignal;
+  /** Uniform in [0, 1); tests have their own. */
+  readonly random01?: () => number;
+}

@@ -1,0 +1,14 @@
+/** What a conversation runs over, once it is open. Messages are kept whole and in order. */
+export interface MessageChannel<Message> {
+  /** Resolves when there is credit for a further message; rejects when the channel has died. */
+  send(message: Message): Promise<void>;
+  /** Ends when the peer closes, and throws when the channel dies. */
+  readonly messages: AsyncIterable<Message>;
+  /** May be called again, and when the channel has died. */
+  close(): void;
+  /** Resolves when the channel has ended, with the error when it died; never rejects. */
+  readonly closed: Promise<unknown>;
+}
+
+/** Opens a channel; must reject soon after `signal` fires. */
+export type OpenChannel<Message> = (signal: AbortSignal) => Promise<MessageChannel<Message>>;

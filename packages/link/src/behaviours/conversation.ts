@@ -1,0 +1,250 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { backoffCapMs, NETWORK_CAP_MS, nextDelayMs } from '@routy/proto/base';
+import type { ConversationOptions, ConversationStatus, PeerAccess } from './behaviour.ts';
+import type { MessageChannel } from './channel.ts';
+import { ConversationError, causeCode, failureOf, following, guarded, raced } from './failure.ts';
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+/** What lives as long as one channel. */
+interface Establishment<Message> {
+  readonly peer: PeerAccess<Message>;
+  readonly channel: MessageChannel<Message>;
+  readonly controller: AbortController;
+}
+
+/** A conversation that opens its channel again whenever it is lost, until its signal fires. */
+export class Conversation<Message, Request, Answer> {
+  /** Resolves once, last: with nothing when it was stopped, with the failure of a callback otherwise. */
+  readonly ended: Promise<ConversationError | undefined>;
+  readonly #options: ConversationOptions<Message, Request, Answer>;
+  readonly #stop: AbortController;
+  readonly #waiting = new Set<() => void>();
+  #live: Establishment<Message> | undefined;
+  #failedAttempts = 0;
+  readonly #status: Mutable<ConversationStatus> = {
+    state: 'opening',
+    establishments: 0,
+    retries: 0,
+    callbackErrors: 0,
+    drops: 0,
+    lastFailure: undefined,
+  };
+
+  constructor(options: ConversationOptions<Message, Request, Answer>) {
+    this.#options = options;
+    this.#stop = new AbortController();
+    const stop = () => this.#stop.abort(new ConversationError('conversation-stopped', 'stopped'));
+    if (options.signal.aborted) stop();
+    options.signal.addEventListener('abort', stop, { once: true });
+    this.ended = this.#run().finally(() => options.signal.removeEventListener('abort', stop));
+  }
+
+  get status(): ConversationStatus {
+    return { ...this.#status };
+  }
+
+  /** Asks the behaviour; waits for an establishment if there is none, `timeoutMs` in all. */
+  async call(request: Request, timeoutMs: number): Promise<Answer> {
+    const waiting = following(this.#stop.signal);
+    const late = new ConversationError('call-timeout', `no answer within ${timeoutMs} ms`);
+    const timer = setTimeout(() => waiting.controller.abort(late), timeoutMs);
+    try {
+      const { peer, controller } = await this.#establishment(waiting.controller.signal);
+      const lost = () => waiting.controller.abort(controller.signal.reason);
+      if (controller.signal.aborted) lost();
+      controller.signal.addEventListener('abort', lost, { once: true });
+      try {
+        const { signal } = waiting.controller;
+        const access = { send: peer.send, signal };
+        const answer = this.#callback('call', signal, (own) => own.call?.(request, access));
+        return (await raced(signal, answer)) as Answer;
+      } finally {
+        controller.signal.removeEventListener('abort', lost);
+      }
+    } finally {
+      clearTimeout(timer);
+      waiting.leave();
+    }
+  }
+
+  /** Tells the behaviour. False, and counted as dropped, while the conversation is not established. */
+  cast(request: Request): boolean {
+    const live = this.#live;
+    if (live === undefined) {
+      this.#status.drops++;
+      return false;
+    }
+    // What it throws has ended the conversation by then.
+    const { peer } = live;
+    this.#callback('cast', peer.signal, (own) => own.cast?.(request, peer)).catch(() => {});
+    return true;
+  }
+
+  async #run(): Promise<ConversationError | undefined> {
+    const { signal } = this.#stop;
+    try {
+      signal.throwIfAborted();
+      await this.#callback('init', signal, (own) => own.init?.(signal));
+      while (!signal.aborted) await this.#again(await this.#once());
+    } catch {
+      // Nothing is thrown but what has stopped it.
+    }
+    const failure = signal.reason as ConversationError;
+    this.#enter('ended');
+    return failure.code === 'conversation-stopped' ? undefined : failure;
+  }
+
+  /** Opens a channel and stays until it is over; says why it is. */
+  async #once(): Promise<ConversationError> {
+    const { controller, leave } = following(this.#stop.signal);
+    this.#enter('opening');
+    let sinceMs = Infinity;
+    try {
+      const channel = await this.#open(controller.signal);
+      sinceMs = performance.now();
+      const { signal } = controller;
+      const send = (message: Message) => this.#send({ channel, controller }, message);
+      await this.#talk({ channel, controller, peer: { send, signal } });
+    } catch (error) {
+      if (!controller.signal.aborted) controller.abort(error);
+    } finally {
+      leave();
+    }
+    // One that is lost as soon as it is up is no better than one that does not come up.
+    const lasted = performance.now() - sinceMs >= NETWORK_CAP_MS;
+    this.#failedAttempts = lasted ? 0 : this.#failedAttempts + 1;
+    return controller.signal.reason as ConversationError;
+  }
+
+  async #open(signal: AbortSignal): Promise<MessageChannel<Message>> {
+    const opening = Promise.resolve().then(() => this.#options.open(signal));
+    try {
+      return await raced(signal, opening);
+    } catch (error) {
+      // It may come after all: nobody wants it any more.
+      if (signal.aborted) opening.then((channel) => channel.close()).catch(() => {});
+      throw failureOf('conversation-open', error);
+    }
+  }
+
+  async #talk(live: Establishment<Message>): Promise<void> {
+    const { channel, controller, peer } = live;
+    const { signal } = controller;
+    const end = (error: unknown) => controller.abort(failureOf('conversation-lost', error));
+    const closed = new ConversationError('conversation-closed', 'the peer closed the channel');
+    channel.closed.then((error) => end(error ?? closed), end);
+    try {
+      const establishment = ++this.#status.establishments;
+      const info = { establishment, failedAttempts: this.#failedAttempts };
+      await this.#callback('established', signal, (own) => own.established?.(info, peer));
+      signal.throwIfAborted();
+      this.#live = live;
+      this.#enter('established');
+      for (const resolve of this.#waiting) resolve();
+      const sink = this.#sink(live).then(() => end(closed), end);
+      const source = this.#source(live).catch(end);
+      await Promise.all([sink, source]);
+    } finally {
+      this.#live = undefined;
+      channel.close();
+    }
+  }
+
+  /** The half that takes messages of the peer. */
+  async #sink({ channel, peer }: Establishment<Message>): Promise<void> {
+    const messages = channel.messages[Symbol.asyncIterator]();
+    for (;;) {
+      const { done, value } = await raced(peer.signal, messages.next());
+      if (done === true) return;
+      await this.#callback('message', peer.signal, (own) => own.message?.(value, peer));
+    }
+  }
+
+  /** The half that makes messages for the peer: `send` waits for credit, and only then is asked. */
+  async #source({ peer }: Establishment<Message>): Promise<void> {
+    if (this.#options.behaviour.next === undefined) return;
+    for (;;) {
+      const asked = this.#callback('next', peer.signal, (own) => own.next?.(peer.signal));
+      const message = await raced(peer.signal, asked);
+      if (message === undefined) return;
+      await peer.send(message);
+    }
+  }
+
+  async #send(
+    { channel, controller }: Pick<Establishment<Message>, 'channel' | 'controller'>,
+    message: Message,
+  ): Promise<void> {
+    try {
+      await raced(controller.signal, channel.send(message));
+    } catch (error) {
+      controller.abort(failureOf('conversation-lost', error));
+      throw controller.signal.reason as ConversationError;
+    }
+  }
+
+  async #again(failure: ConversationError): Promise<void> {
+    const { signal } = this.#stop;
+    signal.throwIfAborted();
+    const { random01 = Math.random } = this.#options;
+    const attempt = this.#failedAttempts;
+    const capMs = backoffCapMs(causeCode(failure));
+    const delayMs = nextDelayMs({ attempt, random01: random01(), capMs });
+    this.#status.retries++;
+    this.#status.lastFailure = failure;
+    this.#enter('backoff');
+    await this.#callback('retry', signal, (own) => own.retry?.(failure, { attempt, delayMs }));
+    await pause(delayMs, undefined, { signal });
+  }
+
+  async #establishment(signal: AbortSignal): Promise<Establishment<Message>> {
+    while (this.#live === undefined) {
+      let wake = () => {};
+      const woken = new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+      this.#waiting.add(wake);
+      try {
+        await raced(signal, woken);
+      } finally {
+        this.#waiting.delete(wake);
+      }
+    }
+    return this.#live;
+  }
+
+  /** Runs a callback; what it throws is counted and stops the conversation. */
+  async #callback<T>(
+    name: string,
+    signal: AbortSignal,
+    run: (own: ConversationOptions<Message, Request, Answer>['behaviour']) => T | Promise<T>,
+  ): Promise<T> {
+    try {
+      return await guarded(name, signal, () => run(this.#options.behaviour));
+    } catch (error) {
+      this.#failed(error);
+      throw error;
+    }
+  }
+
+  #failed(error: unknown): void {
+    if (!(error instanceof ConversationError) || error.code !== 'conversation-callback') return;
+    // The same one may pass by again on its way out.
+    if (this.#status.lastFailure === error) return;
+    this.#status.callbackErrors++;
+    if (this.#stop.signal.aborted) return;
+    this.#status.lastFailure = error;
+    this.#stop.abort(error);
+  }
+
+  #enter(state: ConversationStatus['state']): void {
+    this.#status.state = state;
+    try {
+      this.#options.behaviour.status?.(this.status);
+    } catch (error) {
+      const message = `status: ${String(error)}`;
+      this.#failed(new ConversationError('conversation-callback', message, error));
+    }
+  }
+}

@@ -1,0 +1,73 @@
+import { errorText, RoutyError } from '@routy/proto/base';
+
+/** Why a conversation ended, or tries again, or a call of it failed. */
+export type ConversationErrorCode =
+  | 'conversation-callback'
+  | 'conversation-open'
+  | 'conversation-lost'
+  | 'conversation-closed'
+  | 'conversation-stopped'
+  | 'call-timeout';
+
+/** A RoutyError of a conversation: the compiler knows its codes. `cause` is what was thrown. */
+export class ConversationError extends RoutyError {
+  declare readonly code: ConversationErrorCode;
+
+  /** Takes no other code. */
+  constructor(code: ConversationErrorCode, message: string, cause?: unknown) {
+    super(code, message, { cause });
+  }
+}
+
+/** What a channel failed with, as a failure of its conversation. */
+export function failureOf(
+  code: 'conversation-open' | 'conversation-lost',
+  error: unknown,
+): ConversationError {
+  if (error instanceof ConversationError) return error;
+  return new ConversationError(code, errorText(error), error);
+}
+
+/** The code to choose the back-off by: that of the cause, if it has one. */
+export function causeCode({ cause, code }: ConversationError): string {
+  const own = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+  if (typeof own === 'string') return own;
+  // An open that fails for an unknown reason is no reason to hurry; a lost channel may be back.
+  return code === 'conversation-open' ? code : 'lane-lost';
+}
+
+/**
+ * Runs a callback of the owner: what it throws becomes a failure with its name. After `signal` has
+ * fired it is the reason of that: a callback that was interrupted may throw what it likes.
+ */
+export async function guarded<T>(
+  name: string,
+  signal: AbortSignal,
+  run: () => T | Promise<T>,
+): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    if (signal.aborted) throw signal.reason as Error;
+    throw new ConversationError('conversation-callback', `${name}: ${errorText(error)}`, error);
+  }
+}
+
+/** Rejects with the reason of `signal` when that fires first; leaves no listener behind. */
+export function raced<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(signal.reason as Error);
+    if (signal.aborted) stop();
+    signal.addEventListener('abort', stop, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+  });
+}
+
+/** A controller that fires when `parent` does; `leave` takes its listener away again. */
+export function following(parent: AbortSignal): { controller: AbortController; leave: () => void } {
+  const controller = new AbortController();
+  const follow = () => controller.abort(parent.reason);
+  if (parent.aborted) follow();
+  parent.addEventListener('abort', follow, { once: true });
+  return { controller, leave: () => parent.removeEventListener('abort', follow) };
+}

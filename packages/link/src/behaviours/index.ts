@@ -1,0 +1,11 @@
+export type {
+  Behaviour,
+  ConversationOptions,
+  ConversationStatus,
+  EstablishedInfo,
+  PeerAccess,
+  RetryInfo,
+} from './behaviour.ts';
+export type { MessageChannel, OpenChannel } from './channel.ts';
+export { Conversation } from './conversation.ts';
+export { ConversationError, type ConversationErrorCode } from './failure.ts';
