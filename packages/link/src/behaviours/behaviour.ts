@@ -9,12 +9,14 @@ export interface EstablishedInfo {
   readonly failedAttempts: number;
 }
 
+/** When a conversation that failed is tried again. */
 export interface RetryInfo {
   /** From 0: the retry after a channel that was up goes at once. */
   readonly attempt: number;
   readonly delayMs: number;
 }
 
+/** How a conversation stands; the counts are since it was begun. */
 export interface ConversationStatus {
   readonly state: 'opening' | 'established' | 'backoff' | 'ended';
   readonly establishments: number;
@@ -61,6 +63,7 @@ export interface Behaviour<Message, Request, Answer> {
   status?(status: ConversationStatus): void;
 }
 
+/** What a conversation is made of. */
 export interface ConversationOptions<Message, Request, Answer> {
   readonly open: OpenChannel<Message>;
   readonly behaviour: Behaviour<Message, Request, Answer>;
