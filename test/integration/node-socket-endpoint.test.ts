@@ -59,6 +59,22 @@ test('a unix socket closed altogether is an end', async () => {
   assert.deepEqual(closed, { bytes: 4, outcome: 'end' });
 });
 
+test('an end that is known between two streams is told to the second', async () => {
+  const { socket, peer } = await connected();
+  const endpoint = new SocketEndpoint(socket, 'client', () => {});
+  const first = new FakeByteStream(endpoint);
+  socket.prependListener('end', () => endpoint.detach());
+  const ended = once(socket, 'end');
+  endpoint.writable();
+  peer.end();
+  await ended;
+  const second = new FakeByteStream(endpoint);
+  await until('the second stream is told', () => second.told.length > 0);
+  assert.deepEqual([first.told, second.told], [[], ['end']]);
+  socket.destroy();
+  peer.destroy();
+});
+
 test('a reset is a reset', async () => {
   const reset = await whenPeer((peer) => peer.resetAndDestroy());
   assert.deepEqual(reset, { bytes: 0, outcome: 'connection-reset' });

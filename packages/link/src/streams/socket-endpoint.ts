@@ -36,6 +36,8 @@ export class SocketEndpoint implements ByteReceiver, Watched {
   #stream: ByteStream | undefined;
   /** The end of the socket's bytes was read. */
   #endRead = false;
+  /** Whether that was a half-close or a reset is known, too. */
+  #isEndKnown = false;
   #endTold = false;
   /** The socket is not read: the stream has no credit, or is not open yet. */
   #isPaused = true;
@@ -94,6 +96,7 @@ export class SocketEndpoint implements ByteReceiver, Watched {
 
   attach(stream: ByteStream): void {
     this.#stream = stream;
+    if (this.#isEndKnown) this.#endKnown();
   }
 
   /** The socket stays as it is. */
@@ -252,11 +255,14 @@ export class SocketEndpoint implements ByteReceiver, Watched {
 
   /** The socket's bytes are all read. Whether its other end had closed or reset is known by now. */
   #endKnown(): void {
+    this.#isEndKnown = true;
+    // Between two streams: the next one is told.
+    if (this.#stream === undefined) return;
     const death = deathOf(this.#socket);
     // EPIPE: it closed before it reset what came for it then. Its end is one, and then the reset.
     if (!this.#endTold && (death === undefined || death.code === 'EPIPE')) {
       this.#endTold = true;
-      this.#stream!.end();
+      this.#stream.end();
     }
     if (death !== undefined) this.#resetByOther(errorText(death));
   }
