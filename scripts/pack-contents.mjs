@@ -3,13 +3,15 @@
 // long as npm packs it. With ROUTY_BUILT=1 the build that is there is taken.
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const daemon = join(root, 'packages', 'routy');
 const SHARED = ['docs', 'packaging', 'README.md', 'CHANGELOG.md', 'LICENSE'];
 const BUNDLED = ['proto', 'link'];
+/** Parts of the link that a daemon runs. */
+const LINK_PARTS = ['driver', 'streams', 'transport'];
 
 const [action] = process.argv.slice(2);
 if (action === 'gather') gather();
@@ -38,9 +40,10 @@ function build() {
   if (status !== 0) process.exit(status ?? 1);
 }
 
-/** What the link offers to tests is nothing that a daemon runs. */
+/** The rest of the link is for programs of others and their tests. */
 function isForDaemons(path) {
-  return path !== join(root, 'packages', 'link', 'dist', 'testing');
+  const link = join(root, 'packages', 'link', 'dist');
+  return dirname(path) !== link || LINK_PARTS.includes(basename(path));
 }
 
 function remove() {
