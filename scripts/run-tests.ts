@@ -7,6 +7,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -17,6 +18,8 @@ const PLAIN = ['integration', 'hostile', 'arch'];
 const HOSTILE = 'test/integration/hostile-';
 /** Longest a single test file may take, in ms: a hanging test fails instead of hanging the run. */
 const FILE_TIMEOUT_MS = 300_000;
+/** Most files wait more than they compute; Node's own choice on two cores is one at a time. */
+const CONCURRENCY = Math.max(2, availableParallelism() - 1);
 
 const args = process.argv.slice(2);
 const filters = args.filter((arg) => !arg.startsWith('--'));
@@ -67,7 +70,8 @@ function selectByFilters(): string[] {
 
 /** Runs the files in processes of their own; false when one fails or too little is covered. */
 function passes(files: readonly string[], coverage: boolean): boolean {
-  const test = ['--import', 'tsx', '--test', `--test-timeout=${FILE_TIMEOUT_MS}`, ...files];
+  const limits = [`--test-timeout=${FILE_TIMEOUT_MS}`, `--test-concurrency=${CONCURRENCY}`];
+  const test = ['--import', 'tsx', '--test', ...limits, ...files];
   const c8 = join(root, 'node_modules', 'c8', 'bin', 'c8.js');
   const command = coverage ? [c8, process.execPath, ...test] : test;
   const result = spawnSync(process.execPath, command, { cwd: root, stdio: 'inherit' });
