@@ -11,7 +11,7 @@ const daemon = join(root, 'packages', 'routy');
 const SHARED = ['docs', 'packaging', 'README.md', 'CHANGELOG.md', 'LICENSE'];
 const BUNDLED = ['proto', 'link'];
 /** Parts of the link that a daemon runs. */
-const LINK_PARTS = ['driver', 'streams', 'transport'];
+const LINK_PARTS = ['driver', 'peers', 'streams', 'transport'];
 
 const [action] = process.argv.slice(2);
 if (action === 'gather') gather();

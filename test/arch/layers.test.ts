@@ -50,6 +50,11 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     pure: false,
     why: 'the one place that ties a session to lanes and streams',
   },
+  'link/peers': {
+    may: ['proto/base', 'proto/session', 'proto/wire', 'link/transport', 'link/driver'],
+    pure: false,
+    why: 'sessions are dialled and accepted whatever they carry, and whoever tells of it',
+  },
   'link/behaviours': {
     may: ['proto/base'],
     pure: false,
@@ -97,6 +102,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
       'proto/base',
       'link/transport',
       'link/driver',
+      'link/peers',
       'routy/enrol',
       'routy/observe',
       'routy/sessions',
@@ -136,10 +142,9 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   'routy/peers': {
     may: [
       'proto/base',
-      'proto/session',
-      'proto/wire',
       'link/transport',
       'link/driver',
+      'link/peers',
       'routy/config',
       'routy/events',
       'routy/fabric',
@@ -147,13 +152,14 @@ const LAYERS: Readonly<Record<string, Layer>> = {
       'routy/status',
     ],
     pure: false,
-    why: 'sessions are dialled and accepted whatever they carry',
+    why: 'what is told of sessions, whatever they carry',
   },
   'routy/node': {
     may: [
       'proto/base',
       'link/transport',
       'link/driver',
+      'link/peers',
       'routy/config',
       'routy/enrol',
       'routy/events',
@@ -213,7 +219,7 @@ const ROWS: readonly (readonly string[])[] = [
   ['proto/session', 'link/locators', 'routy/pki'],
   ['link/streams', 'routy/enrol'],
   ['link/driver', 'link/testing'],
-  ['routy/status'],
+  ['link/peers', 'routy/status'],
   ['routy/sessions', 'routy/observe', 'routy/admin'],
   ['routy/events', 'routy/services', 'routy/forwards'],
   ['routy/peers', 'routy/index.ts'],

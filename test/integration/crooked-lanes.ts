@@ -1,7 +1,7 @@
 import { startSession } from '../../packages/link/src/driver/session-driver.ts';
 import type { Lane } from '../../packages/link/src/transport/lane.ts';
 import { type FrameType, HEADER_BYTES } from '../../packages/proto/src/wire/layout.ts';
-import type { SessionFactory } from '../../packages/routy/src/peers/session-host.ts';
+import type { SessionFactory } from '../../packages/link/src/peers/process-sessions.ts';
 import { concat, type ReadFrame, readFrames } from '../support/frames.ts';
 
 /** Most bytes kept of one lane: a session begins long before that. */

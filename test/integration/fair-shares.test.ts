@@ -3,7 +3,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import type { TcpAddress } from '../../packages/proto/src/base/address.ts';
 import { parseAddress } from '../../packages/proto/src/base/address.ts';
-import { PEER_SESSIONS_MAX } from '../../packages/routy/src/fabric/session-registry.ts';
+import { PEER_SESSIONS_MAX } from '../../packages/link/src/peers/session-registry.ts';
 import { Attacker, type HostileLane } from '../hostile/attacker.ts';
 import * as frames from '../hostile/frames.ts';
 import { credentials, forward, LabNode, LISTEN, peerTo, service } from './node-lab.ts';

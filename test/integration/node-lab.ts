@@ -5,7 +5,7 @@ import { parseConfig } from '../../packages/routy/src/config/load.ts';
 import { type RunningNode, startNode } from '../../packages/routy/src/node/node.ts';
 import { createLog, type Log } from '../../packages/routy/src/observe/log.ts';
 import { createMetrics, type Metrics } from '../../packages/routy/src/observe/metrics.ts';
-import type { SessionFactory } from '../../packages/routy/src/peers/session-host.ts';
+import type { SessionFactory } from '../../packages/link/src/peers/process-sessions.ts';
 import type { ForwardStatus, PeerStatus } from '../../packages/routy/src/status/status.ts';
 import { type TestCa, testCa, testCredentials } from '../support/certificates.ts';
 import { until } from './node-support.ts';

@@ -7,7 +7,7 @@ import {
   parseAddress,
   type TcpAddress,
 } from '../../packages/proto/src/base/address.ts';
-import type { SessionFactory } from '../../packages/routy/src/peers/session-host.ts';
+import type { SessionFactory } from '../../packages/link/src/peers/process-sessions.ts';
 import { FaultProxy } from '../support/fault-proxy.ts';
 import { credentials, LabNode, LISTEN } from './node-lab.ts';
 import { serve, until } from './node-support.ts';

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
 import { startSession } from '../../packages/link/src/driver/session-driver.ts';
 import { parseAddress, type TcpAddress } from '../../packages/proto/src/base/address.ts';
-import type { SessionFactory } from '../../packages/routy/src/peers/session-host.ts';
+import type { SessionFactory } from '../../packages/link/src/peers/process-sessions.ts';
 import { FaultProxy } from '../support/fault-proxy.ts';
 import { credentials, forward, LabNode, LISTEN, service } from './node-lab.ts';
 import { dial, echo, serve, talk, until } from './node-support.ts';

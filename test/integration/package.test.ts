@@ -65,7 +65,7 @@ async function use(directory: string): Promise<void> {
   await run(routy, ['init', '--site', 'gray', '--listen', '127.0.0.1:7443', ...home, ...state]);
   assert.match((await run(routy, ['check', ...home])).stdout, /: ok\n$/);
   const link = join(directory, 'node_modules/routy/node_modules/@routy/link/dist');
-  assert.deepEqual((await readdir(link)).sort(), ['driver', 'streams', 'transport']);
+  assert.deepEqual((await readdir(link)).sort(), ['driver', 'peers', 'streams', 'transport']);
   // Loads whatever a node is made of.
   await import(
     pathToFileURL(join(directory, 'node_modules/routy/dist/cli/running/run-node.js')).href

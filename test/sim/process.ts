@@ -1,7 +1,7 @@
 import { Budget } from '../../packages/proto/src/session/flow/budget.ts';
 import { FairPool } from '../../packages/proto/src/session/flow/fair-pool.ts';
 import type { BudgetPools } from '../../packages/proto/src/session/options.ts';
-import { SessionRegistry } from '../../packages/routy/src/fabric/session-registry.ts';
+import { SessionRegistry } from '../../packages/link/src/peers/session-registry.ts';
 import { must } from './failure.ts';
 import type { Greeter } from './greeter.ts';
 import type { SimSession } from './sim-session.ts';

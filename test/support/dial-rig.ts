@@ -3,7 +3,7 @@ import {
   DialScheduler,
   type DialSchedulerOptions,
   type DialState,
-} from '../../packages/link/src/transport/dial-scheduler.ts';
+} from '../../packages/link/src/peers/dial-scheduler.ts';
 import type { Lane } from '../../packages/link/src/transport/lane.ts';
 import type { TcpAddress } from '../../packages/proto/src/base/address.ts';
 import { RoutyError } from '../../packages/proto/src/base/errors.ts';

@@ -1,5 +1,4 @@
 export { type DialTimeouts, dialLane, dialTcp, HURRIED_TIMEOUTS } from './dial.ts';
-export { DialScheduler, type DialState, type DialStatus } from './dial-scheduler.ts';
 export { systemCode } from './failures.ts';
 export type { Lane } from './lane.ts';
 export { LinkError, type LinkErrorCode } from './link-error.ts';
@@ -7,6 +6,7 @@ export { type LaneListener, listenLanes } from './listen.ts';
 export { libc, libcLoaded } from './native/libc.ts';
 export { carryUrgentInline } from './native/linux-socket.ts';
 export { type RaceCandidatesOptions, raceCandidates } from './race.ts';
+export { plainTransport } from './plain/plain-transport.ts';
 export type { Timers } from './timers.ts';
 export { connectAny } from './tcp/connect.ts';
 export { listenFailure } from './tcp/listen-failure.ts';
@@ -15,6 +15,14 @@ export { names } from './tcp/names.ts';
 export { type ConnectionRefusal, type Guest, Reception } from './tcp/reception.ts';
 export { type ReopenDelay, Reopener } from './tcp/reopener.ts';
 export { ServerGroup } from './tcp/server-group.ts';
+export { removeStaleSocket } from './tcp/stale-socket.ts';
 export type { TlsCredentials } from './tls/credentials.ts';
 export { certificateIdentity } from './tls/peer-identity.ts';
 export { ALPN_ENROL, TLS_PROFILE } from './tls/tls-context.ts';
+export { tlsTransport } from './tls/tls-transport.ts';
+export type {
+  Transport,
+  TransportAddress,
+  TransportHandlers,
+  TransportListener,
+} from './transport.ts';

@@ -2,6 +2,7 @@ import { RoutyError } from '@routy/proto/base';
 
 /** Everything the link fails with; stable, for programs to match on. */
 export type LinkErrorCode =
+  | 'address-invalid'
   | 'credentials-invalid'
   | 'dial-aborted'
   | 'dial-exhausted'

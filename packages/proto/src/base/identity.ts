@@ -12,6 +12,11 @@ export function isName(text: string): boolean {
   return NAME.test(text);
 }
 
+/** `SITE/NODE`: what a node is called within its fabric. */
+export function nodeName(identity: Pick<Identity, 'site' | 'node'>): string {
+  return `${identity.site}/${identity.node}`;
+}
+
 /** `routy://FABRIC/SITE/NODE`. */
 export function identityUri(identity: Identity): string {
   return `routy://${identity.fabric}/${identity.site}/${identity.node}`;

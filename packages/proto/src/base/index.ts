@@ -9,6 +9,6 @@ export {
 } from './address.ts';
 export { backoffCapMs, classifyFailure, NETWORK_CAP_MS, nextDelayMs } from './backoff.ts';
 export { errorText, InvariantError, invariant, RoutyError } from './errors.ts';
-export { type Identity, identityUri, isName, parseIdentityUri } from './identity.ts';
+export { type Identity, identityUri, isName, nodeName, parseIdentityUri } from './identity.ts';
 export { visibleLines, visibleText } from './text.ts';
 export { formatDuration, formatSize, type Parsed, parseDuration, parseSize } from './units.ts';

@@ -7,7 +7,8 @@ import type { Metrics } from '../observe/metrics.ts';
 import type { LiveSession } from '../sessions/live-sessions.ts';
 import type { RefusalCode, ServiceRefusal } from '../status/results.ts';
 import type { ForwardStatus, NodeStatus, ReloadReport } from '../status/status.ts';
-import { endText, laneHint } from './end-text.ts';
+import { endText } from '@routy/link/peers';
+import { laneHint } from './lane-hint.ts';
 import { Flaps } from './flaps.ts';
 
 /** What is told of a forward. */

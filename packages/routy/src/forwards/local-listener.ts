@@ -1,11 +1,11 @@
 import { chmodSync, chownSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
-import { removeStaleSocket } from '@routy/link/streams';
 import {
   carryUrgentInline,
   listenFailure,
   type ReopenDelay,
   Reopener,
+  removeStaleSocket,
   ServerGroup,
 } from '@routy/link/transport';
 import { type Address, RoutyError, type TcpAddress, type UnixAddress } from '@routy/proto/base';

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { createPools, type SessionCommons, startSession } from '@routy/link/driver';
+import type { SessionFactory } from '@routy/link/peers';
 import { dialLane, type Lane, libcLoaded, type TlsCredentials } from '@routy/link/transport';
 import { nextDelayMs, RoutyError } from '@routy/proto/base';
 import type { Config, LogLevel } from '../config/types.ts';
@@ -11,7 +12,7 @@ import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { AcceptedSessions } from '../peers/accepted-sessions.ts';
 import { Peers } from '../peers/peers.ts';
-import { type SessionFactory, SessionHost } from '../peers/session-host.ts';
+import { SessionHost } from '../peers/session-host.ts';
 import { Services } from '../services/services.ts';
 import { type LiveSession, LiveSessions } from '../sessions/live-sessions.ts';
 import { PeerTotals } from '../sessions/peer-totals.ts';
@@ -249,7 +250,7 @@ class RoutyNode implements RunningNode {
     await this.#lanes.close();
     this.#stopVitals();
     const streamsReset = this.#host.streams;
-    const lanes = this.#host.lanes();
+    const lanes = this.#host.sessions.lanes();
     this.#peers.close('the node stops');
     this.#accepted.close('the node stops');
     await flushed(lanes);
@@ -258,7 +259,7 @@ class RoutyNode implements RunningNode {
   }
 
   resetNow(reason: string): Promise<void> {
-    const lanes = this.#host.lanes();
+    const lanes = this.#host.sessions.lanes();
     // Whatever the state of the node is: what fails must not keep the rest from being reset.
     const steps = [
       // Nothing begins anew while the peers are told.

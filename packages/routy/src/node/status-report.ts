@@ -29,7 +29,7 @@ export interface StatusSources {
 }
 
 export function nodeStatus(state: NodeStatus['state'], from: StatusSources): NodeStatus {
-  const { fabric, site, node } = from.host.commons.self;
+  const { fabric, site, node } = from.host.sessions.commons.self;
   const peers = [...from.peers.status(), ...from.accepted.status()];
   return {
     node,
@@ -87,7 +87,10 @@ function logStatus(log: Log): LogStatus {
   };
 }
 
-function bufferStatus({ commons }: SessionHost, peers: readonly PeerStatus[]): BufferStatus {
+function bufferStatus(
+  { sessions: { commons } }: SessionHost,
+  peers: readonly PeerStatus[],
+): BufferStatus {
   const { send, receive } = commons.pools;
   const sessions = peers.map(({ session }) => session).filter((session) => session !== null);
   return {

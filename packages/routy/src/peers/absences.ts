@@ -1,5 +1,6 @@
 import type { LaneCode } from '@routy/link/driver';
-import { endText, laneHint } from '../events/end-text.ts';
+import { endText } from '@routy/link/peers';
+import { laneHint } from '../events/lane-hint.ts';
 import { isoTime } from '../status/clock.ts';
 import type { PeerStatus } from '../status/status.ts';
 

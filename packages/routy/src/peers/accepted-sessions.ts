@@ -1,76 +1,45 @@
+import type { HandshakeEnd, SessionDriverApi, SessionEnd } from '@routy/link/driver';
 import {
-  type HandshakeEnd,
-  handshakeOptions,
-  type LaneLink,
-  PendingLane,
-  type PendingLaneHost,
-  type SessionDriverApi,
-  type SessionEnd,
-} from '@routy/link/driver';
+  type AcceptedSession,
+  type AcceptorOwner,
+  endText,
+  SessionAcceptor,
+} from '@routy/link/peers';
 import type { Lane } from '@routy/link/transport';
-import type { Refusal } from '@routy/proto/session';
-import type { Hello } from '@routy/proto/wire';
-import { endText, laneHint } from '../events/end-text.ts';
-import { SessionRegistry } from '../fabric/session-registry.ts';
-import { type LiveSession, nodeName } from '../sessions/live-sessions.ts';
+import { nodeName } from '@routy/proto/base';
+import { laneHint } from '../events/lane-hint.ts';
+import type { LiveSession } from '../sessions/live-sessions.ts';
 import { isoTime } from '../status/clock.ts';
 import type { PeerStatus } from '../status/status.ts';
 import { Absences } from './absences.ts';
 import type { SessionHost, SessionOwner } from './session-host.ts';
 
-/** Lanes that other nodes dialled, and their sessions: who is admitted, displaced, gone. */
-export class AcceptedSessions implements PendingLaneHost {
+/** Sessions that other nodes began: what is told and shown of them, and of those that are missing. */
+export class AcceptedSessions implements AcceptorOwner {
   readonly #host: SessionHost;
-  readonly #registry = new SessionRegistry(
-    (id) => this.#sessions.get(id)?.driver?.suspended ?? false,
-  );
-  /** Lanes whose HELLO has not come yet. */
-  readonly #pending = new Set<PendingLane>();
+  readonly #acceptor: SessionAcceptor;
   /** By session id, until they are closed. */
-  readonly #sessions = new Map<string, AcceptedSession>();
+  readonly #sessions = new Map<string, AcceptedOwner>();
   readonly #absences = new Absences();
-  /** Why no session begins any more. */
-  #closing: string | undefined;
 
   constructor(host: SessionHost) {
     this.#host = host;
+    this.#acceptor = new SessionAcceptor(host.sessions, this);
   }
 
   onLane(lane: Lane): void {
-    const options = handshakeOptions(this.#host.commons, lane.peer);
-    this.#pending.add(new PendingLane(this.#host.link(lane), options, this));
+    this.#acceptor.onLane(lane);
   }
 
-  route(link: LaneLink, hello: Hello, early: boolean): Refusal | undefined {
-    const refusal = this.#judge(link, hello);
-    if (refusal !== undefined) return refusal;
-    if (early) {
-      return { code: 'protocol-error', reason: 'frames came before the answer to HELLO' };
-    }
-    const { id: sessionId, replaces } = hello.session;
-    const { peer: identity } = link.lane;
-    const peer = nodeName(identity);
-    const { instance } = hello;
-    const admission = this.#registry.admit({ peer, instance, sessionId, replaces });
-    if (!admission.ok) return admission;
-    for (const id of admission.displaced) {
-      const displaced = this.#sessions.get(id);
-      if (displaced?.peer === peer) {
-        displaced.driver?.close('taken-over', `${peer} began another session`);
-      } else {
-        displaced?.driver?.close('overload', 'this node has too many sessions');
-      }
-    }
-    const session = this.#sessions.get(sessionId) ?? this.#begin(link, hello);
-    session.driver!.attach(link, hello);
-    return undefined;
+  begin(accepted: AcceptedSession): SessionDriverApi {
+    const owner = new AcceptedOwner(this, accepted);
+    this.#sessions.set(accepted.sessionId, owner);
+    return this.#host.accepted(accepted.firstLane.peer, accepted.sessionId, owner);
   }
 
-  decided(pending: PendingLane, end?: HandshakeEnd): void {
-    this.#pending.delete(pending);
-    if (end === undefined) return;
-    const { peer: identity, remoteAddress } = pending.link.lane;
-    const peer = nodeName(identity);
+  refused(lane: Lane, end: HandshakeEnd): void {
+    const { remoteAddress } = lane;
+    const peer = nodeName(lane.peer);
     const { code } = end;
     if (code !== 'shutdown') {
       const reason = endText(end);
@@ -83,22 +52,21 @@ export class AcceptedSessions implements PendingLaneHost {
     this.#absences.forget(session.name);
   }
 
-  onDown(accepted: AcceptedSession, end: SessionEnd, session: LiveSession | undefined): void {
-    const { sessionId, peer, remoteAddress } = accepted;
+  onDown({ accepted }: AcceptedOwner, end: SessionEnd, session: LiveSession | undefined): void {
+    const { sessionId, peer, firstLane } = accepted;
     this.#sessions.delete(sessionId);
-    this.#registry.remove(sessionId);
-    this.#noteAbsence(peer, session?.remoteAddress ?? remoteAddress, 'down', end);
+    this.#acceptor.ended(sessionId);
+    this.#noteAbsence(peer, session?.remoteAddress ?? firstLane.remoteAddress, 'down', end);
   }
 
   /** Begins no session any more; lanes of those there are come in as before. */
   beginNoMore(reason: string): void {
-    this.#closing = reason;
+    this.#acceptor.beginNoMore(reason);
   }
 
   /** Ends every session, and every lane that has none yet. */
   close(reason: string): void {
-    for (const { driver } of [...this.#sessions.values()]) driver?.close('shutdown', reason);
-    for (const pending of [...this.#pending]) pending.refuse('shutdown', reason);
+    this.#acceptor.close(reason);
   }
 
   status(): PeerStatus[] {
@@ -109,35 +77,6 @@ export class AcceptedSessions implements PendingLaneHost {
     ];
   }
 
-  /** Before anything changes: may this lane belong to the session that its HELLO names? */
-  #judge(link: LaneLink, hello: Hello): Refusal | undefined {
-    const peer = nodeName(link.lane.peer);
-    if (peer === nodeName(this.#host.commons.self)) {
-      const reason = `the dialler is ${peer}, and so is this node`;
-      return { code: 'identity-mismatch', reason };
-    }
-    const { id, proof } = hello.session;
-    const known = this.#sessions.get(id);
-    if (known === undefined) {
-      // The node at its other end knows the id too, and so may others.
-      if (this.#host.isDialled(id)) return belongsToAnother(id);
-      if (proof !== undefined) return { code: 'unknown-session', reason: `no session ${id} here` };
-      return this.#closing === undefined ? undefined : { code: 'shutdown', reason: this.#closing };
-    }
-    if (known.peer !== peer || known.instance !== hello.instance) {
-      return belongsToAnother(id);
-    }
-    return known.driver!.judge(link, hello);
-  }
-
-  #begin(link: LaneLink, hello: Hello): AcceptedSession {
-    const { id } = hello.session;
-    const accepted = new AcceptedSession(this, link.lane, hello);
-    this.#sessions.set(id, accepted);
-    accepted.driver = this.#host.accepted(link.lane.peer, id, accepted);
-    return accepted;
-  }
-
   /** A peer that has a session is not absent. */
   #noteAbsence(
     name: string,
@@ -145,7 +84,7 @@ export class AcceptedSessions implements PendingLaneHost {
     state: 'down' | 'refused',
     end: HandshakeEnd,
   ): void {
-    const ids = this.#registry.sessionsOf(name);
+    const ids = this.#acceptor.idsOf(name);
     const present = ids.some((id) => this.#sessions.get(id)?.session !== undefined);
     if (!present) this.#absences.note(this.#host.nowMs(), { name, remoteAddress }, state, end);
   }
@@ -167,29 +106,14 @@ export class AcceptedSessions implements PendingLaneHost {
   }
 }
 
-/** Without the owner's name: who asks has no business with it. */
-function belongsToAnother(id: string): Refusal {
-  return { code: 'not-authorized', reason: `session ${id} belongs to another process` };
-}
-
-class AcceptedSession implements SessionOwner {
-  readonly sessionId: string;
-  /** `site/node`. */
-  readonly peer: string;
-  /** Of the peer's process that began it. */
-  readonly instance: string;
-  /** Of its first lane. */
-  readonly remoteAddress: string;
-  driver: SessionDriverApi | undefined;
+class AcceptedOwner implements SessionOwner {
+  readonly accepted: AcceptedSession;
   session: LiveSession | undefined;
   readonly #set: AcceptedSessions;
 
-  constructor(set: AcceptedSessions, lane: Lane, hello: Hello) {
+  constructor(set: AcceptedSessions, accepted: AcceptedSession) {
     this.#set = set;
-    this.sessionId = hello.session.id;
-    this.peer = nodeName(lane.peer);
-    this.instance = hello.instance;
-    this.remoteAddress = lane.remoteAddress;
+    this.accepted = accepted;
   }
 
   onUp(session: LiveSession): void {

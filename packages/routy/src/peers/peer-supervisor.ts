@@ -1,27 +1,25 @@
-import { randomBytes } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
-import type { LaneEnd, SessionDriverApi, SessionEnd } from '@routy/link/driver';
+import type { LaneEnd, LaneLink, SessionDriverApi, SessionEnd } from '@routy/link/driver';
 import {
-  DialScheduler,
+  type DiallerOwner,
   type DialState,
   type DialStatus,
-  type DialTimeouts,
-  HURRIED_TIMEOUTS,
-  type Lane,
-  systemCode,
-} from '@routy/link/transport';
+  laneEndError,
+  PeerDialler,
+  type Successor,
+} from '@routy/link/peers';
+import { type DialTimeouts, HURRIED_TIMEOUTS, type Lane, systemCode } from '@routy/link/transport';
 import {
-  backoffCapMs,
-  classifyFailure,
   formatAddress,
-  nextDelayMs,
-  RoutyError,
+  type Identity,
+  nodeName,
+  type RoutyError,
   type TcpAddress,
 } from '@routy/proto/base';
 import type { PeerConfig } from '../config/types.ts';
-import { endText, laneHint } from '../events/end-text.ts';
+import { laneHint } from '../events/lane-hint.ts';
 import { type DialAnswer, GoneEvidence } from '../fabric/gone-evidence.ts';
-import { type LiveSession, nodeName } from '../sessions/live-sessions.ts';
+import type { LiveSession } from '../sessions/live-sessions.ts';
 import { isoTime, nodeClockMs } from '../status/clock.ts';
 import type { PeerStatus } from '../status/status.ts';
 import type { SessionHost, SessionOwner } from './session-host.ts';
@@ -45,33 +43,19 @@ export interface SupervisorOwner {
   onRetired(supervisor: PeerSupervisor): void;
 }
 
-/** One of a session's lanes: dialled, and dialled again whenever it is lost. */
-interface Slot {
-  readonly scheduler: DialScheduler;
-  /** Of the lane it has; undefined while it has none. */
-  epoch: number | undefined;
-}
-
-/**
- * One configured peer: its session and the lanes it dials for it. The first slot begins a session;
- * the others dial while there is one.
- */
-export class PeerSupervisor implements SessionOwner {
+/** One configured peer: what is told and shown of its session, and when it is given up. */
+export class PeerSupervisor implements SessionOwner, Successor, DiallerOwner<TcpAddress> {
+  readonly otherNodeHint = 'Give each node a [[peer]] of its own.';
   readonly #config: PeerConfig;
   readonly #addresses: readonly string[];
   readonly #host: SessionHost;
   readonly #dial: DialPeer;
   readonly #owner: SupervisorOwner;
+  readonly #dialler: PeerDialler<TcpAddress>;
   /** What its addresses say while the session has no lane. */
   readonly #evidence: GoneEvidence;
-  /** At least one. */
-  readonly #slots: Slot[] = [];
-  #running = false;
   #isRetired = false;
-  #driver: SessionDriverApi | undefined;
   #session: LiveSession | undefined;
-  /** Id of a session that this node gave up and the peer may still hold. */
-  #givenUp: string | undefined;
   /** Of the last session. */
   #name: string | null = null;
   /** What the status shows without a session: redialling after a failure does not hide it. */
@@ -85,32 +69,24 @@ export class PeerSupervisor implements SessionOwner {
     this.#owner = owner;
     this.#host = host;
     this.#dial = dial;
-    this.setLanes(config.lanes);
+    this.#dialler = new PeerDialler(config.addresses, config.lanes, this);
   }
 
   start(): void {
-    this.#running = true;
-    this.#first.scheduler.start();
+    this.#dialler.start();
   }
 
-  /** As {@link start}, with a lane that was dialled already. */
   startWith(lane: Lane): void {
-    this.#running = true;
-    this.#first.scheduler.adopt(lane);
+    this.#dialler.startWith(lane);
   }
 
-  /** Another one begins sessions from now on; the one there is goes on, or waits for its lanes. */
   retire(): void {
     this.#isRetired = true;
     this.stopDialling();
   }
 
-  /** Takes a lane that was dialled for another session; false when it has use for none. */
   adopt(lane: Lane): boolean {
-    const slot = this.#slots.find(({ epoch }) => epoch === undefined);
-    if (slot === undefined) return false;
-    slot.scheduler.adopt(lane);
-    return true;
+    return this.#dialler.adopt(lane);
   }
 
   /** `site/node` of its session, or of the last one it had. */
@@ -118,26 +94,18 @@ export class PeerSupervisor implements SessionOwner {
     return this.#name;
   }
 
-  /** Its session is with this node, and waits for a lane. */
   awaits(name: string): boolean {
-    const { driver } = this.#session ?? {};
-    return driver?.suspended === true && nodeName(driver.peer) === name;
+    return this.#dialler.awaits(name);
   }
 
   /** Begins no session any more; the one there is goes on, and its lost lanes are dialled. */
   stopDialling(): void {
-    this.#running = false;
-    if (this.#driver === undefined) this.#stopSlots(this.#slots);
+    this.#dialler.stopDialling();
   }
 
   /** How many lanes the session should have, from 1 on. */
   setLanes(lanes: number): void {
-    while (this.#slots.length > lanes) this.#dropSlot();
-    while (this.#slots.length < lanes) {
-      const slot = this.#newSlot();
-      this.#slots.push(slot);
-      if (this.#session !== undefined) slot.scheduler.start();
-    }
+    this.#dialler.setLanes(lanes);
   }
 
   /** It is configured no more: its session ends, and nothing is said of it after that. */
@@ -152,50 +120,75 @@ export class PeerSupervisor implements SessionOwner {
 
   close(code: 'normal' | 'shutdown', reason: string): number {
     const streams = this.#session?.driver.stats().streams ?? 0;
-    this.#driver?.close(code, reason);
+    this.#dialler.driver?.close(code, reason);
     return streams;
   }
+
+  // What the dialler asks for.
+
+  dial(address: TcpAddress, signal: AbortSignal, hurried: boolean): Promise<Lane> {
+    const { via } = this.#config;
+    const timeouts = hurried ? HURRIED_TIMEOUTS : undefined;
+    return this.#noting(address, this.#dial({ address, via, signal, timeouts }));
+  }
+
+  link(lane: Lane): LaneLink {
+    return this.#host.sessions.link(lane);
+  }
+
+  begin(
+    peer: Identity,
+    id: { readonly sessionId: string; readonly replaces: string | undefined },
+  ): SessionDriverApi {
+    return this.#host.dialled(peer, id, this);
+  }
+
+  endError(end: LaneEnd): RoutyError {
+    return laneEndError(end, laneHint(end));
+  }
+
+  onOtherNode(lane: Lane): boolean {
+    return this.#owner.onOtherNode(this, lane);
+  }
+
+  onState(status: DialStatus, isFirst: boolean): void {
+    if (isFirst && this.#session === undefined) this.#show(status);
+    this.#tellFailure(status);
+  }
+
+  // What becomes of the session.
 
   onUp(session: LiveSession): void {
     this.#session = session;
     this.#name = session.name;
-    this.#givenUp = undefined;
     this.#shown = 'up';
-    for (const { scheduler } of this.#slots) scheduler.start();
+    this.#dialler.up();
   }
 
   onLaneUp(epoch: number): void {
-    this.#slotOf(epoch)?.scheduler.established();
+    this.#dialler.laneUp(epoch);
   }
 
   onLaneClosed(end: LaneEnd): void {
-    const slot = this.#slotOf(end.epoch);
-    if (slot === undefined) return;
-    slot.epoch = undefined;
-    if (end.withSession && (slot !== this.#first || this.#isDisowned(end))) slot.scheduler.stop();
-    else slot.scheduler.laneClosed(endError(end));
+    this.#dialler.laneClosed(end);
   }
 
   onSuspended(): void {
     this.#evidence.clear();
-    for (const { scheduler } of this.#slots) scheduler.restart();
+    this.#dialler.suspended();
   }
 
-  onDown(end: SessionEnd, session: LiveSession | undefined): void {
-    this.#givenUp = this.#toReplace(end, session);
-    this.#driver = undefined;
+  onDown(end: SessionEnd): void {
     this.#session = undefined;
-    this.#stopSlots(this.#running ? this.#slots.slice(1) : this.#slots);
-    const { scheduler } = this.#first;
-    if (this.#running && session !== undefined) scheduler.restart();
-    this.#show(scheduler.status);
+    this.#dialler.down(end);
+    this.#show(this.#dialler.status);
     if (this.#isRetired) this.#owner.onRetired(this);
   }
 
   status(): PeerStatus {
     const session = this.#session;
     if (session !== undefined) return this.#statusOf(session);
-    const { attempts, lastError, nextAttemptAt, address } = this.#first.scheduler.status;
+    const { attempts, lastError, nextAttemptAt, address } = this.#dialler.status;
     return {
       name: this.#name,
       direction: 'dialled',
@@ -212,7 +205,7 @@ export class PeerSupervisor implements SessionOwner {
 
   #statusOf(session: LiveSession): PeerStatus {
     const { trouble } = session;
-    const { attempts, lastError, nextAttemptAt } = this.#first.scheduler.status;
+    const { attempts, lastError, nextAttemptAt } = this.#dialler.status;
     return {
       name: session.name,
       direction: 'dialled',
@@ -225,67 +218,6 @@ export class PeerSupervisor implements SessionOwner {
       nextAttemptInMs: trouble === undefined ? null : millisecondsUntil(nextAttemptAt),
       session: this.#host.live.status(session),
     };
-  }
-
-  get #first(): Slot {
-    return this.#slots[0]!;
-  }
-
-  /**
-   * The peer has ended an established session at a lane that was to bring it back. That speaks for
-   * the address: the next session is dialled there, not at the address after it.
-   */
-  #isDisowned({ remote, wasUp }: LaneEnd): boolean {
-    return remote && !wasUp && this.#session !== undefined;
-  }
-
-  #slotOf(epoch: number): Slot | undefined {
-    return this.#slots.find((slot) => slot.epoch === epoch);
-  }
-
-  #newSlot(): Slot {
-    const { addresses, via } = this.#config;
-    const scheduler = new DialScheduler({
-      addresses,
-      dial: (address, signal, hurried) => {
-        const timeouts = hurried ? HURRIED_TIMEOUTS : undefined;
-        return this.#noting(address, this.#dial({ address, via, signal, timeouts }));
-      },
-      nextDelayMs: (attempt, error) =>
-        nextDelayMs({ attempt, random01: Math.random(), capMs: backoffCapMs(error?.code) }),
-      isRefusal: (error) => classifyFailure(error.code) === 'refusal',
-      onLane: (lane) => this.#onLane(slot, lane),
-      onState: (status) => this.#onState(slot, status),
-    });
-    const slot: Slot = { scheduler, epoch: undefined };
-    return slot;
-  }
-
-  /** One whose lane does not carry the session, if there is one: the session must not suffer. */
-  #dropSlot(): void {
-    const idle = this.#slots.findLastIndex(({ scheduler }) => scheduler.status.state !== 'up');
-    const [slot] = this.#slots.splice(idle, 1);
-    slot!.scheduler.stop();
-    if (slot!.epoch === undefined) return;
-    this.#driver!.closeLane(slot!.epoch, 'fewer lanes are configured');
-  }
-
-  #stopSlots(slots: readonly Slot[]): void {
-    for (const { scheduler } of slots) scheduler.stop();
-  }
-
-  #onLane(slot: Slot, lane: Lane): void {
-    this.#driver ??= this.#begin(lane);
-    const { peer } = this.#driver;
-    if (nodeName(lane.peer) === nodeName(peer)) {
-      slot.epoch = this.#driver.dial(this.#host.link(lane));
-      return;
-    }
-    const isTaken = this.#driver.suspended && this.#owner.onOtherNode(this, lane);
-    if (!isTaken) lane.destroy();
-    const text = `${lane.remoteAddress} leads to ${nodeName(lane.peer)}, the session is with ${nodeName(peer)}`;
-    const hint = 'Give each node a [[peer]] of its own.';
-    slot.scheduler.laneClosed(new RoutyError('lane-closed', text, { hint }));
   }
 
   /** Keeps what an address says of a node whose session has no lane. */
@@ -316,26 +248,6 @@ export class PeerSupervisor implements SessionOwner {
       const reason = `it is gone: ${this.#addresses.join(', ')} no longer leads to it, ${instead} serves`;
       session.driver.close('resume-timeout', reason);
     });
-  }
-
-  #begin(lane: Lane): SessionDriverApi {
-    const sessionId = randomBytes(16).toString('hex');
-    return this.#host.dialled(lane.peer, { sessionId, replaces: this.#givenUp }, this);
-  }
-
-  /** What the next session has to say that it replaces. */
-  #toReplace(end: SessionEnd, session: LiveSession | undefined): string | undefined {
-    // A peer that has said no to a new session does not hold it, but may hold the one before.
-    if (session === undefined && end.remote) return this.#givenUp;
-    // It may hold either of the two, and only the one before can have streams.
-    if (session === undefined && this.#givenUp !== undefined) return this.#givenUp;
-    if (end.code === 'unknown-session' || end.code === 'taken-over') return undefined;
-    return this.#driver?.sessionId;
-  }
-
-  #onState(slot: Slot, status: DialStatus): void {
-    if (slot === this.#first && this.#session === undefined) this.#show(status);
-    this.#tellFailure(status);
   }
 
   #show({ state, since }: DialStatus): void {
@@ -369,19 +281,4 @@ export class PeerSupervisor implements SessionOwner {
 
 function millisecondsUntil(atMs: number | undefined): number | null {
   return atMs === undefined ? null : Math.max(0, Math.round(atMs - nodeClockMs()));
-}
-
-function endError(end: LaneEnd): RoutyError {
-  // In TLS 1.3 the dialler's handshake is over before its certificate was judged: a refused
-  // certificate shows as a lane that the peer ends before the first frame.
-  if (!end.wasUp && end.code === 'lane-lost') {
-    return (
-      end.laneError ??
-      new RoutyError('lane-refused', endText(end), {
-        hint: 'If this repeats, the peer refuses the certificate of this node: its log says why.',
-      })
-    );
-  }
-  const hint = laneHint(end);
-  return new RoutyError(end.code, endText(end), hint === undefined ? {} : { hint });
 }

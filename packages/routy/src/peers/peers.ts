@@ -1,7 +1,7 @@
+import { Succession } from '@routy/link/peers';
 import type { Lane } from '@routy/link/transport';
 import { formatAddress } from '@routy/proto/base';
 import type { PeerConfig } from '../config/types.ts';
-import { nodeName } from '../sessions/live-sessions.ts';
 import type { PeerStatus } from '../status/status.ts';
 import { type DialPeer, PeerSupervisor, type SupervisorOwner } from './peer-supervisor.ts';
 import type { SessionHost } from './session-host.ts';
@@ -67,35 +67,22 @@ export class Peers {
   }
 }
 
-/**
- * One configured peer. Its addresses may lead to another node than before (a virtual address that
- * has moved, a balancer): then that one serves at once, and the session with the former waits for
- * its lanes by itself, until they are back or the former is surely gone.
- */
+/** One configured peer, whichever nodes its addresses lead to. */
 class Peer implements SupervisorOwner {
   #config: PeerConfig;
-  readonly #host: SessionHost;
-  readonly #dial: DialPeer;
-  #current: PeerSupervisor;
-  /** With sessions to nodes that the addresses led to before, at most one for each. */
-  readonly #former = new Set<PeerSupervisor>();
-  #running = false;
+  readonly #succession: Succession<PeerSupervisor>;
 
   constructor(config: PeerConfig, host: SessionHost, dial: DialPeer) {
     this.#config = config;
-    this.#host = host;
-    this.#dial = dial;
-    this.#current = new PeerSupervisor(config, host, dial, this);
+    this.#succession = new Succession(() => new PeerSupervisor(this.#config, host, dial, this));
   }
 
   start(): void {
-    this.#running = true;
-    this.#current.start();
+    this.#succession.start();
   }
 
   stopDialling(): void {
-    this.#running = false;
-    for (const each of this.#all()) each.stopDialling();
+    this.#succession.stopDialling();
   }
 
   change(config: PeerConfig): void {
@@ -122,24 +109,15 @@ class Peer implements SupervisorOwner {
   }
 
   onOtherNode(from: PeerSupervisor, lane: Lane): boolean {
-    const name = nodeName(lane.peer);
-    const awaiting = this.#all().find((each) => each.awaits(name));
-    if (awaiting !== undefined) return awaiting.adopt(lane);
-    if (from !== this.#current || !this.#running) return false;
-    from.retire();
-    this.#former.add(from);
-    this.#current = new PeerSupervisor(this.#config, this.#host, this.#dial, this);
-    this.#current.startWith(lane);
-    return true;
+    return this.#succession.onOtherNode(from, lane);
   }
 
   onRetired(supervisor: PeerSupervisor): void {
-    this.#former.delete(supervisor);
+    this.#succession.onRetired(supervisor);
   }
 
-  /** The one that serves comes first. */
   #all(): PeerSupervisor[] {
-    return [this.#current, ...this.#former];
+    return this.#succession.all();
   }
 }
 

@@ -1,28 +1,20 @@
-import {
-  type DriverHandlers,
-  type DriverOptions,
-  type IncomingStream,
-  type LaneEnd,
-  LaneLink,
-  PeerTurns,
-  type SessionCommons,
-  type SessionDriverApi,
-  type SessionEnd,
+import type {
+  DriverHandlers,
+  IncomingStream,
+  LaneEnd,
+  SessionCommons,
+  SessionDriverApi,
+  SessionEnd,
 } from '@routy/link/driver';
+import { endText, ProcessSessions, type SessionFactory } from '@routy/link/peers';
 import type { Lane } from '@routy/link/transport';
-import type { Identity } from '@routy/proto/base';
-import { endText, laneHint } from '../events/end-text.ts';
+import { type Identity, nodeName } from '@routy/proto/base';
+import { laneHint } from '../events/lane-hint.ts';
 import type { NodeEvents } from '../events/node-events.ts';
-import { type LiveSession, type LiveSessions, nodeName } from '../sessions/live-sessions.ts';
-
-/** What the TLS handshake of a lane costs, roughly, in ms: nobody measures it. */
-const HANDSHAKE_MS = 4;
+import type { LiveSession, LiveSessions } from '../sessions/live-sessions.ts';
 
 /** How often a session that is to be begun anew is looked at, in ms. */
 const RENEW_LOOK_MS = 200;
-
-/** Makes a session; `startSession` of the driver, or a fake in tests. */
-export type SessionFactory = (options: DriverOptions, handlers: DriverHandlers) => SessionDriverApi;
 
 /** What the two sides of a session do differently. */
 export interface SessionOwner {
@@ -47,16 +39,11 @@ export interface OfferedServices {
 
 /** Starts sessions and ties them to what this node offers and reaches. */
 export class SessionHost {
-  readonly commons: SessionCommons;
+  readonly sessions: ProcessSessions;
   readonly live: LiveSessions;
   readonly services: OfferedServices;
   readonly events: NodeEvents;
   readonly nowMs: () => number;
-  readonly #factory: SessionFactory;
-  readonly #links = new Set<LaneLink>();
-  readonly #turns = new PeerTurns();
-  /** Ids of the sessions that this node dialled, until they are closed. */
-  readonly #dialled = new Set<string>();
   #draining = false;
 
   constructor(parts: {
@@ -67,55 +54,29 @@ export class SessionHost {
     nowMs: () => number;
     factory: SessionFactory;
   }) {
-    this.commons = parts.commons;
+    this.sessions = new ProcessSessions(parts.commons, parts.factory);
     this.live = parts.live;
     this.services = parts.services;
     this.events = parts.events;
     this.nowMs = parts.nowMs;
-    this.#factory = parts.factory;
-  }
-
-  /** Starts reading a fresh lane. */
-  link(lane: Lane): LaneLink {
-    const turn = this.#turns.of(nodeName(lane.peer));
-    const link = new LaneLink(lane, turn, (gone) => this.#links.delete(gone));
-    turn.charge(HANDSHAKE_MS);
-    this.#links.add(link);
-    return link;
   }
 
   /** Begins a session with a peer that this node dials. */
   dialled(
     peer: Identity,
-    id: { sessionId: string; replaces: string | undefined },
+    id: { readonly sessionId: string; readonly replaces: string | undefined },
     owner: SessionOwner,
   ): SessionDriverApi {
-    const options: DriverOptions = { commons: this.commons, role: 'dialler', peer, ...id };
-    const driver = this.#start(options, owner);
-    this.#dialled.add(driver.sessionId);
-    return driver;
-  }
-
-  /** The id is that of a session which this node dials or has dialled, and which is not closed. */
-  isDialled(sessionId: string): boolean {
-    return this.#dialled.has(sessionId);
-  }
-
-  /** A dialled session is closed; its owner hears of it after this. */
-  closed({ sessionId }: SessionDriverApi): void {
-    this.#dialled.delete(sessionId);
+    const handlers = new HostedSession(this, peer, 'dialled', owner);
+    handlers.driver = this.sessions.dialled(peer, id, handlers);
+    return handlers.driver;
   }
 
   /** Begins a session that a peer asks for; the peer has named it. */
   accepted(peer: Identity, sessionId: string, owner: SessionOwner): SessionDriverApi {
-    return this.#start({ commons: this.commons, role: 'acceptor', peer, sessionId }, owner);
-  }
-
-  #start(options: DriverOptions, owner: SessionOwner): SessionDriverApi {
-    const handlers = new HostedSession(this, options, owner);
-    const driver = this.#factory(options, handlers);
-    handlers.driver = driver;
-    return driver;
+    const handlers = new HostedSession(this, peer, 'accepted', owner);
+    handlers.driver = this.sessions.accepted(peer, sessionId, handlers);
+    return handlers.driver;
   }
 
   /** Tells a peer what it may open here and, when this node drains, to open nothing. */
@@ -174,11 +135,6 @@ export class SessionHost {
     return this.#draining;
   }
 
-  /** All lanes that are not closed yet, whether they carry a session or not. */
-  lanes(): Lane[] {
-    return [...this.#links].map(({ lane }) => lane);
-  }
-
   /** Streams open in all sessions. */
   get streams(): number {
     return this.live.all().reduce((sum, { driver }) => sum + driver.stats().streams, 0);
@@ -196,10 +152,15 @@ class HostedSession implements DriverHandlers {
   /** Why the last lane that carried the session was lost. */
   #loss: LaneEnd | undefined;
 
-  constructor(host: SessionHost, { peer, role }: DriverOptions, owner: SessionOwner) {
+  constructor(
+    host: SessionHost,
+    peer: Identity,
+    direction: Lane['direction'],
+    owner: SessionOwner,
+  ) {
     this.#host = host;
     this.#peer = peer;
-    this.#direction = role === 'dialler' ? 'dialled' : 'accepted';
+    this.#direction = direction;
     this.#owner = owner;
   }
 
@@ -281,7 +242,7 @@ class HostedSession implements DriverHandlers {
 
   onClosed(end: SessionEnd): void {
     const session = this.#session;
-    if (this.#direction === 'dialled') this.#host.closed(this.driver!);
+    if (this.#direction === 'dialled') this.#host.sessions.closed(this.driver!);
     if (session !== undefined) {
       this.#host.live.remove(session);
       this.#host.events.sessionDown(session, end, this.#host.nowMs() - session.establishedAtMs);

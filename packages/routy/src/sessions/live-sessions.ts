@@ -26,10 +26,6 @@ export interface LiveSession {
   trouble: { readonly reason: string; readonly hint: string | undefined } | undefined;
 }
 
-export function nodeName(identity: Pick<Identity, 'site' | 'node'>): string {
-  return `${identity.site}/${identity.node}`;
-}
-
 /** The live sessions and what their peers offer to this node. */
 export class LiveSessions {
   readonly #byId = new Map<string, LiveSession>();

@@ -1,4 +1,4 @@
-import { plainAddress } from '../tls/tls-lane.ts';
+import { plainAddress } from '../socket-lane.ts';
 
 export interface HalfOpenLimits {
   /** Most handshakes under way at once, and what has shown no name after its handshake. */

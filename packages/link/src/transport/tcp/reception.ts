@@ -8,7 +8,7 @@ import {
 import type { RoutyError } from '@routy/proto/base';
 import { type HandshakeFault, handshakeFault, tlsErrorText } from '../failures.ts';
 import type { ChainFault } from '../tls/peer-identity.ts';
-import { endpoint } from '../tls/tls-lane.ts';
+import { endpoint } from '../socket-lane.ts';
 import { HalfOpen, type HalfOpenLimits, sourceOf } from './half-open.ts';
 
 /** Why a connection was not taken in; stable, for metrics. */

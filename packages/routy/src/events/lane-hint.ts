@@ -1,11 +1,5 @@
 import type { SessionEnd } from '@routy/link/driver';
 
-/** `settings-mismatch at the other end: heartbeat_interval: 5s here, 3s at red/red1`. */
-export function endText(end: Pick<SessionEnd, 'code' | 'reason' | 'remote'>): string {
-  const where = end.remote ? ', said the other end' : '';
-  return end.reason === '' ? `${end.code}${where}` : `${end.reason} (${end.code}${where})`;
-}
-
 /**
  * What to do about a session or lane that ended so; undefined when it mends itself, or when the
  * advice is for the other end, which was refused here.

@@ -1,7 +1,7 @@
 import { errorText, invariant, RoutyError, type TcpAddress } from '@routy/proto/base';
-import type { Lane } from './lane.ts';
-import { LinkError } from './link-error.ts';
-import { realTimers, type Timers } from './timers.ts';
+import type { Lane } from '../transport/lane.ts';
+import { LinkError } from '../transport/link-error.ts';
+import { realTimers, type Timers } from '../transport/timers.ts';
 
 /**
  * `down`: not started or stopped. `dialling`: until the new lane is established in its session.
@@ -9,8 +9,8 @@ import { realTimers, type Timers } from './timers.ts';
  */
 export type DialState = 'down' | 'dialling' | 'up' | 'backoff' | 'refused';
 
-/** How the dialling of one lane stands. */
-export interface DialStatus {
+/** How the dialling of one lane stands; `A`: what an address is. */
+export interface DialStatus<A = TcpAddress> {
   readonly state: DialState;
   /** When the state began, as `timers.now()` says. */
   readonly since: number;
@@ -21,17 +21,17 @@ export interface DialStatus {
   /** When it dials again, as `timers.now()` says; undefined unless it waits. */
   readonly nextAttemptAt: number | undefined;
   /** The one dialled now or next. */
-  readonly address: TcpAddress;
+  readonly address: A;
 }
 
-export interface DialSchedulerOptions {
+export interface DialSchedulerOptions<A = TcpAddress> {
   /** At least one; tried in turn, beginning with the one that worked last. */
-  readonly addresses: readonly TcpAddress[];
+  readonly addresses: readonly A[];
   /**
    * Rejects with a RoutyError; stops soon after `signal` fires. `hurried` when another address is
    * worth trying soon: none was slow to answer so far.
    */
-  dial(address: TcpAddress, signal: AbortSignal, hurried: boolean): Promise<Lane>;
+  dial(address: A, signal: AbortSignal, hurried: boolean): Promise<Lane>;
   /**
    * Delay before the next round, in ms, after `attempt` failures in a row; attempt 0 is the retry
    * after a lane that had been established.
@@ -40,9 +40,9 @@ export interface DialSchedulerOptions {
   /** True when the peer or its policy said no, so that the state is `refused` while waiting. */
   isRefusal(error: RoutyError): boolean;
   /** The lane is the caller's, who answers with `established` and, in the end, `laneClosed`. */
-  onLane(lane: Lane, address: TcpAddress): void;
+  onLane(lane: Lane, address: A): void;
   /** After every change of state. */
-  onState?(status: DialStatus): void;
+  onState?(status: DialStatus<A>): void;
   readonly timers?: Timers;
   /** A lane that was established for so long counts as having worked, in ms. */
   readonly stableMs?: number;
@@ -55,8 +55,8 @@ const STABLE_MS = 10_000;
  * up proves little (a peer may refuse right after the handshake), so only `established` ends a
  * series of failures; and lanes that keep dying young are a series too.
  */
-export class DialScheduler {
-  readonly #options: DialSchedulerOptions;
+export class DialScheduler<A = TcpAddress> {
+  readonly #options: DialSchedulerOptions<A>;
   readonly #timers: Timers;
   #state: DialState = 'down';
   #since: number;
@@ -76,14 +76,14 @@ export class DialScheduler {
   /** A lane was handed out and `laneClosed` has not come yet. */
   #hasLane = false;
 
-  constructor(options: DialSchedulerOptions) {
+  constructor(options: DialSchedulerOptions<A>) {
     invariant(options.addresses.length > 0, 'a peer has at least one address');
     this.#options = options;
     this.#timers = options.timers ?? realTimers;
     this.#since = this.#timers.now();
   }
 
-  get status(): DialStatus {
+  get status(): DialStatus<A> {
     return {
       state: this.#state,
       since: this.#since,
@@ -172,7 +172,7 @@ export class DialScheduler {
     if (lastedMs >= (this.#options.stableMs ?? STABLE_MS)) this.#shortLived = 0;
   }
 
-  get #address(): TcpAddress {
+  get #address(): A {
     return this.#options.addresses[this.#index]!;
   }
 
@@ -190,7 +190,7 @@ export class DialScheduler {
     );
   }
 
-  #handleLane(lane: Lane, address: TcpAddress, dialling: AbortController): void {
+  #handleLane(lane: Lane, address: A, dialling: AbortController): void {
     if (this.#dialling !== dialling) {
       lane.destroy();
       return;

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import {
   type AdmissionRequest,
   SessionRegistry,
-} from '../../packages/routy/src/fabric/session-registry.ts';
+} from '../../packages/link/src/peers/session-registry.ts';
 
 const IDS = ['s1', 's2', 's3', 's4', 's5'];
 const PEERS = ['red/red1', 'gray/gray1'];

@@ -4,7 +4,7 @@ import {
   PEER_SESSIONS_MAX,
   SESSIONS_MAX,
   SessionRegistry,
-} from '../../packages/routy/src/fabric/session-registry.ts';
+} from '../../packages/link/src/peers/session-registry.ts';
 
 const FIRST = { peer: 'red/red1', instance: 'i1', sessionId: 's1' };
 const ADMITTED = { ok: true, existing: false, displaced: [] };

@@ -1,0 +1,38 @@
+import { dialLane } from '../dial.ts';
+import { LinkError } from '../link-error.ts';
+import { listenLanes } from '../listen.ts';
+import type { Transport, TransportAddress } from '../transport.ts';
+import type { TlsCredentials } from './credentials.ts';
+
+/**
+ * TLS 1.3 over TCP with certificates of the fabric's CA at both ends. `credentials` is asked at every
+ * connection: a new object holds from the next handshake on.
+ */
+export function tlsTransport(credentials: () => TlsCredentials): Transport {
+  return {
+    isProven: true,
+    dial: (address, signal) =>
+      dialLane({ address: tcpAddress('tls', address), credentials: credentials(), signal }),
+    listen: (address, handlers) =>
+      listenLanes({
+        address: tcpAddress('tls', address),
+        credentials,
+        handlers: {
+          onLane: (lane) => handlers.onLane(lane),
+          onRefused: (refusal) => handlers.onRefused(refusal),
+          // Whoever has no certificate yet gets one elsewhere.
+          onEnrol: (socket) => socket.destroy(),
+          onError: (error) => handlers.onError(error),
+          onReopened: () => handlers.onReopened(),
+        },
+      }),
+  };
+}
+
+/** @throws LinkError `address-invalid` */
+export function tcpAddress(transport: string, address: TransportAddress) {
+  if (typeof address === 'object' && address.kind === 'tcp') return address;
+  throw new LinkError('address-invalid', `the transport ${transport} takes no such address`, {
+    hint: "write it as { kind: 'tcp', host: 'gray.example', port: 7443 }",
+  });
+}
