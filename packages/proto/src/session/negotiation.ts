@@ -1,4 +1,5 @@
-import type { Agreement } from '../wire/payload.ts';
+import { type Agreement, parseAccept } from '../wire/payload.ts';
+import { utf8Encode } from '../wire/text.ts';
 
 /** What one end can speak: of a protocol, or of the session protocol itself. */
 export interface Offer {
@@ -42,6 +43,26 @@ export function agreementFault(offer: Offer, picked: Agreement): string | undefi
 function versionsText(versions: readonly number[]): string {
   if (versions.length === 0) return 'no version';
   return `${versions.length === 1 ? 'version' : 'versions'} ${versions.join(', ')}`;
+}
+
+/** {@link PLAIN} as ACCEPT says it here: the one that every forwarded connection has. */
+const PLAIN_BYTES = utf8Encode(JSON.stringify(PLAIN));
+
+/** ACCEPT's payload. */
+export function acceptPayload(picked: Agreement): Uint8Array {
+  return picked === PLAIN ? PLAIN_BYTES : utf8Encode(JSON.stringify(picked));
+}
+
+/**
+ * Reads ACCEPT's payload.
+ *
+ * @throws ProtocolError `frame-payload`
+ */
+export function readAccept(payload: Uint8Array): Agreement {
+  const isPlain =
+    payload.length === PLAIN_BYTES.length &&
+    PLAIN_BYTES.every((byte, index) => payload[index] === byte);
+  return isPlain ? PLAIN : parseAccept(payload);
 }
 
 /** Whether two agreements are the same. */

@@ -121,6 +121,13 @@ export class Forward {
     return this.#streams.size;
   }
 
+  /** What a client has connected to. */
+  destinationOf(socket: Socket): OpenRequest['destination'] {
+    const known = this.#listener.destination;
+    if (known !== undefined) return { address: known.host, port: known.port };
+    return endpoint(socket.localAddress, socket.localPort);
+  }
+
   /** What to do about a listener that failed. */
   get hint(): string | undefined {
     return this.#listener.error?.hint;
@@ -241,7 +248,7 @@ class ForwardStream implements OpenHandlers {
       ...TCP,
       service: forward.config.to.service,
       source: endpoint(socket.remoteAddress, socket.remotePort),
-      destination: endpoint(socket.localAddress, socket.localPort),
+      destination: forward.destinationOf(socket),
     };
   }
 

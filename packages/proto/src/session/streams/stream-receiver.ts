@@ -1,15 +1,9 @@
 import type { FrameHeader } from '../../wire/frame-decoder.ts';
 import { FLAG_FIN_DELIVERED, FrameType } from '../../wire/layout.ts';
-import {
-  type Agreement,
-  parseAccept,
-  parseNumber,
-  parseOpen,
-  parseReset,
-} from '../../wire/payload.ts';
+import { type Agreement, parseNumber, parseOpen, parseReset } from '../../wire/payload.ts';
 import { ProtocolError } from '../../wire/protocol-error.ts';
 import { Reassembly } from '../flow/reassembly.ts';
-import { agreementFault, PLAIN, sameAgreement } from '../negotiation.ts';
+import { agreementFault, PLAIN, readAccept, sameAgreement } from '../negotiation.ts';
 import type { Stream, StreamLane, StreamReset } from './stream.ts';
 import type { StreamSender } from './stream-sender.ts';
 import type { StreamTable } from './stream-table.ts';
@@ -140,7 +134,7 @@ export class StreamReceiver {
   #accept(nowMs: number, header: FrameHeader, payload: Uint8Array): void {
     const stream = this.#expect(header.stream, FrameType.ACCEPT);
     if (stream === undefined) return;
-    const picked = parseAccept(payload);
+    const picked = readAccept(payload);
     if (!this.#store.isLocal(stream.id)) {
       throw new ProtocolError('stream-state', `ACCEPT on stream ${stream.id} by its opener`);
     }

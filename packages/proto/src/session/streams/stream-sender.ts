@@ -2,6 +2,7 @@ import { invariant } from '../../base/errors.ts';
 import type { StreamCode } from '../../wire/codes.ts';
 import { FLAG_FIN_DELIVERED, FrameType } from '../../wire/layout.ts';
 import { BytesInFlight } from '../flow/bytes-in-flight.ts';
+import { acceptPayload } from '../negotiation.ts';
 import type { Stream, StreamLane } from './stream.ts';
 import type { StreamTable } from './stream-table.ts';
 
@@ -33,7 +34,7 @@ export class StreamSender {
 
   accept(stream: Stream): void {
     const { lane, id, receive, agreement } = stream;
-    lane?.writer.json(FrameType.ACCEPT, id, receive.limit, agreement);
+    lane?.writer.encoded(FrameType.ACCEPT, id, receive.limit, acceptPayload(agreement!));
     // ACCEPT grants credit but acknowledges nothing of the data that came before it.
     if (stream.receive.delivered > 0 || stream.finDelivered) this.credit(stream);
   }
