@@ -78,10 +78,20 @@ class Session:
         """Whether a lane may be dialled: no further one before the first was answered."""
         return self.ended is None and (self._secret is not None or not self._lanes.all)
 
+    def is_joining(self, number: int) -> bool:
+        """Whether the lane waits for the peer's HELLO."""
+        lane = self._lanes.all.get(number)
+        return lane is not None and lane.phase is Phase.HELLO
+
     @property
     def is_up(self) -> bool:
         """Whether a lane is established."""
         return bool(self._lanes.established())
+
+    @property
+    def established_lanes(self) -> int:
+        """How many lanes carry frames."""
+        return len(self._lanes.established())
 
     @property
     def round_trip(self) -> RoundTrip | None:
@@ -187,6 +197,10 @@ class Session:
         """Bytes that were written and that the peer has not passed on yet."""
         stream = self._table.all.get(id)
         return len(stream.out) if stream else 0
+
+    def has_stream(self, id: int) -> bool:
+        """Whether the stream is not gone."""
+        return id in self._table.all
 
     @property
     def stream_count(self) -> int:
