@@ -31,9 +31,14 @@ class Node:
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
         self._log = folder / "log"
-        self._init(services, forwards)
-        self._enrol(folder)
-        self._up()
+        self._process: subprocess.Popen[bytes] | None = None
+        try:
+            self._init(services, forwards)
+            self._enrol(folder)
+            self._up()
+        except BaseException:
+            self.stop()
+            raise
 
     def _init(self, services: dict[str, int], forwards: dict[int, str]) -> None:
         offered = [f"--service={name}=127.0.0.1:{port}" for name, port in services.items()]
@@ -56,9 +61,7 @@ class Node:
         deadline = time.monotonic() + _START_SECONDS
         while not _listens(self.port):
             if self._process.poll() is not None or time.monotonic() > deadline:
-                told = self._log.read_text("utf-8")
-                self.stop()
-                raise AssertionError(f"the node does not come up:\n{told}")
+                raise AssertionError(f"the node does not come up:\n{self.log()}")
             time.sleep(0.05)
 
     def _run(self, *words: str) -> str:
@@ -70,12 +73,13 @@ class Node:
 
     def stop(self) -> None:
         """Stops it and removes its folder."""
-        self._process.terminate()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
         self._folder.cleanup()
 
 

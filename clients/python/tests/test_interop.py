@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
+import re
+import sys
 import unittest
+from pathlib import Path
 from typing import ClassVar
 
 from routy import Client, Identity, NotConnected, Settings, Stream, StreamReset
@@ -60,6 +63,16 @@ class Interop(unittest.IsolatedAsyncioTestCase):
             async with await client.open("echo", timeout=10) as stream:
                 await asyncio.wait_for(transfer(stream, self.data), 60)
             self.assertEqual(str(client.peer), "gray/gray1")
+
+    async def test_the_program_of_the_readme(self) -> None:
+        text = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+        [program] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+        arguments = (self.node.address, str(self.node.papers))
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", program, *arguments, stdout=asyncio.subprocess.PIPE
+        )
+        told, _ = await asyncio.wait_for(process.communicate(), 30)
+        self.assertEqual((process.returncode, told), (0, b"hello, other side\n"))
 
     async def test_many_streams_at_once(self) -> None:
         async with Client(self.node.address, self.identity, lanes=2) as client:
