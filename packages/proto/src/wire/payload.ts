@@ -1,9 +1,10 @@
+import { errorText } from '../base/errors.ts';
 import { isName } from '../base/identity.ts';
 import { type LaneCode, laneCodeName, type StreamCode, streamCodeName } from './codes.ts';
 import { readU64 } from './frame-decoder.ts';
-import { OFFSET_MAX } from './layout.ts';
+import { OFFSET_MAX, OPEN_BYTES_MAX } from './layout.ts';
 import { ProtocolError } from './protocol-error.ts';
-import { utf8Decode, utf8DecodeForLog } from './text.ts';
+import { utf8Decode, utf8DecodeForLog, utf8Encode } from './text.ts';
 
 /** HELLO, as it is on the wire. Unknown members are ignored, so later versions may add some. */
 export interface Hello {
@@ -54,9 +55,10 @@ export interface Endpoint {
   readonly port: number;
 }
 
-/** ACCEPT's payload: what the acceptor picked. */
-export interface AcceptPayload {
+/** What two ends have agreed on; ACCEPT's payload: what the acceptor picked of what OPEN offers. */
+export interface Agreement {
   readonly version: number;
+  /** What both can use, in the order of the one who offered. */
   readonly capabilities: readonly string[];
 }
 
@@ -69,6 +71,17 @@ const HEX64 = /^[0-9a-f]{64}$/;
 const NO_TEXT = /[\p{Cc}\p{Cs}]/u;
 const INITIAL_WINDOW_MAX = 1024 * 1024;
 
+/**
+ * The versions that a HELLO names, whatever else it says: the one thing of it that is the same in
+ * every version.
+ *
+ * @throws ProtocolError `frame-payload`
+ */
+export function parseHelloVersions(payload: Uint8Array): number[] {
+  return numberList(parseObject(payload, 'HELLO').versions, 'HELLO versions');
+}
+
+/** @throws ProtocolError `frame-payload` */
 export function parseHello(payload: Uint8Array): Hello {
   const json = parseObject(payload, 'HELLO');
   const hello: Hello = {
@@ -100,7 +113,23 @@ function helloSession(value: unknown): HelloSession {
 }
 
 export function parseOpen(payload: Uint8Array): OpenPayload {
-  const json = parseObject(payload, 'OPEN');
+  return openPayload(parseObject(payload, 'OPEN'));
+}
+
+/** Why a peer would not take that for an OPEN; undefined when it would. */
+export function openFault(request: OpenPayload): string | undefined {
+  try {
+    openPayload({ ...request });
+  } catch (error) {
+    return errorText(error);
+  }
+  // Without capabilities even the longest of everything is far shorter.
+  if (request.capabilities.length === 0) return undefined;
+  const bytes = utf8Encode(JSON.stringify(request)).length;
+  return bytes > OPEN_BYTES_MAX ? `OPEN has ${bytes} bytes, at most ${OPEN_BYTES_MAX}` : undefined;
+}
+
+function openPayload(json: Record<string, unknown>): OpenPayload {
   const source = endpoint(json.source, 'OPEN source');
   const destination = endpoint(json.destination, 'OPEN destination');
   return {
@@ -113,7 +142,7 @@ export function parseOpen(payload: Uint8Array): OpenPayload {
   };
 }
 
-export function parseAccept(payload: Uint8Array): AcceptPayload {
+export function parseAccept(payload: Uint8Array): Agreement {
   const json = parseObject(payload, 'ACCEPT');
   return {
     version: integer(json.version, 'ACCEPT version', 1, 65535),

@@ -4,6 +4,7 @@ import type { StreamEnd } from '@routy/link/streams';
 import { keepAlive, resetSocket, SocketEndpoint } from '@routy/link/streams';
 import { formatAddress, type RoutyError } from '@routy/proto/base';
 import type { ForwardConfig } from '../config/types.ts';
+import { TCP } from '../fabric/tcp.ts';
 import type { LiveSession } from '../sessions/live-sessions.ts';
 import { type RefusalCode, Tally } from '../status/results.ts';
 import { ABOUT_TO_LISTEN, type ForwardStatus } from '../status/status.ts';
@@ -237,7 +238,7 @@ class ForwardStream implements OpenHandlers {
     this.#endpoint = new SocketEndpoint(socket, 'client', this.onEnd);
     this.answerMs = forward.config.connectTimeoutMs;
     this.#request = {
-      protocol: 'tcp',
+      ...TCP,
       service: forward.config.to.service,
       source: endpoint(socket.remoteAddress, socket.remotePort),
       destination: endpoint(socket.localAddress, socket.localPort),

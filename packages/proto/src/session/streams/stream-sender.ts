@@ -14,8 +14,6 @@ const BORROWED_BYTES_MIN = 32 * 1024;
 /** Up to this, copying is cheaper than one more piece for the lane to gather. */
 const COPIED_BYTES_MAX = 1024;
 
-export const STREAM_VERSIONS: readonly number[] = [1];
-
 /**
  * What this side says about streams. A stream without a primary lane is silent: what it has to say is said
  * again once the peer has told what it knows.
@@ -34,10 +32,8 @@ export class StreamSender {
   }
 
   accept(stream: Stream): void {
-    stream.lane?.writer.json(FrameType.ACCEPT, stream.id, stream.receive.limit, {
-      version: STREAM_VERSIONS[0],
-      capabilities: [],
-    });
+    const { lane, id, receive, agreement } = stream;
+    lane?.writer.json(FrameType.ACCEPT, id, receive.limit, agreement);
     // ACCEPT grants credit but acknowledges nothing of the data that came before it.
     if (stream.receive.delivered > 0 || stream.finDelivered) this.credit(stream);
   }

@@ -1,0 +1,29 @@
+"""A peer of Routy nodes: dial one, open its services, serve one's own.
+
+    identity = Identity.load("/var/lib/routy")
+    async with Client("gray.example:7443", identity) as client:
+        async with await client.open("postgres") as stream:
+            ...
+"""
+
+from .client.client import Client, NotConnected
+from .client.services import Handler, Service
+from .client.streams import Stream, StreamReset
+from .session.options import Name
+from .settings import Settings
+from .transport.identity import Identity, IdentityError
+from .wire.messages import Endpoint
+
+__all__ = [
+    "Client",
+    "Endpoint",
+    "Handler",
+    "Identity",
+    "IdentityError",
+    "Name",
+    "NotConnected",
+    "Service",
+    "Settings",
+    "Stream",
+    "StreamReset",
+]
