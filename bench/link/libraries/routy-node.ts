@@ -26,6 +26,13 @@ const LIMITS = {
   streams: 10_000,
 };
 const ANSWER_MS = 10_000;
+const NAMELESS = {
+  versions: [1],
+  capabilities: [],
+  service: 'bench',
+  source: undefined,
+  destination: undefined,
+} as const;
 
 export async function listenNode(
   credentials: TlsCredentials,
@@ -72,7 +79,7 @@ export async function dialNode(
   const lane = await dialLane({ address, credentials });
   const session = await establish(commonsOf(credentials), lane);
   return (protocol, stream) => {
-    const request = { protocol, service: 'bench', source: undefined, destination: undefined };
+    const request = { protocol, ...NAMELESS };
     session.open(request, stream.receiver, { onAccepted: () => undefined, answerMs: ANSWER_MS });
   };
 }
