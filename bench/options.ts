@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { LIBRARIES } from './link/library.ts';
 
 export const SECTIONS = [
   'throughput',
@@ -8,19 +9,12 @@ export const SECTIONS = [
   'idle',
   'resume',
   'peers',
+  'link',
 ] as const;
 export type Section = (typeof SECTIONS)[number];
 
-export const PEERS = [
-  'routy',
-  'ssh',
-  'direct',
-  'before',
-  'rathole',
-  'frp',
-  'chisel',
-  'bore',
-] as const;
+const TUNNELS = ['routy', 'ssh', 'direct', 'before', 'rathole', 'frp', 'chisel', 'bore'] as const;
+export const PEERS = [...TUNNELS, ...LIBRARIES.filter((name) => name !== 'routy')] as const;
 
 export interface Options {
   readonly quick: boolean;
@@ -52,6 +46,7 @@ export const HELP = `npm run bench -- [options]
 Measures Routy, ssh -R, a direct connection, and rathole, frp, chisel and bore where they are on
 PATH, in turn and in one run, and prints medians and ratios to ssh -R. ROUTY_BEFORE=FILE, the
 built cli/main.js of another build, is measured as the peer "before", and compared within each round.
+The section link has Routy's link library beside node:http2, @grpc/grpc-js and yamux.
 
   --json FILE      also write the results to FILE
   --quick          short measurements, in all under 90 s
