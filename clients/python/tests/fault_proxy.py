@@ -72,9 +72,7 @@ class FaultProxy:
         pair = [writer, far_writer]
         self._pairs.append(pair)
         try:
-            await asyncio.gather(
-                self._relay(reader, far_writer), self._relay(far_reader, writer)
-            )
+            await asyncio.gather(self._relay(reader, far_writer), self._relay(far_reader, writer))
         except asyncio.CancelledError:
             # The proxy is closed.
             pass

@@ -71,16 +71,29 @@ class Node:
         """What the node has logged."""
         return self._log.read_text("utf-8")
 
+    def command(self, *words: str) -> str:
+        """Runs a command for the running node."""
+        return _routy(*words, f"--config={self._config}")
+
+    def restart(self) -> None:
+        """Stops it and starts another process of it."""
+        self._end()
+        self._up()
+
     def stop(self) -> None:
         """Stops it and removes its folder."""
-        if self._process is not None:
-            self._process.terminate()
-            try:
-                self._process.wait(10)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+        self._end()
         self._folder.cleanup()
+
+    def _end(self) -> None:
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
 
 def _routy(*words: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable
@@ -40,11 +41,8 @@ class Target:
     def _serve(self, connection: socket.socket) -> None:
         # A peer that is stopped must not keep the tests from ending.
         connection.settimeout(60)
-        with connection:
-            try:
-                self._handler(connection)
-            except OSError:
-                pass
+        with connection, contextlib.suppress(OSError):
+            self._handler(connection)
 
 
 def echo(connection: socket.socket) -> None:

@@ -8,6 +8,7 @@ import random
 import re
 import sys
 import unittest
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -136,10 +137,7 @@ class Interop(unittest.IsolatedAsyncioTestCase):
             Client(proxy.address, self.identity, lanes=2) as client,
         ):
             link = await client.connected()
-            async with asyncio.timeout(10):
-                while link.session.established_lanes < 2:
-                    link.changed.clear()
-                    await link.changed.wait()
+            await _until(link, lambda: link.session.established_lanes == 2)
             streams = [await client.open("echo", timeout=10) for _ in range(4)]
             cutting = asyncio.create_task(self._cut(proxy, [1, 1, None, 1, None], 5 * MB))
             parts = [self.data[at * 5 * MB : (at + 1) * 5 * MB] for at in range(4)]
@@ -157,6 +155,33 @@ class Interop(unittest.IsolatedAsyncioTestCase):
             answer = await asyncio.wait_for(self._ask(self.data), 60)
             self.assertEqual(answer, _sum(self.data))
             self._assert_cut_and_resumed(client, link, await cutting, 3)
+
+    async def test_a_node_that_drains_is_waited_for(self) -> None:
+        async with Client(self.node.address, self.identity) as client:
+            stream = await client.open("echo", timeout=10)
+            link = await client.connected()
+            with self.assertRaises(AssertionError):
+                # It says that a stream is open yet.
+                await asyncio.to_thread(self.node.command, "drain")
+            await _until(link, lambda: link.session.peer_drains)
+            waiting = asyncio.create_task(client.open("echo", timeout=20))
+            await asyncio.wait_for(transfer(stream, self.data[:MB]), 20)
+            self.assertFalse(waiting.done())
+            await asyncio.to_thread(self.node.command, "undrain")
+            async with await waiting as stream:
+                await asyncio.wait_for(transfer(stream, self.data[:MB]), 20)
+            self.assertIsNot(client.link, link)
+
+    async def test_another_process_of_the_node_gets_another_session(self) -> None:
+        async with Client(self.node.address, self.identity, lanes=2) as client:
+            stream = await client.open("echo", timeout=10)
+            link = await client.connected()
+            await asyncio.to_thread(self.node.restart)
+            with self.assertRaises(StreamReset):
+                await asyncio.wait_for(stream.read(), 20)
+            async with await client.open("echo", timeout=20) as stream:
+                await asyncio.wait_for(transfer(stream, self.data[:MB]), 20)
+            self.assertIsNot(client.link, link)
 
     async def _ask(self, data: bytes) -> bytes:
         """Connects to the node's forward, sends, half-closes, and reads all."""
@@ -182,12 +207,17 @@ class Interop(unittest.IsolatedAsyncioTestCase):
             done += proxy.cut(count) > 0
         return done
 
-    def _assert_cut_and_resumed(
-        self, client: Client, link: Link, cuts: int, expected: int
-    ) -> None:
+    def _assert_cut_and_resumed(self, client: Client, link: Link, cuts: int, expected: int) -> None:
         self.assertEqual(cuts, expected)
         self.assertGreaterEqual(link.lanes_lost, expected)
         self.assertIs(client.link, link, "another session was begun")
+
+
+async def _until(link: Link, condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            link.changed.clear()
+            await link.changed.wait()
 
 
 async def sums(stream: Stream) -> None:

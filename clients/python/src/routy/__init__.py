@@ -1,9 +1,6 @@
 """A peer of Routy nodes: dial one, open its services, serve one's own.
 
-    identity = Identity.load("/var/lib/routy")
-    async with Client("gray.example:7443", identity) as client:
-        async with await client.open("postgres") as stream:
-            ...
+`Client` keeps a session with a node; `Client.open` gives a `Stream`. README.md has a first program.
 """
 
 from .client.client import Client, NotConnected

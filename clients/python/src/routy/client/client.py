@@ -11,13 +11,14 @@ from types import TracebackType
 from typing import Self
 
 from ..session.options import Name, SessionOptions
+from ..session.stream_table import StreamRefused
 from ..settings import Settings
 from ..transport.identity import Identity
 from ..transport.tls import LaneFailed, TlsLane, client_context
 from ..wire.messages import Endpoint, Open
 from .link import Link, random_id
 from .services import Handler, Service
-from .streams import Stream
+from .streams import Stream, StreamReset
 
 _BACK_OFF_SECONDS = 0.1
 _BACK_OFF_MAX_SECONDS = 5.0
@@ -49,7 +50,8 @@ class Client:
     """Keeps a session with one node, over one or more lanes, until the context ends.
 
     `services` are what the node may open here: a handler by name, or a Service. `settings` have to
-    be those of the fabric.
+    be those of the fabric. The node may hold `streams_max` streams open here at a time, each with
+    up to `stream_window` bytes that were not read yet.
     """
 
     def __init__(
@@ -60,6 +62,8 @@ class Client:
         lanes: int = 1,
         services: Mapping[str, Handler | Service] | None = None,
         settings: Settings | None = None,
+        stream_window: int = 1_048_576,
+        streams_max: int = 256,
     ) -> None:
         if not 1 <= lanes <= 16:
             raise ValueError("a session has 1 to 16 lanes")
@@ -68,6 +72,8 @@ class Client:
         self._context = client_context(identity)
         self._lanes = lanes
         self._settings = settings or Settings()
+        self._stream_window = stream_window
+        self._streams_max = streams_max
         self._services = {
             name: each if isinstance(each, Service) else Service(each)
             for name, each in (services or {}).items()
@@ -122,10 +128,11 @@ class Client:
         request = Open(service, protocol, versions, capabilities, source)
         try:
             async with asyncio.timeout(timeout):
-                link = await self.connected()
-                stream = link.open(request)
+                stream = (await self._ready()).open(request)
                 await stream.wait_accepted()
                 return stream
+        except StreamRefused as error:
+            raise StreamReset("overload", str(error)) from None
         except TimeoutError:
             reason = "the node does not answer" if stream else self._failure
             raise NotConnected(f"{service}: {reason}") from None
@@ -139,6 +146,17 @@ class Client:
             while self._link is None:
                 await self._changed.wait()
             return self._link
+
+    async def _ready(self) -> Link:
+        """Waits for a session in which the node takes new streams."""
+        while True:
+            link = await self.connected()
+            if link.session.ended is None and not link.session.peer_drains:
+                return link
+            # A node that has drained ends the session before it takes streams again.
+            self._failure = "the node is draining"
+            await link.over.wait()
+            await asyncio.sleep(0)
 
     async def _run(self) -> None:
         """One session after the other."""
@@ -195,6 +213,8 @@ class Client:
             session_id=random_id(),
             settings=self._settings,
             replaces=replaces,
+            stream_window=self._stream_window,
+            streams_max=self._streams_max,
         )
 
     async def _dial(self) -> TlsLane:

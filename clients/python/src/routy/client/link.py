@@ -87,14 +87,17 @@ class Link:
         return len(self._lanes)
 
     def lane_received(self, lane: TlsLane, data: bytes) -> None:
+        """Bytes came on a lane."""
         if (number := self._numbers.get(lane)) is not None:
             self.session.receive(self._now(), number, data)
             self._touch()
 
     def lane_writable(self, lane: TlsLane) -> None:
+        """A lane that was full takes bytes again."""
         self._touch()
 
     def lane_ended(self, lane: TlsLane, reason: str) -> None:
+        """A lane's connection is over."""
         if (number := self._numbers.get(lane)) is not None:
             self.session.lane_closed(self._now(), number, reason)
             self._touch()

@@ -78,7 +78,6 @@ def judge_answer(sent: SessionRef, answer: SessionRef, expected: str | None) -> 
     return None
 
 
-
 class DiallerHandshake:
     """HELLO of the lanes of one session, at the end that dials them."""
 
@@ -108,9 +107,7 @@ class DiallerHandshake:
         return judge_hello(self._options, hello) or answer or hello
 
 
-def _differences(
-    here: Mapping[str, str], there: Mapping[str, str]
-) -> list[tuple[str, str, str]]:
+def _differences(here: Mapping[str, str], there: Mapping[str, str]) -> list[tuple[str, str, str]]:
     names = sorted({*here, *there})
     pairs = [(name, here.get(name, "nothing"), there.get(name, "nothing")) for name in names]
     return [each for each in pairs if each[1] != each[2]]

@@ -20,7 +20,7 @@ from .pings import Pings, RoundTrip
 from .resync import Resync
 from .stream import Stream, StreamPhase
 from .stream_receiver import StreamReceiver
-from .stream_table import StreamTable
+from .stream_table import StreamRefused, StreamTable
 
 _HELLO_SECONDS = 10.0
 #: Control frames that wait on a lane whose peer does not read.
@@ -155,6 +155,8 @@ class Session:
 
     def open(self, request: Open) -> int:
         """Opens a stream. Raises StreamRefused."""
+        if self.peer_drains:
+            raise StreamRefused("the peer takes no new streams")
         return self._table.open(request).id
 
     def accept(self, id: int, answer: Accept) -> None:

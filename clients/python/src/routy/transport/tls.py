@@ -64,9 +64,7 @@ class TlsLane(asyncio.Protocol):
         self.is_full = False
 
     @classmethod
-    async def dial(
-        cls, host: str, port: int, context: SSL.Context, identity: Identity
-    ) -> TlsLane:
+    async def dial(cls, host: str, port: int, context: SSL.Context, identity: Identity) -> TlsLane:
         """Connects and shakes hands. Raises LaneFailed."""
         loop = asyncio.get_running_loop()
         lane: TlsLane | None = None
@@ -105,6 +103,7 @@ class TlsLane(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         if self._early:
             loop.call_soon(owner.lane_received, self, b"".join(self._early))
+            self._early.clear()
         if self.lost.is_set():
             loop.call_soon(owner.lane_ended, self, self._reason)
 
@@ -137,11 +136,13 @@ class TlsLane(asyncio.Protocol):
     # What asyncio calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """TCP is connected: the handshake begins."""
         assert isinstance(transport, asyncio.Transport), "TCP is a stream"
         self._transport = transport
         self._advance()
 
     def data_received(self, data: bytes) -> None:
+        """Takes what the network brings."""
         if self._transport is None or self._transport.is_closing():
             return
         self._tls.bio_write(data)
@@ -151,14 +152,17 @@ class TlsLane(asyncio.Protocol):
             self._read()
 
     def pause_writing(self) -> None:
+        """The network takes no more for now."""
         self.is_full = True
 
     def resume_writing(self) -> None:
+        """The network takes more again."""
         self.is_full = False
         if self._owner is not None:
             self._owner.lane_writable(self)
 
     def connection_lost(self, error: Exception | None) -> None:
+        """The connection is over."""
         if error is not None:
             self._reason = str(error)
         if not self._handshake.done():

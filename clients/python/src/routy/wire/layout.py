@@ -74,9 +74,7 @@ class Frame:
 
     def encode(self) -> bytes:
         """The frame's bytes, header and payload."""
-        header = _HEADER.pack(
-            self.type, self.flags, 0, len(self.payload), self.stream, self.offset
-        )
+        header = _HEADER.pack(self.type, self.flags, 0, len(self.payload), self.stream, self.offset)
         return header + self.payload
 
 
