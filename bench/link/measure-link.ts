@@ -98,7 +98,7 @@ export async function measureLink(
   const beganMs = performance.now();
   let rounds = 0;
   let roundMs = 0;
-  while (rounds < options.rounds) {
+  while (rounds < options.linkRounds) {
     const roundBeganMs = performance.now();
     if (rounds > 0 && roundBeganMs - beganMs + roundMs > options.roundsBudgetMs) break;
     await round(rounds % 2 === 0 ? names : names.toReversed(), {
@@ -109,7 +109,9 @@ export async function measureLink(
     });
     roundMs = performance.now() - roundBeganMs;
     rounds++;
-    console.error(`link, round ${rounds} of ${options.rounds}: ${Math.round(roundMs / 1000)} s`);
+    console.error(
+      `link, round ${rounds} of ${options.linkRounds}: ${Math.round(roundMs / 1000)} s`,
+    );
   }
   return { samples, rounds };
 }
