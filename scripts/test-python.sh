@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Types and tests of clients/python: vectors, simulation, and against a node of this build.
+# Lint, types and tests of clients/python: vectors, simulation, and against a node of this build.
 # The environment is made once for each list of requirements, outside of the repository.
 set -euo pipefail
 cd "$(dirname "$0")/../clients/python"
@@ -22,5 +22,7 @@ if [ ! -f "$environment/complete" ]; then
   touch "$environment/complete"
 fi
 
+"$environment/bin/ruff" check --quiet --cache-dir "$environment/ruff"
+"$environment/bin/ruff" format --check --quiet --cache-dir "$environment/ruff"
 "$environment/bin/mypy" --cache-dir "$environment/mypy"
 PYTHONPATH=src PYTHONDONTWRITEBYTECODE=1 "$environment/bin/python" -X dev -W error -m tests

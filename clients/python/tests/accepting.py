@@ -37,13 +37,13 @@ class AcceptingSession(Session):
         lane = Lane(hello.session.epoch, exporter, deadline=now)
         lane.send(frames.hello(self._answer(now, lane, hello)))
         self._lanes.all[lane.epoch] = lane
-        secret, self._now = self._secret or self.secret, now
+        self._now = now
         self._join(now, lane, hello)
-        self._secret = secret
+        self._handshake.secret = self.secret
         return lane.epoch
 
     def _answer(self, now: float, lane: Lane, hello: Hello) -> Hello:
-        id, epoch, first = hello.session.id, lane.epoch, self._secret is None
+        id, epoch, first = hello.session.id, lane.epoch, self._handshake.secret is None
         reference = SessionRef(id, epoch, secret=self.secret)
         if not first:
             theirs = proof(self.secret, "dialler", id, epoch, lane.exporter)

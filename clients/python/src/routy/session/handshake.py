@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..wire.errors import LaneCode
-from ..wire.messages import Hello, SessionRef
+from ..wire.messages import Hello, SessionRef, hello_versions, read_hello
 from .options import PROTOCOL_VERSIONS, Name, Role, SessionOptions
 
 
@@ -78,9 +78,36 @@ def judge_answer(sent: SessionRef, answer: SessionRef, expected: str | None) -> 
     return None
 
 
-def _differences(
-    here: Mapping[str, str], there: Mapping[str, str]
-) -> list[tuple[str, str, str]]:
+class DiallerHandshake:
+    """HELLO of the lanes of one session, at the end that dials them."""
+
+    def __init__(self, options: SessionOptions) -> None:
+        self._options = options
+        #: What the acceptor gave on the first lane; further lanes prove that they know it.
+        self.secret: str | None = None
+
+    def reference(self, epoch: int, exporter: bytes) -> SessionRef:
+        """The member `session` for a lane."""
+        id = self._options.session_id
+        if self.secret is None:
+            return SessionRef(id, epoch, replaces=self._options.replaces)
+        own = proof(self.secret, self._options.role, id, epoch, exporter)
+        return SessionRef(id, epoch, proof=own)
+
+    def judge(self, payload: bytes, epoch: int, exporter: bytes) -> Hello | Refusal:
+        """The acceptor's HELLO, or why it is no good. Raises ProtocolError."""
+        refusal = judge_versions(hello_versions(payload))
+        if refusal is not None:
+            return refusal
+        hello = read_hello(payload)
+        id, expected = self._options.session_id, None
+        if self.secret is not None:
+            expected = proof(self.secret, "acceptor", id, epoch, exporter)
+        answer = judge_answer(SessionRef(id, epoch), hello.session, expected)
+        return judge_hello(self._options, hello) or answer or hello
+
+
+def _differences(here: Mapping[str, str], there: Mapping[str, str]) -> list[tuple[str, str, str]]:
     names = sorted({*here, *there})
     pairs = [(name, here.get(name, "nothing"), there.get(name, "nothing")) for name in names]
     return [each for each in pairs if each[1] != each[2]]

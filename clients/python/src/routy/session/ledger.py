@@ -30,7 +30,7 @@ class PeerIds:
         return id % 2 == self._parity
 
     def add(self, id: int) -> None:
-        """Takes an id for seen. Raises ProtocolError `stream-id` when too many came out of order."""
+        """Takes an id for seen. Raises ProtocolError when too many came out of order."""
         if self.has(id):
             return
         self.above.add(id)

@@ -46,4 +46,4 @@ class SessionOptions:
     #: Bytes a stream may hold that were not delivered yet.
     stream_window: int = 1_048_576
     #: Streams of the peer that are open at a time; more are refused with `overload`.
-    streams_max: int = 1_024
+    streams_max: int = 256

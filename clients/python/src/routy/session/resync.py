@@ -192,9 +192,7 @@ def _can_be(stream: Stream, record: StreamRecord) -> bool:
         return False
     if record.fin_received and not stream.fin_sent:
         return False
-    return not record.fin_delivered or (
-        record.fin_received and record.delivered == stream.out.end
-    )
+    return not record.fin_delivered or (record.fin_received and record.delivered == stream.out.end)
 
 
 def _wrong(message: str) -> ProtocolError:

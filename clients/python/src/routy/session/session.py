@@ -8,16 +8,9 @@ from collections.abc import Iterable
 from ..wire import frames
 from ..wire.errors import LaneCode, ProtocolError, StreamCode
 from ..wire.layout import Frame, FrameType
-from ..wire.messages import Accept, Hello, Open, SessionRef, hello_versions, read_hello
+from ..wire.messages import Accept, Hello, Open
 from .events import Event, GoingAway, LaneClosed, LaneUp, Reset, SessionEnded
-from .handshake import (
-    Refusal,
-    judge_answer,
-    judge_hello,
-    judge_versions,
-    make_hello,
-    proof,
-)
+from .handshake import DiallerHandshake, Refusal, make_hello
 from .lane import Lane, Phase
 from .lane_set import LaneSet
 from .ledger import ENDS_MAX, Ledger
@@ -27,7 +20,7 @@ from .pings import Pings, RoundTrip
 from .resync import Resync
 from .stream import Stream, StreamPhase
 from .stream_receiver import StreamReceiver
-from .stream_table import StreamTable
+from .stream_table import StreamRefused, StreamTable
 
 _HELLO_SECONDS = 10.0
 #: Control frames that wait on a lane whose peer does not read.
@@ -48,10 +41,12 @@ class Session:
         self._started = self._now = now
         self._wall_us = wall_us
         self._epoch = 0
-        self._secret: str | None = None
+        self._handshake = DiallerHandshake(options)
         self._heard_at = now
         self._was_up = False
         self.peer_drains = False
+        #: Those that both ends name, once the first lane is established.
+        self.capabilities: tuple[str, ...] = ()
         settings = options.settings
         self._interval = settings.heartbeat_interval_ms / 1000
         self._silence = self._interval * settings.heartbeat_misses
@@ -76,12 +71,22 @@ class Session:
     @property
     def can_dial(self) -> bool:
         """Whether a lane may be dialled: no further one before the first was answered."""
-        return self.ended is None and (self._secret is not None or not self._lanes.all)
+        return self.ended is None and (self._handshake.secret is not None or not self._lanes.all)
+
+    def is_joining(self, number: int) -> bool:
+        """Whether the lane waits for the peer's HELLO."""
+        lane = self._lanes.all.get(number)
+        return lane is not None and lane.phase is Phase.HELLO
 
     @property
     def is_up(self) -> bool:
         """Whether a lane is established."""
         return bool(self._lanes.established())
+
+    @property
+    def established_lanes(self) -> int:
+        """How many lanes carry frames."""
+        return len(self._lanes.established())
 
     @property
     def round_trip(self) -> RoundTrip | None:
@@ -95,7 +100,8 @@ class Session:
         self._epoch += 1
         lane = Lane(self._epoch, exporter, now + _HELLO_SECONDS)
         self._lanes.all[lane.epoch] = lane
-        hello = make_hello(self.options, self._reference(lane), self._wall(now))
+        reference = self._handshake.reference(lane.epoch, exporter)
+        hello = make_hello(self.options, reference, self._wall(now))
         lane.send(frames.hello(hello))
         return lane.epoch
 
@@ -149,6 +155,8 @@ class Session:
 
     def open(self, request: Open) -> int:
         """Opens a stream. Raises StreamRefused."""
+        if self.peer_drains:
+            raise StreamRefused("the peer takes no new streams")
         return self._table.open(request).id
 
     def accept(self, id: int, answer: Accept) -> None:
@@ -187,6 +195,10 @@ class Session:
         """Bytes that were written and that the peer has not passed on yet."""
         stream = self._table.all.get(id)
         return len(stream.out) if stream else 0
+
+    def has_stream(self, id: int) -> bool:
+        """Whether the stream is not gone."""
+        return id in self._table.all
 
     @property
     def stream_count(self) -> int:
@@ -247,28 +259,12 @@ class Session:
 
     # Handshake.
 
-    def _reference(self, lane: Lane) -> SessionRef:
-        id, epoch = self.options.session_id, lane.epoch
-        if self._secret is None:
-            return SessionRef(id, epoch, replaces=self.options.replaces)
-        own = proof(self._secret, self.options.role, id, epoch, lane.exporter)
-        return SessionRef(id, epoch, proof=own)
-
     def _handle_hello(self, now: float, lane: Lane, frame: Frame) -> None:
-        refusal = judge_versions(hello_versions(frame.payload))
-        if refusal is None:
-            hello = read_hello(frame.payload)
-            refusal = judge_hello(self.options, hello) or self._judge_answer(lane, hello)
-        if refusal is not None:
-            self._refuse(lane, refusal)
+        answer = self._handshake.judge(frame.payload, lane.epoch, lane.exporter)
+        if isinstance(answer, Refusal):
+            self._refuse(lane, answer)
         else:
-            self._join(now, lane, hello)
-
-    def _judge_answer(self, lane: Lane, hello: Hello) -> Refusal | None:
-        id, expected = self.options.session_id, None
-        if self._secret is not None:
-            expected = proof(self._secret, "acceptor", id, lane.epoch, lane.exporter)
-        return judge_answer(SessionRef(id, lane.epoch), hello.session, expected)
+            self._join(now, lane, answer)
 
     def _refuse(self, lane: Lane, refusal: Refusal) -> None:
         # The acceptor holds a further lane for established by now: the session must not end by it.
@@ -281,8 +277,10 @@ class Session:
         """The lane is established, at the dialler by the acceptor's HELLO."""
         is_first = not self._was_up
         if is_first:
-            self._secret = hello.session.secret
+            self._handshake.secret = hello.session.secret
             self._table.peer_window = hello.initial_window
+            both = set(hello.capabilities) & set(self.options.capabilities)
+            self.capabilities = tuple(each for each in self.options.capabilities if each in both)
             self._was_up = True
         lane.phase = Phase.ESTABLISHED
         lane.heard_at = lane.proved_at = self._heard_at = now

@@ -84,8 +84,8 @@ class Stream:
 
     @property
     def is_finished(self) -> bool:
-        """Whether both directions ended and both ends know."""
-        return self.fin_delivered and self.fin_acknowledged and self.reset_out is None
+        """Whether both directions ended and both ends know, also behind a `connection-reset`."""
+        return self.fin_delivered and self.fin_acknowledged
 
     @property
     def final_size(self) -> int | None:

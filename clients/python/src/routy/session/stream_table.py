@@ -85,7 +85,7 @@ class StreamTable:
         stream.answer = answer
         if stream.home is not None:
             self.say_accept(stream, stream.home)
-            if stream.delivered > 0:
+            if stream.delivered > 0 or stream.fin_delivered:
                 self.say_credit(stream)
 
     def write(self, stream: Stream, data: bytes) -> None:
@@ -136,6 +136,7 @@ class StreamTable:
             self._lanes.wake(stream)
             if stream.has_nothing_left and stream.phase is not StreamPhase.GONE:
                 self.give_up(stream, stream.make_reset(), "connection-reset")
+                self._events.append(Reset(stream.id, "connection-reset", reason))
 
     # How streams end.
 
@@ -156,7 +157,8 @@ class StreamTable:
         lane = stream.home or self._lanes.last_heard()
         self.remove(stream)
         self._end(stream.id, None, lane, None if stream.end_said else stream.make_credit())
-        self._events.append(Finished(stream.id))
+        if not stream.reset_told:
+            self._events.append(Finished(stream.id))
         return True
 
     def lose(self, stream: Stream, code: StreamCode, reason: str) -> None:
@@ -197,7 +199,8 @@ class StreamTable:
     def say_credit(self, stream: Stream) -> None:
         """Sends CREDIT when its turn has come, with what is so then."""
         lane = stream.home
-        if lane is None or stream.credit_waits:
+        # Before ACCEPT there is none: that comes first and grants, too.
+        if lane is None or stream.credit_waits or stream.phase is not StreamPhase.OPEN:
             return
         stream.credit_waits = True
 
@@ -218,6 +221,7 @@ class StreamTable:
                 stream.home.behind.ends.add(stream.id)
                 self._ledger.ends[stream.id] = "connection-reset"
                 self.remove(stream)
+                self._events.append(Reset(stream.id, "connection-reset", "said here"))
 
     def next_data(self, lane: Lane) -> bytes | None:
         """What the stream whose turn it is has to send on this lane; None when none has any."""
@@ -255,8 +259,7 @@ class StreamTable:
         while (due := self.acknowledge_at()) is not None and due <= now:
             stream = self._acknowledge.popleft()[1]
             stream.acknowledge_at = None
-            if stream.phase is StreamPhase.OPEN:
-                self.say_credit(stream)
+            self.say_credit(stream)
 
     def lane_lost(self, lane: Lane) -> None:
         """Streams that were at home there are stale."""
@@ -273,7 +276,6 @@ class StreamTable:
         stream.reset_said = False
         if stream.answer is not None and not accepted and self._ledger.peer.owns(stream.id):
             self.say_accept(stream, lane)
-        if stream.phase is StreamPhase.OPEN:
-            self.say_credit(stream)
+        self.say_credit(stream)
         self._say_reset(stream)
         self._lanes.wake(stream)

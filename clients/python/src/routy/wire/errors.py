@@ -100,9 +100,7 @@ def stream_number(code: StreamCode) -> int:
 class ProtocolError(Exception):
     """The peer sent what it may not send. ``lane_code`` is what CLOSE answers."""
 
-    def __init__(
-        self, code: ErrorCode, message: str, answer: LaneCode = "protocol-error"
-    ) -> None:
+    def __init__(self, code: ErrorCode, message: str, answer: LaneCode = "protocol-error") -> None:
         super().__init__(f"{code}: {message}")
         self.code: ErrorCode = code
         self.lane_code: LaneCode = answer

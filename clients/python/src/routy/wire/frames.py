@@ -94,9 +94,7 @@ def fin(stream: int, size: int) -> Frame:
 def reset(stream: int, offset: int, code: StreamCode, reason: str) -> Frame:
     """RESET."""
     text = write_reason(reason, _RESET_REASON_BYTES)
-    return Frame(
-        FrameType.RESET, struct.pack(">H", stream_number(code)) + text, stream, offset
-    )
+    return Frame(FrameType.RESET, struct.pack(">H", stream_number(code)) + text, stream, offset)
 
 
 def credit(stream: int, limit: int, delivered: int, fin_delivered: bool) -> Frame:

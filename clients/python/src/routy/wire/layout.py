@@ -53,7 +53,7 @@ _RULES = {
     FrameType.OFFERS: _Rule(FLAG, 2, 16_384, False),
     FrameType.GOAWAY: _Rule(0, 0, 0, False),
     FrameType.OPEN: _Rule(0, 2, 4_096, True),
-    FrameType.ACCEPT: _Rule(0, 2, 1_024, True),
+    FrameType.ACCEPT: _Rule(0, 2, 4_096, True),
     FrameType.DATA: _Rule(0, 1, DATA_BYTES_MAX, True),
     FrameType.FIN: _Rule(0, 0, 0, True),
     FrameType.RESET: _Rule(0, 2, 1_024, True),
@@ -74,9 +74,7 @@ class Frame:
 
     def encode(self) -> bytes:
         """The frame's bytes, header and payload."""
-        header = _HEADER.pack(
-            self.type, self.flags, 0, len(self.payload), self.stream, self.offset
-        )
+        header = _HEADER.pack(self.type, self.flags, 0, len(self.payload), self.stream, self.offset)
         return header + self.payload
 
 
