@@ -10,8 +10,6 @@ const REQUEST: OpenRequest = {
   versions: [1, 2],
   capabilities: ['checksums', 'ranges'],
   service: 'orders',
-  source: undefined,
-  destination: undefined,
 };
 
 test('the acceptor sees what is offered, and the opener what was picked, before any byte', async () => {

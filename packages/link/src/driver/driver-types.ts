@@ -1,26 +1,14 @@
 import type { Identity, RoutyError } from '@routy/proto/base';
 import type { LaneFacts, Refusal } from '@routy/proto/session';
-import type { Agreement, Hello, LaneCode, StreamCode } from '@routy/proto/wire';
+import type { Agreement, Hello, LaneCode, OpenPayload, StreamCode } from '@routy/proto/wire';
 import type { ByteReceiver } from '../streams/byte-stream.ts';
 import type { Lane } from '../transport/lane.ts';
 import type { LaneLink } from './lanes/lane-link.ts';
 
 export type { LaneCode, StreamCode } from '@routy/proto/wire';
 
-/** What the opener of a stream asks for. */
-export interface OpenRequest {
-  /** `tcp` for a forwarded connection. */
-  readonly protocol: string;
-  /** Versions of the protocol that the opener speaks, 1..65535, at most 32. */
-  readonly versions: readonly number[];
-  /** Optional parts of the protocol that the opener can use, at most 64 of at most 64 characters. */
-  readonly capabilities: readonly string[];
-  /** Service name at the peer's site, without the site. */
-  readonly service: string;
-  /** Where the client of the forward came from and what it connected to; undefined for unix. */
-  readonly source: { readonly address: string; readonly port: number } | undefined;
-  readonly destination: { readonly address: string; readonly port: number } | undefined;
-}
+/** What the opener of a stream asks for: OPEN's payload. */
+export type OpenRequest = OpenPayload;
 
 /** A stream the peer wants to open. Exactly one of `accept` and `refuse` is called, any time later. */
 export interface IncomingStream {

@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import type { Identity } from '@routy/proto/base';
 import { agreementFault, PLAIN, type Session, type SessionEvent } from '@routy/proto/session';
-import { type Agreement, type OpenPayload, openFault, type StreamCode } from '@routy/proto/wire';
+import { type Agreement, openFault, type StreamCode } from '@routy/proto/wire';
 import type { ByteReceiver } from '../streams/byte-stream.ts';
 import type { IncomingStream, OpenHandlers, OpenRequest } from './driver-types.ts';
 import { type Opening, SessionStream, type SessionStreamHost } from './session-stream.ts';
@@ -51,10 +51,9 @@ export class StreamEndpoints implements SessionStreamHost {
   }
 
   open(request: OpenRequest, receiver: ByteReceiver, handlers: OpenHandlers): void {
-    const payload = openPayload(request);
-    const fault = openFault(payload);
+    const fault = openFault(request);
     if (fault !== undefined) throw new RangeError(`this stream cannot be asked for: ${fault}`);
-    const result = this.#session.open(performance.now(), payload);
+    const result = this.#session.open(performance.now(), request);
     this.#host.schedule();
     if (!result.ok) {
       refused(receiver, handlers, result.code, result.reason);
@@ -235,8 +234,8 @@ export class StreamEndpoints implements SessionStreamHost {
     if (this.#session.mayWrite(performance.now(), stream)) receiver?.writable();
   }
 
-  #opened(id: number, payload: OpenPayload): void {
-    const stream = new SessionStream(id, openRequest(payload), this);
+  #opened(id: number, request: OpenRequest): void {
+    const stream = new SessionStream(id, request, this);
     this.#streams.set(id, stream);
     const pending = new PendingStream(this, id, stream.request);
     this.#incoming.set(id, pending);
@@ -337,26 +336,4 @@ function refused(
   reason: string,
 ): void {
   if (handlers.onRefused?.(code, reason) !== true) receiver.reset(code, reason);
-}
-
-function openPayload(request: OpenRequest): OpenPayload {
-  return {
-    protocol: request.protocol,
-    versions: request.versions,
-    capabilities: request.capabilities,
-    service: request.service,
-    ...(request.source && { source: request.source }),
-    ...(request.destination && { destination: request.destination }),
-  };
-}
-
-function openRequest(payload: OpenPayload): OpenRequest {
-  return {
-    protocol: payload.protocol,
-    versions: payload.versions,
-    capabilities: payload.capabilities,
-    service: payload.service,
-    source: payload.source,
-    destination: payload.destination,
-  };
 }

@@ -17,12 +17,18 @@ export const PLAIN: Agreement = Object.freeze({ version: 1, capabilities: Object
  * there is no such version. Which end asks makes no difference but for the order of capabilities.
  */
 export function negotiate(offer: Offer, own: Offer): Agreement | undefined {
-  const common = offer.versions.filter((version) => own.versions.includes(version));
-  if (common.length === 0) return undefined;
-  const capabilities = offer.capabilities.filter((name) => own.capabilities.includes(name));
-  const version = Math.max(...common);
-  if (version === 1 && capabilities.length === 0) return PLAIN;
-  return { version, capabilities: [...new Set(capabilities)] };
+  let version = 0;
+  for (const each of offer.versions) {
+    if (each > version && own.versions.includes(each)) version = each;
+  }
+  if (version === 0) return undefined;
+  const capabilities = commonNames(offer.capabilities, own.capabilities);
+  return version === 1 && capabilities.length === 0 ? PLAIN : { version, capabilities };
+}
+
+function commonNames(offered: readonly string[], own: readonly string[]): readonly string[] {
+  if (offered.length === 0 || own.length === 0) return PLAIN.capabilities;
+  return [...new Set(offered.filter((name) => own.includes(name)))];
 }
 
 /** The sentence with which `own` refuses `offer` for want of a common version. */

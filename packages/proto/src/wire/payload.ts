@@ -46,8 +46,9 @@ export interface OpenPayload {
   readonly versions: readonly number[];
   readonly capabilities: readonly string[];
   readonly service: string;
-  readonly source?: Endpoint;
-  readonly destination?: Endpoint;
+  /** Where the client of a forward came from and what it connected to; nothing for unix. */
+  readonly source?: Endpoint | undefined;
+  readonly destination?: Endpoint | undefined;
 }
 
 export interface Endpoint {
@@ -113,13 +114,20 @@ function helloSession(value: unknown): HelloSession {
 }
 
 export function parseOpen(payload: Uint8Array): OpenPayload {
-  return openPayload(parseObject(payload, 'OPEN'));
+  const open: Members<OpenPayload> = parseObject(payload, 'OPEN');
+  expectOpen(open);
+  const { protocol, versions, capabilities, service, source, destination } = open;
+  return {
+    ...{ protocol, versions, capabilities, service },
+    ...(source && { source: endpoint(source) }),
+    ...(destination && { destination: endpoint(destination) }),
+  };
 }
 
 /** Why a peer would not take that for an OPEN; undefined when it would. */
 export function openFault(request: OpenPayload): string | undefined {
   try {
-    openPayload({ ...request });
+    expectOpen(request);
   } catch (error) {
     return errorText(error);
   }
@@ -129,17 +137,15 @@ export function openFault(request: OpenPayload): string | undefined {
   return bytes > OPEN_BYTES_MAX ? `OPEN has ${bytes} bytes, at most ${OPEN_BYTES_MAX}` : undefined;
 }
 
-function openPayload(json: Record<string, unknown>): OpenPayload {
-  const source = endpoint(json.source, 'OPEN source');
-  const destination = endpoint(json.destination, 'OPEN destination');
-  return {
-    protocol: name(json.protocol, 'OPEN protocol'),
-    versions: numberList(json.versions, 'OPEN versions'),
-    capabilities: textList(json.capabilities, 'OPEN capabilities'),
-    service: text(json.service, 'OPEN service', 255),
-    ...(source && { source }),
-    ...(destination && { destination }),
-  };
+type Members<T> = { readonly [K in keyof T]?: unknown };
+
+function expectOpen(open: Members<OpenPayload>): asserts open is OpenPayload {
+  name(open.protocol, 'OPEN protocol');
+  numberList(open.versions, 'OPEN versions');
+  textList(open.capabilities, 'OPEN capabilities');
+  text(open.service, 'OPEN service', 255);
+  expectEndpoint(open.source, 'OPEN source');
+  expectEndpoint(open.destination, 'OPEN destination');
 }
 
 export function parseAccept(payload: Uint8Array): Agreement {
@@ -232,12 +238,14 @@ function integer(value: unknown, what: string, min: number, max: number): number
 
 function numberList(value: unknown, what: string): number[] {
   if (!Array.isArray(value) || value.length > 32) throw bad(what, 'is not a list of numbers');
-  return value.map((item) => integer(item, what, 1, 65535));
+  for (const item of value) integer(item, what, 1, 65535);
+  return value as number[];
 }
 
 function textList(value: unknown, what: string): string[] {
   if (!Array.isArray(value) || value.length > 64) throw bad(what, 'is not a list of texts');
-  return value.map((item) => text(item, what, 64));
+  for (const item of value) text(item, what, 64);
+  return value as string[];
 }
 
 function textRecord(value: unknown, what: string): Record<string, string> {
@@ -248,13 +256,16 @@ function textRecord(value: unknown, what: string): Record<string, string> {
   );
 }
 
-function endpoint(value: unknown, what: string): Endpoint | undefined {
-  if (value === undefined) return undefined;
+function expectEndpoint(value: unknown, what: string): void {
+  if (value === undefined) return;
   const json = asObject(value, what);
-  return {
-    address: text(json.address, `${what} address`, 64),
-    port: integer(json.port, `${what} port`, 0, 65535),
-  };
+  text(json.address, `${what} address`, 64);
+  integer(json.port, `${what} port`, 0, 65535);
+}
+
+/** Without members that a later version may add. */
+function endpoint({ address, port }: Endpoint): Endpoint {
+  return { address, port };
 }
 
 function bad(what: string, problem: string): ProtocolError {
