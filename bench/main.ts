@@ -3,6 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type IdleFigures, measureIdle } from './idle.ts';
+import { summarizeLink } from './link/link-results.ts';
+import { measureLink } from './link/measure-link.ts';
 import { describeMachine } from './measure.ts';
 import { HELP, type Options, readOptions } from './options.ts';
 import { measurePeers, type PeersFigures } from './peers.ts';
@@ -77,12 +79,15 @@ async function run(options: Options): Promise<number> {
     ? await measureResumes(options, kinds, services, problem)
     : new Map<string, ResumeFigures>();
   const herds = options.sections.includes('peers') ? await measureHerds(options, problem) : [];
+  const link = options.sections.includes('link')
+    ? summarizeLink(await measureLink(dir, options, problem))
+    : null;
 
   const peers = kinds.map(({ name }) => name);
   const notes = Object.fromEntries(kinds.map(({ name, note }) => [name, note]));
   const { seconds } = options;
   const results = summarize({
-    ...{ samples, peers, idle, resume, herds, machine, notes, problems, rounds, seconds },
+    ...{ samples, peers, idle, resume, herds, link, machine, notes, problems, rounds, seconds },
   });
   console.log(report(results, peers));
   console.log(`\ntook ${Math.round((performance.now() - startedAt) / 1000)} s`);
@@ -124,9 +129,8 @@ async function measureRounds(
     warmUpSeconds: options.warmUpSeconds,
     failed: (peer, what, error) => problem(`${peer}: ${what}: ${messageOf(error)}`),
   };
-  const sections = options.sections.filter(
-    (section): section is RoundSection =>
-      section !== 'idle' && section !== 'resume' && section !== 'peers',
+  const sections = options.sections.filter((section): section is RoundSection =>
+    Object.hasOwn(ROUNDS, section),
   );
   let rounds = 0;
   let roundMs = 0;

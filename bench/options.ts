@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { LIBRARIES } from './link/library.ts';
 
 export const SECTIONS = [
   'throughput',
@@ -8,19 +9,12 @@ export const SECTIONS = [
   'idle',
   'resume',
   'peers',
+  'link',
 ] as const;
 export type Section = (typeof SECTIONS)[number];
 
-export const PEERS = [
-  'routy',
-  'ssh',
-  'direct',
-  'before',
-  'rathole',
-  'frp',
-  'chisel',
-  'bore',
-] as const;
+const TUNNELS = ['routy', 'ssh', 'direct', 'before', 'rathole', 'frp', 'chisel', 'bore'] as const;
+export const PEERS = [...TUNNELS, ...LIBRARIES.filter((name) => name !== 'routy')] as const;
 
 export interface Options {
   readonly quick: boolean;
@@ -29,6 +23,8 @@ export interface Options {
   readonly jsonFile: string | null;
   /** How often every measurement is taken; medians are reported. */
   readonly rounds: number;
+  /** The same for the section link. */
+  readonly linkRounds: number;
   /** How long one measurement takes. */
   readonly seconds: number;
   /** How long every peer is used in a round before anything is measured. */
@@ -52,12 +48,13 @@ export const HELP = `npm run bench -- [options]
 Measures Routy, ssh -R, a direct connection, and rathole, frp, chisel and bore where they are on
 PATH, in turn and in one run, and prints medians and ratios to ssh -R. ROUTY_BEFORE=FILE, the
 built cli/main.js of another build, is measured as the peer "before", and compared within each round.
+The section link has Routy's link library beside node:http2, @grpc/grpc-js and yamux.
 
   --json FILE      also write the results to FILE
   --quick          short measurements, in all under 90 s
   --only LIST      sections, of: ${SECTIONS.join(', ')}
   --peers LIST     peers, of: ${PEERS.join(', ')}
-  --rounds N       measure everything N times (default 5; quick 3)
+  --rounds N       measure everything N times (default 5; quick 3, and link once)
   --seconds S      duration of one measurement (default 2; quick 0.4)
   --warm-up S      use every tunnel so long before anything is measured (default 3; quick 1)
   --streams N      idle streams to hold (default 10000)
@@ -94,6 +91,7 @@ export function readOptions(argv: readonly string[]): Options | null {
     peers: chosen('peers', values.peers, PEERS),
     jsonFile: values.json ?? null,
     rounds: positive('rounds', values.rounds ?? (quick ? '3' : '5')),
+    linkRounds: positive('rounds', values.rounds ?? (quick ? '1' : '5')),
     seconds: positive('seconds', values.seconds ?? (quick ? '0.4' : '2')),
     warmUpSeconds: positive('warm-up', values['warm-up'] ?? (quick ? '1' : '3')),
     roundsBudgetMs: quick ? 50_000 : 30 * 60_000,

@@ -150,12 +150,14 @@ export interface Script {
   next<T>(timeoutMs: number): Promise<T>;
   /** Asks the command that is under way to end early. */
   interrupt(): void;
+  stop(): Promise<void>;
 }
 
 /** Starts one of the bench's own scripts as a process of its own. */
-export function startScript(path: string): Script {
+export function startScript(path: string, env: Readonly<Record<string, string>> = {}): Script {
   const file = fileURLToPath(new URL(path, import.meta.url));
-  const running = start(path, process.execPath, ['--import', import.meta.resolve('tsx'), file]);
+  const args = ['--import', import.meta.resolve('tsx'), file];
+  const running = start(path, process.execPath, args, env);
   let id = 0;
   const next = async <T>(timeoutMs: number): Promise<T> => {
     for (;;) {
@@ -173,6 +175,7 @@ export function startScript(path: string): Script {
       return next(timeoutMs);
     },
     interrupt: () => running.send('stop'),
+    stop: () => running.stop(),
   };
 }
 

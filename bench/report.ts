@@ -1,5 +1,6 @@
 /** Prints results as tables for a terminal. */
 import type { IdleFigures } from './idle.ts';
+import { linkReport } from './link/link-report.ts';
 import type { Compared, EachWay, Results } from './results.ts';
 import type { ResumeFigures } from './resume.ts';
 
@@ -11,13 +12,18 @@ export function report(results: Results, peers: readonly string[]): string {
   return [
     '',
     `${machine.cores} cores of ${machine.cpu}, Linux ${machine.kernel}, Node ${machine.node}, load ${machine.loadAtStart} at start`,
-    `medians of ${results.rounds} rounds, ${results.seconds} s each; up is towards the service`,
+    ...(results.rounds === 0
+      ? []
+      : [
+          `medians of ${results.rounds} rounds, ${results.seconds} s each; up is towards the service`,
+        ]),
     '',
     ...comparison(results, peers),
     ...beside(results),
     ...idle(results),
     ...resume(results),
     ...herds(results),
+    ...linkReport(results.link),
     '',
     ...targets(results),
     ...(results.problems.length === 0 ? [] : ['', 'Not measured:']),

@@ -1,6 +1,7 @@
 /** From samples to the figures that are printed and written as JSON. */
 import { type BesideBefore, besideBefore } from './before.ts';
 import type { IdleFigures } from './idle.ts';
+import { type LinkResults, linkReaches, type Reach } from './link/link-results.ts';
 import { type Machine, mean } from './measure.ts';
 import type { PeersFigures } from './peers.ts';
 import type { ResumeFigures } from './resume.ts';
@@ -47,6 +48,8 @@ export interface Results {
   readonly resume: Readonly<Record<string, ResumeFigures>> | null;
   /** Many nodes that dial one, back after its restart. */
   readonly herds: readonly PeersFigures[];
+  /** The link library beside others. Null when it was not measured. */
+  readonly link: LinkResults | null;
   /** Empty without a build before. */
   readonly besideBefore: readonly BesideBefore[];
   readonly targets: readonly Target[];
@@ -60,11 +63,7 @@ export interface Results {
 }
 
 /** What Routy is to reach. */
-export interface Target {
-  readonly what: string;
-  readonly figure: Figure;
-  readonly limit: number;
-  readonly atLeast: boolean;
+export interface Target extends Reach {
   /** Null when it could not be measured. */
   readonly reached: boolean | null;
 }
@@ -77,6 +76,7 @@ export interface Measured {
   readonly idle: ReadonlyMap<string, IdleFigures>;
   readonly resume: ReadonlyMap<string, ResumeFigures>;
   readonly herds: readonly PeersFigures[];
+  readonly link: LinkResults | null;
   readonly machine: Machine;
   readonly notes: Readonly<Record<string, string>>;
   readonly problems: readonly string[];
@@ -92,10 +92,12 @@ export function summarize(measured: Measured): Results {
     idle: idleResults(measured.idle),
     resume: measured.resume.size === 0 ? null : Object.fromEntries(measured.resume),
     herds: measured.herds,
+    link: measured.link,
     besideBefore: besideBefore(measured.samples),
     targets: [
       ...targetsOf(figures, measured.idle.get('routy'), measured.resume.get('routy')),
       target('200 nodes of one address back, ms', herdBackMs(measured.herds), 3000, false),
+      ...(measured.link === null ? [] : linkReaches(measured.link)).map(judged),
     ],
     machine,
     notes,
@@ -110,6 +112,7 @@ type Figures = Omit<
   | 'idle'
   | 'resume'
   | 'herds'
+  | 'link'
   | 'besideBefore'
   | 'targets'
   | 'machine'
@@ -220,6 +223,10 @@ function echoInBulkLimit(sshUs: Figure): number {
 }
 
 function target(what: string, figure: Figure, limit: number, atLeast: boolean): Target {
+  return judged({ what, figure, limit, atLeast });
+}
+
+function judged({ what, figure, limit, atLeast }: Reach): Target {
   const reached = figure === null ? null : atLeast ? figure >= limit : figure <= limit;
   return { what, figure, limit, atLeast, reached };
 }

@@ -21,7 +21,7 @@ export interface Bench {
 }
 
 /** The other sections start tunnels of their own. */
-export type RoundSection = Exclude<Section, 'idle' | 'resume' | 'peers'>;
+export type RoundSection = Exclude<Section, 'idle' | 'resume' | 'peers' | 'link'>;
 
 const DIRECTIONS = ['up', 'down'] as const;
 type Direction = (typeof DIRECTIONS)[number];

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Installs what the system tests and the benchmark need from Debian's packages: firewall and
-# namespaces, the database servers, OpenSSH. Installs only what is missing and starts no service.
+# namespaces, the database servers, OpenSSH, and what a virtual environment of Python needs. Installs only what is missing and starts no service.
 set -euo pipefail
 
 packages=(
   nftables iproute2 procps
   postgresql-15 redis-server mariadb-server
-  openssh-server openssh-client openssl autossh socat
+  openssh-server openssh-client openssl autossh socat python3-venv
 )
 
 missing=()

@@ -114,6 +114,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   'routy/services': {
     may: [
       'proto/base',
+      'proto/session',
       'link/transport',
       'link/driver',
       'link/streams',

@@ -42,7 +42,7 @@ function fakeSession(node: string, open: Open): LiveSession {
 
 /** Accepts the stream and echoes, as a session with an echo target behind it. */
 const echoing: Open = (_request, receiver, handlers) => {
-  handlers.onAccepted();
+  handlers.onAccepted({ version: 1, capabilities: [] });
   new EchoStream(receiver).receiver.writable();
 };
 

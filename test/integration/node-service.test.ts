@@ -24,7 +24,14 @@ class FakeStream implements IncomingStream {
 
   constructor(service: string, request: Partial<OpenRequest> = {}) {
     const unknown = { source: undefined, destination: undefined };
-    this.request = { protocol: 'tcp', service, ...unknown, ...request };
+    this.request = {
+      protocol: 'tcp',
+      versions: [1],
+      capabilities: [],
+      service,
+      ...unknown,
+      ...request,
+    };
   }
 
   accept(receiver: ByteReceiver): void {
@@ -103,6 +110,9 @@ test('each reason to refuse has its code', async () => {
   assert.deepEqual(await answers(new FakeStream('db', { protocol: 'udp' })), [
     'unsupported-protocol: no protocol udp here',
   ]);
+  assert.deepEqual(await answers(new FakeStream('db', { versions: [2, 3] })), [
+    'unsupported-version: tcp: version 1 here, versions 2, 3 at the peer',
+  ]);
   services.put(service(target.address, { allow: ['red', 'gray/gray2'] }));
   assert.deepEqual(await answers(new FakeStream('db')), [
     'not-allowed: gray/gray1 is not in allow of service db',
@@ -125,13 +135,14 @@ test('each reason to refuse has its code', async () => {
     [
       'unknown-service',
       'unsupported-protocol',
+      'unsupported-version',
       'not-allowed',
       'target-refused',
       'target-unreachable',
       'draining',
     ],
   );
-  assert.equal(services.get('db')!.tally.refused, 5);
+  assert.equal(services.get('db')!.tally.refused, 6);
 });
 
 const SLEEPER = `

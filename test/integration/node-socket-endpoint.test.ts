@@ -162,7 +162,14 @@ test('bytes that come before the socket keep no more memory than they need', asy
     reset: () => undefined,
     unflushed: (each: SessionStream) => setImmediate(() => each.flush()),
   } as unknown as SessionStreamHost;
-  const request = { protocol: 'tcp', service: 'db', source: undefined, destination: undefined };
+  const request = {
+    protocol: 'tcp',
+    versions: [1],
+    capabilities: [],
+    service: 'db',
+    source: undefined,
+    destination: undefined,
+  };
   const stream = new SessionStream(1, request, host);
   const tiny = await giveTinyPieces(stream);
   stream.fin();

@@ -39,8 +39,14 @@ export interface SessionPair {
   close(): Promise<void>;
 }
 
-/** Over lanes in memory, or over TLS and TCP on the loopback. */
-export async function sessionPair(over: 'memory' | 'tls'): Promise<SessionPair> {
+/**
+ * Over lanes in memory, or over TLS and TCP on the loopback. `asked` answers the dialler's streams in
+ * place of what {@link SessionPair.join} says.
+ */
+export async function sessionPair(
+  over: 'memory' | 'tls',
+  asked?: (stream: IncomingStream) => void,
+): Promise<SessionPair> {
   const lanes = over === 'tls' ? await tlsLanePair() : lanesInMemory();
   const waiting: ByteReceiver[] = [];
   const state = { joined: 0 };
@@ -65,7 +71,7 @@ export async function sessionPair(over: 'memory' | 'tls'): Promise<SessionPair> 
       const { id: sessionId } = hello.session;
       acceptor = startSession(
         { commons, role: 'acceptor', peer, sessionId },
-        handlers({ onStream }),
+        handlers({ onStream: asked ?? onStream }),
       );
       acceptor.attach(link, hello);
       return undefined;
@@ -80,7 +86,14 @@ export async function sessionPair(over: 'memory' | 'tls'): Promise<SessionPair> 
     join: async (opening, accepting) => {
       waiting.push(accepting);
       const before = state.joined;
-      const request = { protocol: 'test', service: 'x', source: undefined, destination: undefined };
+      const request = {
+        protocol: 'test',
+        versions: [1],
+        capabilities: [],
+        service: 'x',
+        source: undefined,
+        destination: undefined,
+      };
       dialler.open(request, opening, { onAccepted: () => undefined, answerMs: 60_000 });
       await until('the stream is accepted', () => state.joined > before);
     },

@@ -49,8 +49,8 @@ test('memory that has grown is collected under a load too, not again and again w
   assert.equal(growth.isLarge(usage(400, 250)), false, 'buffers are counted elsewhere');
   assert.equal(growth.isLarge(usage(400, 200)), true);
   growth.collected(usage(220, 20));
-  assert.equal(growth.isLarge(usage(290, 0)), false);
-  assert.equal(growth.isLarge(usage(310, 0)), true);
+  assert.equal(growth.isLarge(usage(231, 0)), false);
+  assert.equal(growth.isLarge(usage(233, 0)), true);
   growth.collected(usage(100, 20));
   assert.equal(growth.isLarge(usage(150, 0)), false);
   assert.equal(growth.isLarge(usage(170, 0)), true);

@@ -68,6 +68,18 @@ test('one that need not be looked at again leaves, and the last one stops the ti
   assert.deepEqual(tick(), ['m1']);
 });
 
+test('who leaves its seat is not asked for any more, before its first look or later', (t) => {
+  const members = membersOf(3);
+  const { rounds, tick } = start(t, []);
+  const seats = members.map((member) => rounds.join(member));
+  seats[0]!.member = undefined;
+  assert.deepEqual(tick(), ['m1', 'm2']);
+  seats[1]!.member = undefined;
+  assert.deepEqual([...tick(), ...tick()], ['m2']);
+  seats[2]!.member = undefined;
+  assert.deepEqual([...tick(), ...tick()], []);
+});
+
 test('many that live do not keep those that are over', (t) => {
   const members = membersOf(100);
   const asked = new Set<string>();

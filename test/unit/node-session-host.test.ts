@@ -48,7 +48,7 @@ function rig() {
   });
   const establish = (node: string, sessionId: string): void => {
     host.accepted({ fabric: 'f', site: 'red', node }, sessionId, NOBODY);
-    made.at(-1)!.onEstablished({ remoteAddress: '192.0.2.1:1', security: '' } as Lane);
+    made.at(-1)!.onEstablished({ remoteAddress: '192.0.2.1:1', security: '' } as Lane, []);
   };
   return { host, live, list, lines, log, establish };
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { WINDOW_BYTES_MIN } from '../../packages/proto/src/session/flow/receive-window.ts';
 import { FrameType } from '../../packages/proto/src/wire/layout.ts';
+import type { Agreement } from '../../packages/proto/src/wire/payload.ts';
 import { acceptFrame, dataFrame, frame, openFrame } from '../support/frames.ts';
 import { Pair } from './session-pair.ts';
 import { established, open, REQUEST, type Rig } from './session-rig.ts';
@@ -10,6 +11,11 @@ const KIB = 1024;
 
 function creditFrame(stream: number, limit: number, delivered: number, flags = 0): Uint8Array {
   return frame((writer) => writer.credit(stream, limit, delivered, flags));
+}
+
+/** The peer's answer to stream 1, whatever it picks. */
+function accept(picked: Agreement): Uint8Array {
+  return frame((writer) => writer.json(FrameType.ACCEPT, 1, 50_000, picked));
 }
 
 /** DATA sent since the last call, as `[offset, length]`. */
@@ -45,6 +51,29 @@ test('the acceptor of a stream sends nothing before it accepts, then what OPEN g
   assert.deepEqual(rig.sentNames(), ['ACCEPT 2', 'DATA 2']);
 });
 
+test('the opener hears what was picked; said again it is the same, or breaks the protocol', () => {
+  const offer = { ...REQUEST, versions: [1, 2], capabilities: ['ranges', 'checksums'] };
+  const picked = { version: 2, capabilities: ['checksums'] };
+  const rig = established('dialler');
+  assert.ok(rig.session.open(rig.nowMs, offer).ok);
+  rig.feed(accept(picked));
+  const [event, ...more] = rig.events();
+  assert.deepEqual(event, { kind: 'accepted', stream: 1, picked });
+  assert.equal(more.length, 0);
+  rig.feed(accept(picked));
+  assert.deepEqual(rig.kinds(), []);
+  rig.feed(accept({ ...picked, version: 1 }));
+  assert.match(rig.closed().reason, /^stream-state: ACCEPT of stream 1: not what was picked/);
+});
+
+test('what was not offered cannot be picked: the session ends before it says so', () => {
+  const rig = established('dialler');
+  rig.feed(openFrame(2, 500));
+  rig.session.accept(2, { version: 3, capabilities: [] });
+  const { code, reason } = rig.closed();
+  assert.deepEqual([code, reason.includes('was not offered')], ['internal', true]);
+});
+
 const VIOLATIONS: readonly { name: string; code: string; frames: (rig: Rig) => Uint8Array[] }[] = [
   {
     name: 'DATA beyond the credit of a stream that is not accepted',
@@ -64,9 +93,12 @@ const VIOLATIONS: readonly { name: string; code: string; frames: (rig: Rig) => U
   {
     name: 'ACCEPT with a version nobody offered',
     code: 'frame-payload',
-    frames: () => [
-      frame((writer) => writer.json(FrameType.ACCEPT, 1, 50_000, { version: 2, capabilities: [] })),
-    ],
+    frames: () => [accept({ version: 2, capabilities: [] })],
+  },
+  {
+    name: 'ACCEPT with a capability nobody offered',
+    code: 'frame-payload',
+    frames: () => [accept({ version: 1, capabilities: ['compressed'] })],
   },
 ];
 

@@ -1,12 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { WINDOW_BYTES_MIN } from '../../packages/proto/src/session/flow/receive-window.ts';
-import {
-  CAPABILITIES,
-  judgeHello,
-  PROTOCOL_VERSIONS,
-  sameText,
-} from '../../packages/proto/src/session/lanes/handshake.ts';
+import { PROTOCOL_VERSIONS, sameText } from '../../packages/proto/src/session/lanes/handshake.ts';
 import { FrameType } from '../../packages/proto/src/wire/layout.ts';
 import { type Hello, parseClose, parseHello } from '../../packages/proto/src/wire/payload.ts';
 import { frame, helloFrame, helloOf, readFrames, sessionOptions } from '../support/frames.ts';
@@ -53,7 +48,7 @@ test('the dialler speaks first; the acceptor answers once it admits; each then s
   assert.equal(acceptor.session.established, false);
   const lane = acceptor.session.admit(acceptor.nowMs, first, prove);
   assert.deepEqual(acceptor.events(), [
-    { kind: 'established', hello: first },
+    { kind: 'established', hello: first, capabilities: [] },
     { kind: 'lane-up', lane },
   ]);
   const [answered, ping] = acceptor.sent(undefined, lane);
@@ -83,11 +78,21 @@ test('both ends end up with the session the dialler named, the dialler with its 
 });
 
 test('versions and capabilities of which one side knows nothing do no harm', () => {
-  const changes = { versions: [9, 1], capabilities: ['later'] };
-  const hello = { ...helloOf(sessionOptions('acceptor')), ...changes };
-  assert.equal(judgeHello(sessionOptions('dialler'), hello), undefined);
+  const rig = dialling();
+  answer(rig, { versions: [9, 1], capabilities: ['later'] });
+  const [event] = rig.events();
+  assert.ok(event?.kind === 'established');
+  assert.deepEqual(event.capabilities, []);
   assert.deepEqual([...PROTOCOL_VERSIONS], [1]);
-  assert.deepEqual([...CAPABILITIES], []);
+});
+
+test('a HELLO of another version is named so, whatever else it says', () => {
+  const rig = dialling();
+  const hello = { versions: [7, 2], who: 'somebody from the future' };
+  rig.feed(frame((writer) => writer.json(FrameType.HELLO, 0, 0, hello)));
+  const { code, reason } = rig.laneClosed();
+  assert.equal(code, 'version-mismatch');
+  assert.equal(reason, 'session protocol: version 1 here, versions 7, 2 at the peer');
 });
 
 for (const { name, changes, code, reason } of REFUSALS) {

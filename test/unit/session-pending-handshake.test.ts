@@ -63,15 +63,25 @@ for (const { name, changes, code, reason } of REFUSALS) {
     const frames = sentBy(greeting);
     const close = frames.pop()!;
     assert.deepEqual(parseClose(close.payload), { code, reason: greeting.closed!.reason });
-    assert.equal(frames.length, code === 'identity-mismatch' ? 0 : 1);
+    assert.equal(frames.length, code === 'settings-mismatch' ? 1 : 0);
   });
 }
 
-test('a refused dialler gets this side’s HELLO, to compare, without a secret', () => {
-  const [hello] = sentBy(greet(dialling({ versions: [2] })));
+test('a dialler with other settings gets this side’s HELLO, to compare, without a secret', () => {
+  const [hello] = sentBy(greet(dialling({ settings: {} })));
   const said = parseHello(hello!.payload);
   assert.deepEqual(said.session, { id: 'a'.repeat(32), epoch: 1 });
   assert.equal(said.clockUs, (NOW_MS + WALL_OFFSET_MS) * 1000);
+});
+
+test('a HELLO of another version is named so with both lists, whatever else it says', () => {
+  const hello = { versions: [2], id: { of: 'another shape' }, fabric: 7 };
+  const greeting = greet(frame((writer) => writer.json(FrameType.HELLO, 0, 0, hello)));
+  const reason = 'session protocol: version 1 here, version 2 at the peer';
+  assert.deepEqual(greeting.closed, { code: 'version-mismatch', reason, remote: false });
+  const [close, ...more] = sentBy(greeting);
+  assert.equal(more.length, 0);
+  assert.deepEqual(parseClose(close!.payload), { code: 'version-mismatch', reason });
 });
 
 const EARLY: readonly { name: string; bytes: Uint8Array }[] = [

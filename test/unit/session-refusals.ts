@@ -12,7 +12,7 @@ export const REFUSALS: readonly {
     name: 'another version',
     changes: { versions: [2, 3] },
     code: 'version-mismatch',
-    reason: /^this node speaks versions 1, the peer 2, 3$/,
+    reason: /^session protocol: version 1 here, versions 2, 3 at the peer$/,
   },
   {
     name: 'another fabric',

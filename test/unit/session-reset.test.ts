@@ -90,19 +90,6 @@ test('resets that cross need no answer', () => {
   assert.deepEqual(rig.sentNames(), ['OPEN 1', 'RESET 1']);
 });
 
-test('a stream of versions this side does not speak is reset at once', () => {
-  const rig = established('dialler');
-  const request = { protocol: 'tcp', versions: [7, 9], capabilities: [], service: 's' };
-  rig.feed(frame((writer) => writer.json(FrameType.OPEN, 2, 100, request)));
-  assert.deepEqual(rig.kinds(), []);
-  const [reset] = rig.sent();
-  assert.deepEqual(parseReset(reset!.payload), {
-    code: 'unsupported-protocol',
-    reason: 'stream versions 1',
-  });
-  assert.equal(rig.options.pools.receive.used, 0);
-});
-
 test('the end of the session resets every stream, then tells of the end', () => {
   const rig = established('dialler');
   open(rig);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  openFault,
   parseAccept,
   parseClose,
   parseHello,
@@ -192,6 +193,16 @@ for (const [member, value, message] of BAD_OPEN) {
     assert.ok(said.startsWith(message), said);
   });
 }
+
+test('what a peer would not take is found before it is sent', () => {
+  assert.equal(openFault(OPEN), undefined);
+  for (const [member, value, message] of BAD_OPEN) {
+    assert.ok(openFault({ ...OPEN, [member]: value } as never)?.startsWith(message));
+  }
+  const names = Array.from({ length: 64 }, (_, i) => `${i}`.padStart(64, 'x'));
+  assert.match(openFault({ ...OPEN, capabilities: names })!, /^OPEN has \d+ bytes, at most 4096$/);
+  assert.equal(openFault({ ...OPEN, capabilities: names.slice(0, 50) }), undefined);
+});
 
 test('an ACCEPT says which version and capabilities were picked', () => {
   const accept = { version: 1, capabilities: ['x'] };

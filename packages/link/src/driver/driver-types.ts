@@ -1,30 +1,28 @@
 import type { Identity, RoutyError } from '@routy/proto/base';
 import type { LaneFacts, Refusal } from '@routy/proto/session';
-import type { Hello, LaneCode, StreamCode } from '@routy/proto/wire';
+import type { Agreement, Hello, LaneCode, OpenPayload, StreamCode } from '@routy/proto/wire';
 import type { ByteReceiver } from '../streams/byte-stream.ts';
 import type { Lane } from '../transport/lane.ts';
 import type { LaneLink } from './lanes/lane-link.ts';
 
 export type { LaneCode, StreamCode } from '@routy/proto/wire';
 
-/** What the opener of a `tcp` stream asks for. */
-export interface OpenRequest {
-  /** `tcp` for a forwarded connection. */
-  readonly protocol: string;
-  /** Service name at the peer's site, without the site. */
-  readonly service: string;
-  /** Where the client of the forward came from and what it connected to; undefined for unix. */
-  readonly source: { readonly address: string; readonly port: number } | undefined;
-  readonly destination: { readonly address: string; readonly port: number } | undefined;
-}
+/** What the opener of a stream asks for: OPEN's payload. */
+export type OpenRequest = OpenPayload;
 
 /** A stream the peer wants to open. Exactly one of `accept` and `refuse` is called, any time later. */
 export interface IncomingStream {
   readonly request: OpenRequest;
   /** The peer gave up before an answer: `onCancel` is called and accept/refuse do nothing any more. */
   onCancel: (() => void) | undefined;
-  /** The stream ends in this receiver, which hears of everything from now on. */
-  accept(receiver: ByteReceiver): void;
+  /**
+   * The stream ends in this receiver, which hears of everything from now on. `picked` is the version
+   * and the capabilities, out of those that the request offers; version 1 without capabilities if
+   * none is given.
+   *
+   * @throws RangeError when that was not offered; the stream still waits for an answer.
+   */
+  accept(receiver: ByteReceiver, picked?: Agreement): void;
   refuse(code: StreamCode, reason: string): void;
   /** Ends a stream that was accepted; nothing happens when it has ended. */
   reset(code: StreamCode, reason: string): void;
@@ -35,7 +33,7 @@ export interface IncomingStream {
  * How a stream ended is told to the receiver alone.
  */
 export interface OpenHandlers {
-  onAccepted(): void;
+  onAccepted(picked: Agreement): void;
   /** How long the peer may leave it unanswered while a lane carries the session; in ms. */
   readonly answerMs: number;
   /** Another node may serve it, as long as its receiver is untouched. */
@@ -81,8 +79,11 @@ export interface LaneEnd {
 
 /** What a driver tells the owner of its session, from a round of the event loop or a call of the owner. */
 export interface DriverHandlers {
-  /** Once, with the first lane: streams may be opened from now on. */
-  onEstablished(lane: Lane): void;
+  /**
+   * Once, with the first lane: streams may be opened from now on. `capabilities` are the optional
+   * parts of the session protocol that both ends can use.
+   */
+  onEstablished(lane: Lane, capabilities: readonly string[]): void;
   /** A lane carries the session, the first one too. */
   onLaneUp(epoch: number, lane: Lane): void;
   /** Once for every lane that was dialled or attached. */
@@ -170,7 +171,11 @@ export interface SessionDriverApi {
   attach(link: LaneLink, hello: Hello): void;
   /** Ends one lane; the session goes on over the others. */
   closeLane(epoch: number, reason: string): void;
-  /** Opens a stream that ends in `receiver`, which hears of what becomes of it in any case. */
+  /**
+   * Opens a stream that ends in `receiver`, which hears of what becomes of it in any case.
+   *
+   * @throws RangeError when the request is not as {@link OpenRequest} says; nothing was opened.
+   */
   open(request: OpenRequest, receiver: ByteReceiver, handlers: OpenHandlers): void;
   /**
    * While no lane carries the session: takes back the opens of services for which `elsewhere` is

@@ -343,7 +343,7 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
   #dispatch(event: SessionEvent): void {
     switch (event.kind) {
       case 'established':
-        this.#handlers.onEstablished(this.#links[0]!.lane);
+        this.#handlers.onEstablished(this.#links[0]!.lane, event.capabilities);
         break;
       case 'lane-up':
         this.#laneUp(event.lane);

@@ -42,6 +42,8 @@ export interface SessionCommons {
   /** What HELLO says of the settings that must be equal at both ends, as people write them. */
   readonly settings: Readonly<Record<string, string>>;
   readonly limits: SessionLimits;
+  /** Optional parts of the session protocol that this node can use; none by default. */
+  readonly capabilities?: readonly string[];
   /** For people: `routy/0.1.0`. */
   readonly software: string;
   readonly pools: ProcessPools;
@@ -49,13 +51,14 @@ export interface SessionCommons {
 
 /** What this node says and expects in a HELLO. */
 export function handshakeOptions(commons: SessionCommons, peer: Identity): HandshakeOptions {
-  const { self, instance, software, settings } = commons;
+  const { self, instance, software, settings, capabilities = [] } = commons;
   return {
     self,
     peer,
     software,
     instance,
     settings,
+    capabilities,
     handshakeTimeoutMs: HANDSHAKE_TIMEOUT_MS,
   };
 }

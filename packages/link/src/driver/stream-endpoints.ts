@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import type { Identity } from '@routy/proto/base';
-import type { Session, SessionEvent } from '@routy/proto/session';
-import type { OpenPayload, StreamCode } from '@routy/proto/wire';
+import { agreementFault, PLAIN, type Session, type SessionEvent } from '@routy/proto/session';
+import { type Agreement, openFault, type StreamCode } from '@routy/proto/wire';
 import type { ByteReceiver } from '../streams/byte-stream.ts';
 import type { IncomingStream, OpenHandlers, OpenRequest } from './driver-types.ts';
 import { type Opening, SessionStream, type SessionStreamHost } from './session-stream.ts';
@@ -51,7 +51,9 @@ export class StreamEndpoints implements SessionStreamHost {
   }
 
   open(request: OpenRequest, receiver: ByteReceiver, handlers: OpenHandlers): void {
-    const result = this.#session.open(performance.now(), openPayload(request));
+    const fault = openFault(request);
+    if (fault !== undefined) throw new RangeError(`this stream cannot be asked for: ${fault}`);
+    const result = this.#session.open(performance.now(), request);
     this.#host.schedule();
     if (!result.ok) {
       refused(receiver, handlers, result.code, result.reason);
@@ -142,7 +144,7 @@ export class StreamEndpoints implements SessionStreamHost {
         this.#opened(event.stream, event.request);
         return true;
       case 'accepted':
-        this.#accepted(event.stream);
+        this.#accepted(event.stream, event.picked);
         return true;
       case 'finished':
         this.#take(event.stream)?.receiver?.finished();
@@ -174,9 +176,9 @@ export class StreamEndpoints implements SessionStreamHost {
   }
 
   /** The answer to an incoming stream: its bytes go to and come from `receiver`. */
-  accept(stream: number, receiver: ByteReceiver): void {
+  accept(stream: number, receiver: ByteReceiver, picked: Agreement): void {
     this.#incoming.delete(stream);
-    this.#session.accept(stream);
+    this.#session.accept(stream, picked);
     this.#streams.get(stream)!.join(receiver);
     this.#read(stream);
     this.#host.schedule();
@@ -232,18 +234,18 @@ export class StreamEndpoints implements SessionStreamHost {
     if (this.#session.mayWrite(performance.now(), stream)) receiver?.writable();
   }
 
-  #opened(id: number, payload: OpenPayload): void {
-    const stream = new SessionStream(id, openRequest(payload), this);
+  #opened(id: number, request: OpenRequest): void {
+    const stream = new SessionStream(id, request, this);
     this.#streams.set(id, stream);
     const pending = new PendingStream(this, id, stream.request);
     this.#incoming.set(id, pending);
     this.#host.onStream(pending);
   }
 
-  #accepted(stream: number): void {
+  #accepted(stream: number, picked: Agreement): void {
     const opening = this.#openings.get(stream);
     this.#openings.delete(stream);
-    opening?.handlers.onAccepted();
+    opening?.handlers.onAccepted(picked);
     if (opening?.isHeld === true) this.#read(stream);
   }
 
@@ -301,10 +303,12 @@ class PendingStream implements IncomingStream {
     this.request = request;
   }
 
-  accept(receiver: ByteReceiver): void {
+  accept(receiver: ByteReceiver, picked: Agreement = PLAIN): void {
     if (this.#answered) return;
+    const fault = agreementFault(this.request, picked);
+    if (fault !== undefined) throw new RangeError(`${this.request.protocol}: ${fault}`);
     this.#answered = true;
-    this.#streams.accept(this.#stream, receiver);
+    this.#streams.accept(this.#stream, receiver, picked);
   }
 
   refuse(code: StreamCode, reason: string): void {
@@ -332,24 +336,4 @@ function refused(
   reason: string,
 ): void {
   if (handlers.onRefused?.(code, reason) !== true) receiver.reset(code, reason);
-}
-
-function openPayload(request: OpenRequest): OpenPayload {
-  return {
-    protocol: request.protocol,
-    versions: [1],
-    capabilities: [],
-    service: request.service,
-    ...(request.source && { source: request.source }),
-    ...(request.destination && { destination: request.destination }),
-  };
-}
-
-function openRequest(payload: OpenPayload): OpenRequest {
-  return {
-    protocol: payload.protocol,
-    service: payload.service,
-    source: payload.source,
-    destination: payload.destination,
-  };
 }

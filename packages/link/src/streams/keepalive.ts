@@ -1,12 +1,18 @@
 import type { Socket } from 'node:net';
 import { libc } from '../transport/native/libc.ts';
 import { isSilent } from '../transport/native/linux-socket.ts';
-import { SocketRounds } from './socket-rounds.ts';
+import { type Seat, SocketRounds } from './socket-rounds.ts';
 
 /** How many of them at a time, at two microseconds each. */
 const TICK_SOCKETS = 256;
 /** One question a second, ten of them: Node's choice. */
 const QUESTIONS_MS = 10_000;
+
+const SEAT = Symbol('seat');
+
+interface KeptAlive extends Socket {
+  [SEAT]?: Seat<Kept>;
+}
 
 interface Kept {
   readonly socket: Socket;
@@ -28,8 +34,15 @@ const rounds = new SocketRounds<Kept>(TICK_SOCKETS, ({ socket }) => socket.destr
  */
 export function keepAlive(socket: Socket, silenceMs: number): void {
   if (silenceMs > 0) {
-    rounds.join({ socket, idleMs: Math.max(silenceMs, 1000), isAsked: false });
+    const kept = { socket, idleMs: Math.max(silenceMs, 1000), isAsked: false };
+    (socket as KeptAlive)[SEAT] = rounds.join(kept);
   }
+}
+
+/** The socket closes by itself now, or is closed already. */
+export function forgetAlive(socket: Socket): void {
+  const seat = (socket as KeptAlive)[SEAT];
+  if (seat !== undefined) seat.member = undefined;
 }
 
 function look(kept: Kept): boolean {

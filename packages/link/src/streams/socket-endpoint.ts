@@ -3,9 +3,11 @@ import { errorText } from '@routy/proto/base';
 import { ByteQueue } from '@routy/proto/session';
 import type { StreamCode } from '@routy/proto/wire';
 import type { ByteReceiver, ByteStream } from './byte-stream.ts';
+import { forgetAlive } from './keepalive.ts';
 import { deathOf, keepReadable, WRITING_DIED } from './kept-readable.ts';
 import { awaitLastBytes } from './last-bytes.ts';
-import { isGone, type Watched, watch } from './socket-watch.ts';
+import type { Seat } from './socket-rounds.ts';
+import { isGone, isTcp, type Watched, watch } from './socket-watch.ts';
 import { resetSocket } from './sockets.ts';
 import type { StreamEndHandler } from './stream-end.ts';
 
@@ -53,6 +55,8 @@ export class SocketEndpoint implements ByteReceiver, Watched {
   /** The peer's reset, which waits until the socket has taken what came before it. */
   #lastReset: { readonly code: StreamCode; readonly reason: string } | undefined;
   #bytesOut = 0;
+  /** Among the sockets that are asked whether they are gone. */
+  readonly #seat: Seat<Watched>;
   /** What it was when the patience began: more by now is progress. */
   #bytesOutBefore = 0;
   /** Bytes that came for the socket, and how many of them the session knows to be written. */
@@ -80,7 +84,7 @@ export class SocketEndpoint implements ByteReceiver, Watched {
     this.#onEnd = onEnd;
     keepReadable(socket);
     socket.pause();
-    watch(this);
+    this.#seat = watch(this);
     socket.on('data', onSocketData);
     socket.on('end', onSocketEnd);
     socket.on('error', onSocketError);
@@ -203,14 +207,11 @@ export class SocketEndpoint implements ByteReceiver, Watched {
     this.#endRead = true;
     const socket = this.#socket;
     // libuv calls a reset that comes together with the last bytes an end (uv__stream_io: POLLHUP
-    // after a partial read). Writing nothing to such a socket fails and tells the two apart. A unix
-    // socket knows no reset, and behind bytes that wait to be written the answer might never come:
-    // unless the connection is over, when the write under way fails.
-    const isIdle = socket.writableLength === 0;
-    if (deathOf(socket) !== undefined || socket.writableEnded) this.#endKnown();
-    else if (socket.localAddress === undefined) this.#endKnown();
-    else if (isIdle) socket.write(NOTHING, this.#onEndKnown);
-    else if (!isGone(socket)) this.#endKnown();
+    // after a partial read). The system has no peer for such a socket any more, and a write to it
+    // fails and says why: the one under way, or one of nothing. A unix socket knows no reset.
+    const isEnd = deathOf(socket) !== undefined || socket.writableEnded || !isTcp(socket);
+    if (isEnd || !isGone(socket)) this.#endKnown();
+    else if (socket.writableLength === 0) socket.write(NOTHING, this.#onEndKnown);
   }
 
   /** What the socket is given goes nowhere from now on; what can be read of it is read. */
@@ -355,6 +356,8 @@ export class SocketEndpoint implements ByteReceiver, Watched {
   #finish(ok: boolean, code: StreamCode | undefined, reason: string): void {
     if (this.#over) return;
     this.#over = true;
+    this.#seat.member = undefined;
+    forgetAlive(this.#socket);
     clearTimeout(this.#patience);
     this.#waiting = new ByteQueue();
     this.#onEnd({ ok, code, reason, bytesIn: this.#bytesIn, bytesOut: this.#bytesOut });

@@ -5,17 +5,24 @@ const TICK_MS = 250;
 const SWEEP_MEMBERS = 8192;
 
 /**
+ * A member's place in the rounds. Who is over sets it to undefined, and is kept in memory by nobody
+ * then; who does not is found to be over before long.
+ */
+export interface Seat<T> {
+  member: T | undefined;
+}
+
+/**
  * Looks at the sockets of its members in turn, a bounded number at a time, so that many cost no
- * pause. Most connections are over before the first look: joining costs next to nothing, and
- * nobody has to leave.
+ * pause. Most connections are over before the first look: joining and leaving cost next to nothing.
  */
 export class SocketRounds<T> {
   readonly #atOnce: number;
   readonly #isOver: (member: T) => boolean;
   readonly #look: (member: T) => boolean;
   /** Since the last tick. */
-  #joined: T[] = [];
-  readonly #members = new Set<T>();
+  #joined: Seat<T>[] = [];
+  readonly #members = new Set<Seat<T>>();
   readonly #looking = new RoundRobin(this.#members);
   readonly #sweeping = new RoundRobin(this.#members);
   #timer: NodeJS.Timeout | undefined;
@@ -27,21 +34,23 @@ export class SocketRounds<T> {
     this.#look = look;
   }
 
-  /** It stays until it is over. */
-  join(member: T): void {
-    this.#joined.push(member);
+  /** It stays until it is over, or leaves its seat. */
+  join(member: T): Seat<T> {
+    const seat = { member };
+    this.#joined.push(seat);
     this.#timer ??= setInterval(() => this.#tick(), TICK_MS).unref();
+    return seat;
   }
 
   #tick(): void {
     const joined = this.#joined;
     this.#joined = [];
-    for (const member of joined) if (!this.#isOver(member)) this.#members.add(member);
+    for (const seat of joined) if (this.#taken(seat) !== undefined) this.#members.add(seat);
     this.#sweep(SWEEP_MEMBERS + joined.length);
     for (let left = Math.min(this.#atOnce, this.#members.size); left > 0; left--) {
-      const member = this.#looking.next();
-      if (member === undefined || this.#isOver(member)) continue;
-      if (!this.#look(member)) this.#members.delete(member);
+      const seat = this.#looking.next();
+      const member = seat && this.#taken(seat);
+      if (member !== undefined && !this.#look(member)) this.#members.delete(seat!);
     }
     if (this.#members.size > 0) return;
     clearInterval(this.#timer);
@@ -51,9 +60,14 @@ export class SocketRounds<T> {
   /** Those that are over are let go long before their turn: many that live must not keep them. */
   #sweep(count: number): void {
     for (let left = Math.min(count, this.#members.size); left > 0; left--) {
-      const member = this.#sweeping.next();
-      if (member !== undefined && this.#isOver(member)) this.#members.delete(member);
+      const seat = this.#sweeping.next();
+      if (seat !== undefined && this.#taken(seat) === undefined) this.#members.delete(seat);
     }
+  }
+
+  /** Who has the seat; undefined when it has left or is over. */
+  #taken({ member }: Seat<T>): T | undefined {
+    return member === undefined || this.#isOver(member) ? undefined : member;
   }
 }
 

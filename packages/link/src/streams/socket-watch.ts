@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { deathOf, keepReadable } from './kept-readable.ts';
-import { SocketRounds } from './socket-rounds.ts';
+import { type Seat, SocketRounds } from './socket-rounds.ts';
 
 /** How many of them at a time: 16,384 that stand still are all looked at every four seconds. */
 const TICK_SOCKETS = 1024;
@@ -37,9 +37,12 @@ const rounds = new SocketRounds<Watched>(
   },
 );
 
-/** Has its socket asked, whenever it is unread, whether its connection is over. */
-export function watch(watched: Watched): void {
-  rounds.join(watched);
+/**
+ * Has its socket asked, whenever it is unread, whether its connection is over. Who has no more need of
+ * that leaves its seat.
+ */
+export function watch(watched: Watched): Seat<Watched> {
+  return rounds.join(watched);
 }
 
 /**
@@ -50,10 +53,18 @@ export function watch(watched: Watched): void {
 export function isGone(socket: Socket): boolean {
   if (socket.destroyed || deathOf(socket) !== undefined) return true;
   if (socket.connecting || socket.writableEnded) return false;
-  const handle = (socket as Socket & { _handle?: Handle | null })._handle;
   // Without side effect. The system has no peer for a connection that is over (ENOTCONN).
-  if (typeof handle?.getpeername === 'function') return handle.getpeername({}) !== 0;
+  if (isTcp(socket)) return handleOf(socket)!.getpeername!({}) !== 0;
   return !isAnswering(socket);
+}
+
+/** A TCP socket, which has not ended, as opposed to a unix one. */
+export function isTcp(socket: Socket): boolean {
+  return typeof handleOf(socket)?.getpeername === 'function';
+}
+
+function handleOf(socket: Socket): Handle | null | undefined {
+  return (socket as Socket & { _handle?: Handle | null })._handle;
 }
 
 /** Writing nothing does nothing, but fails where the other end is closed. */

@@ -12,6 +12,7 @@ export { connectAny } from './tcp/connect.ts';
 export { listenFailure } from './tcp/listen-failure.ts';
 export { ListeningSocket, type ReopenDelays } from './tcp/listening-socket.ts';
 export { names } from './tcp/names.ts';
+export { handOnNoDelay } from './tcp/no-delay.ts';
 export { type ConnectionRefusal, type Guest, Reception } from './tcp/reception.ts';
 export { type ReopenDelay, Reopener } from './tcp/reopener.ts';
 export { ServerGroup } from './tcp/server-group.ts';

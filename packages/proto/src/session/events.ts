@@ -1,10 +1,15 @@
 import type { LaneCode, StreamCode } from '../wire/codes.ts';
-import type { Hello, OpenPayload } from '../wire/payload.ts';
+import type { Agreement, Hello, OpenPayload } from '../wire/payload.ts';
 
 /** A lane is named by its id. */
 export type SessionEvent =
   /** Once: streams may be opened from now on. */
-  | { readonly kind: 'established'; readonly hello: Hello }
+  | {
+      readonly kind: 'established';
+      readonly hello: Hello;
+      /** Optional parts of the protocol that both ends can use. */
+      readonly capabilities: readonly string[];
+    }
   /** The lane carries the session from now on. */
   | { readonly kind: 'lane-up'; readonly lane: number }
   /** Once for each lane: send `last` and end it, or destroy it at once. The session knows it no more. */
@@ -26,8 +31,8 @@ export type SessionEvent =
   | { readonly kind: 'offers'; readonly services: ReadonlySet<string> }
   /** The peer opens a stream; answer with `accept` or `reset`. Data may come before the answer. */
   | { readonly kind: 'opened'; readonly stream: number; readonly request: OpenPayload }
-  /** The peer accepted a stream this side opened. */
-  | { readonly kind: 'accepted'; readonly stream: number }
+  /** The peer accepted a stream this side opened, with the version and capabilities it has picked. */
+  | { readonly kind: 'accepted'; readonly stream: number; readonly picked: Agreement }
   /** Bytes for the stream's destination; report them with `delivered` once written. */
   | { readonly kind: 'data'; readonly stream: number; readonly bytes: Uint8Array }
   /** The peer half-closed; report with `finDelivered` once passed on. */

@@ -3,6 +3,7 @@ export { ByteQueue } from './flow/byte-queue.ts';
 export { FairPool } from './flow/fair-pool.ts';
 export type { Prove, Refusal } from './lanes/handshake.ts';
 export { PendingHandshake } from './lanes/pending-handshake.ts';
+export { agreementFault, negotiate, noCommonVersion, type Offer, PLAIN } from './negotiation.ts';
 export type { HandshakeOptions, SessionOptions } from './options.ts';
 export { Session } from './session.ts';
 export type { LaneFacts } from './streams/lane-set.ts';

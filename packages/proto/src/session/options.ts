@@ -21,6 +21,8 @@ export interface HandshakeOptions {
   readonly instance: string;
   /** Shared settings as people write them. */
   readonly settings: Readonly<Record<string, string>>;
+  /** Optional parts of the protocol, of its owner's making, that this side can use; at most 64. */
+  readonly capabilities?: readonly string[];
   /** Both HELLOs must have been exchanged by then. */
   readonly handshakeTimeoutMs: number;
 }

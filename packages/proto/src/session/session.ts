@@ -1,12 +1,13 @@
 import type { LaneCode, StreamCode } from '../wire/codes.ts';
 import type { FrameHeader } from '../wire/frame-decoder.ts';
 import { FrameType } from '../wire/layout.ts';
-import { type Hello, type OpenPayload, parseClose, parseHello } from '../wire/payload.ts';
+import { type Agreement, type Hello, type OpenPayload, parseClose } from '../wire/payload.ts';
 import { EventQueue, type SessionEvent } from './events.ts';
 import { failureOf } from './failure.ts';
 import { LaneKeeper, type LaneOwner } from './lane-keeper.ts';
-import { judgeHello, makeHello, type Prove, type Refusal } from './lanes/handshake.ts';
+import { commonCapabilities, makeHello, type Prove, type Refusal } from './lanes/handshake.ts';
 import { LaneAdmission } from './lanes/lane-admission.ts';
+import { PLAIN } from './negotiation.ts';
 import { Offers } from './offers.ts';
 import type { SessionOptions } from './options.ts';
 import { Overhead } from './overhead.ts';
@@ -97,7 +98,7 @@ export class Session {
     return this.#pings.nearest?.heartbeat.clockOffsetMs;
   }
 
-  /** StreamCommands open now. */
+  /** Streams open now. */
   get streamCount(): number {
     return this.#store.size;
   }
@@ -232,8 +233,9 @@ export class Session {
     return this.#streams.open(nowMs, request);
   }
 
-  accept(stream: number): void {
-    this.#streams.accept(stream);
+  /** Takes a stream of the peer's. To pick what it does not offer breaks an invariant. */
+  accept(stream: number, picked: Agreement = PLAIN): void {
+    this.#streams.accept(stream, picked);
   }
 
   /** Queues bytes, which the session keeps. False: pause until a `writable` event. */
@@ -267,8 +269,7 @@ export class Session {
 
   /** Tells the peer the complete list of services it may open. Returns how many did not fit in. */
   offer(services: readonly string[]): number {
-    if (!this.established) return 0;
-    return this.#offers.set(services, this.#lanes.established[0]);
+    return this.established ? this.#offers.set(services, this.#lanes.established[0]) : 0;
   }
 
   /** Sends a PING; its `pong` event carries the number returned here. Without a lane that is 0. */
@@ -320,7 +321,7 @@ export class Session {
     if (header.type === FrameType.CLOSE) {
       this.#closedByPeer(lane, parseClose(payload));
     } else if (header.type === FrameType.HELLO) {
-      this.#handleAnswer(lane, parseHello(payload));
+      this.#handleAnswer(lane, payload);
     } else if (!lane.established) {
       throw lane.outOfOrder(header.type);
     } else if (header.stream !== 0) {
@@ -359,20 +360,19 @@ export class Session {
   }
 
   /** Dialler: the acceptor's HELLO on one of its lanes. */
-  #handleAnswer(lane: StreamLane, hello: Hello): void {
+  #handleAnswer(lane: StreamLane, payload: Uint8Array): void {
     if (lane.established) throw lane.outOfOrder(FrameType.HELLO);
-    const refusal =
-      judgeHello(this.#options, hello) ??
-      this.#admission.judgeAnswer(hello.session, lane.id, lane.prove);
-    if (refusal === undefined) this.#establish(lane, hello);
-    else this.#loseLane(lane, refusal.code, refusal.reason, false);
+    const answer = this.#admission.readAnswer(payload, lane.id, lane.prove);
+    if ('code' in answer) this.#loseLane(lane, answer.code, answer.reason, false);
+    else this.#establish(lane, answer);
   }
 
   #establish(lane: StreamLane, hello: Hello): void {
     if (this.#phase === 'new') {
       this.#phase = 'established';
       this.#store.peerInitialWindow = hello.initialWindow;
-      this.#events.push({ kind: 'established', hello });
+      const capabilities = commonCapabilities(this.#options, hello);
+      this.#events.push({ kind: 'established', hello, capabilities });
     }
     this.#keeper.establish(this.#nowMs, lane);
     if (this.#resync.owed) this.#sayResume(lane);

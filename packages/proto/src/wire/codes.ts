@@ -45,6 +45,8 @@ export const STREAM_CODES = {
   'name-timeout': 13,
   /** The target's host name: there is no such name. */
   'name-unknown': 14,
+  /** There is such a protocol, and no version of it that both ends speak. */
+  'unsupported-version': 15,
 } as const;
 
 /** The name of a reason for which a stream is refused or reset; a key of `STREAM_CODES`. */

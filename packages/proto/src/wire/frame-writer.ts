@@ -37,7 +37,11 @@ export class FrameWriter {
 
   /** A frame whose payload is JSON. The caller keeps it within the type's limit. */
   json(type: FrameType, stream: number, offset: number, value: unknown, flags = 0): void {
-    const payload = utf8Encode(JSON.stringify(value));
+    this.encoded(type, stream, offset, utf8Encode(JSON.stringify(value)), flags);
+  }
+
+  /** The same with a payload that is encoded already; it is copied. */
+  encoded(type: FrameType, stream: number, offset: number, payload: Uint8Array, flags = 0): void {
     this.#header(type, flags, payload.length, stream, offset);
     this.#bytes(payload);
   }
@@ -56,8 +60,7 @@ export class FrameWriter {
 
   /** A frame of records (see `resume.ts`); `payload` is copied. */
   resume(flags: number, payload: Uint8Array): void {
-    this.#header(FrameType.RESUME, flags, payload.length, 0, 0);
-    this.#bytes(payload);
+    this.encoded(FrameType.RESUME, 0, 0, payload, flags);
   }
 
   goaway(): void {

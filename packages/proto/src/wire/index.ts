@@ -6,5 +6,5 @@ export {
   type StreamCode,
   streamCodeName,
 } from './codes.ts';
-export type { Hello, OpenPayload } from './payload.ts';
+export { type Agreement, type Hello, type OpenPayload, openFault } from './payload.ts';
 export { ProtocolError, type ProtocolErrorCode } from './protocol-error.ts';

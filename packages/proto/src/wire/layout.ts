@@ -16,6 +16,9 @@ export const PAYLOAD_BYTES_MAX = 256 * 1024;
 /** Most payload bytes of OFFERS: a name costs its receiver far more than its bytes do. */
 export const OFFERS_BYTES_MAX = 16 * 1024;
 
+/** Most payload bytes of OPEN, and of ACCEPT, which says a part of it again. */
+export const OPEN_BYTES_MAX = 4 * 1024;
+
 /** Largest stream id and offset: what a double holds exactly. */
 export const OFFSET_MAX = Number.MAX_SAFE_INTEGER;
 
@@ -84,8 +87,8 @@ export const FRAME_RULES: ReadonlyMap<number, FrameRule> = new Map([
   [FrameType.PONG, rule('PONG', false, 24, 24)],
   [FrameType.OFFERS, rule('OFFERS', false, 2, OFFERS_BYTES_MAX, FLAG_OFFERS_MORE)],
   [FrameType.GOAWAY, rule('GOAWAY', false, 0, 0)],
-  [FrameType.OPEN, rule('OPEN', true, 2, 4 * 1024)],
-  [FrameType.ACCEPT, rule('ACCEPT', true, 2, 1024)],
+  [FrameType.OPEN, rule('OPEN', true, 2, OPEN_BYTES_MAX)],
+  [FrameType.ACCEPT, rule('ACCEPT', true, 2, OPEN_BYTES_MAX)],
   [FrameType.DATA, rule('DATA', true, 1, PAYLOAD_BYTES_MAX)],
   [FrameType.FIN, rule('FIN', true, 0, 0)],
   [FrameType.RESET, rule('RESET', true, 2, 1024)],

@@ -1,9 +1,10 @@
+import { errorText } from '../base/errors.ts';
 import { isName } from '../base/identity.ts';
 import { type LaneCode, laneCodeName, type StreamCode, streamCodeName } from './codes.ts';
 import { readU64 } from './frame-decoder.ts';
-import { OFFSET_MAX } from './layout.ts';
+import { OFFSET_MAX, OPEN_BYTES_MAX } from './layout.ts';
 import { ProtocolError } from './protocol-error.ts';
-import { utf8Decode, utf8DecodeForLog } from './text.ts';
+import { utf8Decode, utf8DecodeForLog, utf8Encode } from './text.ts';
 
 /** HELLO, as it is on the wire. Unknown members are ignored, so later versions may add some. */
 export interface Hello {
@@ -45,8 +46,9 @@ export interface OpenPayload {
   readonly versions: readonly number[];
   readonly capabilities: readonly string[];
   readonly service: string;
-  readonly source?: Endpoint;
-  readonly destination?: Endpoint;
+  /** Where the client of a forward came from and what it connected to; nothing for unix. */
+  readonly source?: Endpoint | undefined;
+  readonly destination?: Endpoint | undefined;
 }
 
 export interface Endpoint {
@@ -54,9 +56,10 @@ export interface Endpoint {
   readonly port: number;
 }
 
-/** ACCEPT's payload: what the acceptor picked. */
-export interface AcceptPayload {
+/** What two ends have agreed on; ACCEPT's payload: what the acceptor picked of what OPEN offers. */
+export interface Agreement {
   readonly version: number;
+  /** What both can use, in the order of the one who offered. */
   readonly capabilities: readonly string[];
 }
 
@@ -69,6 +72,17 @@ const HEX64 = /^[0-9a-f]{64}$/;
 const NO_TEXT = /[\p{Cc}\p{Cs}]/u;
 const INITIAL_WINDOW_MAX = 1024 * 1024;
 
+/**
+ * The versions that a HELLO names, whatever else it says: the one thing of it that is the same in
+ * every version.
+ *
+ * @throws ProtocolError `frame-payload`
+ */
+export function parseHelloVersions(payload: Uint8Array): number[] {
+  return numberList(parseObject(payload, 'HELLO').versions, 'HELLO versions');
+}
+
+/** @throws ProtocolError `frame-payload` */
 export function parseHello(payload: Uint8Array): Hello {
   const json = parseObject(payload, 'HELLO');
   const hello: Hello = {
@@ -100,20 +114,41 @@ function helloSession(value: unknown): HelloSession {
 }
 
 export function parseOpen(payload: Uint8Array): OpenPayload {
-  const json = parseObject(payload, 'OPEN');
-  const source = endpoint(json.source, 'OPEN source');
-  const destination = endpoint(json.destination, 'OPEN destination');
+  const open: Members<OpenPayload> = parseObject(payload, 'OPEN');
+  expectOpen(open);
+  const { protocol, versions, capabilities, service, source, destination } = open;
   return {
-    protocol: name(json.protocol, 'OPEN protocol'),
-    versions: numberList(json.versions, 'OPEN versions'),
-    capabilities: textList(json.capabilities, 'OPEN capabilities'),
-    service: text(json.service, 'OPEN service', 255),
-    ...(source && { source }),
-    ...(destination && { destination }),
+    ...{ protocol, versions, capabilities, service },
+    ...(source && { source: endpoint(source) }),
+    ...(destination && { destination: endpoint(destination) }),
   };
 }
 
-export function parseAccept(payload: Uint8Array): AcceptPayload {
+/** Why a peer would not take that for an OPEN; undefined when it would. */
+export function openFault(request: OpenPayload): string | undefined {
+  try {
+    expectOpen(request);
+  } catch (error) {
+    return errorText(error);
+  }
+  // Without capabilities even the longest of everything is far shorter.
+  if (request.capabilities.length === 0) return undefined;
+  const bytes = utf8Encode(JSON.stringify(request)).length;
+  return bytes > OPEN_BYTES_MAX ? `OPEN has ${bytes} bytes, at most ${OPEN_BYTES_MAX}` : undefined;
+}
+
+type Members<T> = { readonly [K in keyof T]?: unknown };
+
+function expectOpen(open: Members<OpenPayload>): asserts open is OpenPayload {
+  name(open.protocol, 'OPEN protocol');
+  numberList(open.versions, 'OPEN versions');
+  textList(open.capabilities, 'OPEN capabilities');
+  text(open.service, 'OPEN service', 255);
+  expectEndpoint(open.source, 'OPEN source');
+  expectEndpoint(open.destination, 'OPEN destination');
+}
+
+export function parseAccept(payload: Uint8Array): Agreement {
   const json = parseObject(payload, 'ACCEPT');
   return {
     version: integer(json.version, 'ACCEPT version', 1, 65535),
@@ -203,12 +238,14 @@ function integer(value: unknown, what: string, min: number, max: number): number
 
 function numberList(value: unknown, what: string): number[] {
   if (!Array.isArray(value) || value.length > 32) throw bad(what, 'is not a list of numbers');
-  return value.map((item) => integer(item, what, 1, 65535));
+  for (const item of value) integer(item, what, 1, 65535);
+  return value as number[];
 }
 
 function textList(value: unknown, what: string): string[] {
   if (!Array.isArray(value) || value.length > 64) throw bad(what, 'is not a list of texts');
-  return value.map((item) => text(item, what, 64));
+  for (const item of value) text(item, what, 64);
+  return value as string[];
 }
 
 function textRecord(value: unknown, what: string): Record<string, string> {
@@ -219,13 +256,16 @@ function textRecord(value: unknown, what: string): Record<string, string> {
   );
 }
 
-function endpoint(value: unknown, what: string): Endpoint | undefined {
-  if (value === undefined) return undefined;
+function expectEndpoint(value: unknown, what: string): void {
+  if (value === undefined) return;
   const json = asObject(value, what);
-  return {
-    address: text(json.address, `${what} address`, 64),
-    port: integer(json.port, `${what} port`, 0, 65535),
-  };
+  text(json.address, `${what} address`, 64);
+  integer(json.port, `${what} port`, 0, 65535);
+}
+
+/** Without members that a later version may add. */
+function endpoint({ address, port }: Endpoint): Endpoint {
+  return { address, port };
 }
 
 function bad(what: string, problem: string): ProtocolError {

@@ -9,7 +9,7 @@ declare const TextDecoder: new (
 const encoder = new TextEncoder();
 // `ignoreBOM` leaves a byte order mark where it is instead of dropping it without a word.
 const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-const lenient = new TextDecoder('utf-8', { fatal: false });
+const lenient = new TextDecoder('utf-8', { fatal: false, ignoreBOM: true });
 
 export function utf8Encode(text: string): Uint8Array {
   return encoder.encode(text);

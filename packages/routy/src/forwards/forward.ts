@@ -4,6 +4,7 @@ import type { StreamEnd } from '@routy/link/streams';
 import { keepAlive, resetSocket, SocketEndpoint } from '@routy/link/streams';
 import { formatAddress, type RoutyError } from '@routy/proto/base';
 import type { ForwardConfig } from '../config/types.ts';
+import { TCP } from '../fabric/tcp.ts';
 import type { LiveSession } from '../sessions/live-sessions.ts';
 import { type RefusalCode, Tally } from '../status/results.ts';
 import { ABOUT_TO_LISTEN, type ForwardStatus } from '../status/status.ts';
@@ -118,6 +119,13 @@ export class Forward {
 
   get streams(): number {
     return this.#streams.size;
+  }
+
+  /** What a client has connected to. */
+  destinationOf(socket: Socket): OpenRequest['destination'] {
+    const known = this.#listener.destination;
+    if (known !== undefined) return { address: known.host, port: known.port };
+    return endpoint(socket.localAddress, socket.localPort);
   }
 
   /** What to do about a listener that failed. */
@@ -237,10 +245,10 @@ class ForwardStream implements OpenHandlers {
     this.#endpoint = new SocketEndpoint(socket, 'client', this.onEnd);
     this.answerMs = forward.config.connectTimeoutMs;
     this.#request = {
-      protocol: 'tcp',
+      ...TCP,
       service: forward.config.to.service,
       source: endpoint(socket.remoteAddress, socket.remotePort),
-      destination: endpoint(socket.localAddress, socket.localPort),
+      destination: forward.destinationOf(socket),
     };
   }
 

@@ -1,7 +1,8 @@
 import { chmodSync, chownSync } from 'node:fs';
-import { createServer, type Server, type Socket } from 'node:net';
+import { createServer, isIPv4, type Server, type Socket } from 'node:net';
 import {
   carryUrgentInline,
+  handOnNoDelay,
   listenFailure,
   type ReopenDelay,
   Reopener,
@@ -66,6 +67,16 @@ export class LocalListener {
   /** The address, with the actual port once the system has chosen it. */
   get address(): Address {
     return this.#address;
+  }
+
+  /**
+   * Where all of its clients connect to; undefined for a unix socket, and where one address stands for
+   * several, so that each connection has to be asked.
+   */
+  get destination(): TcpAddress | undefined {
+    const address = this.#address;
+    const isOne = address.kind === 'tcp' && isIPv4(address.host) && address.host !== '0.0.0.0';
+    return isOne ? address : undefined;
   }
 
   get listening(): boolean {
@@ -145,12 +156,17 @@ export class LocalListener {
   }
 
   #newServer(): Server {
-    const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true });
+    const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
+    let handsOn = false;
+    server.on('listening', () => {
+      handsOn = handOnNoDelay(server);
+      carryUrgentInline(server);
+    });
     server.on('connection', (socket) => {
+      if (!handsOn) socket.setNoDelay(true);
       this.#reopener?.works();
       this.#handlers.onSocket(socket);
     });
-    server.on('listening', () => carryUrgentInline(server));
     return server;
   }
 

@@ -3,8 +3,10 @@ import type { IncomingStream, StreamCode } from '@routy/link/driver';
 import { keepAlive, keepReadable, resetSocket, SocketEndpoint } from '@routy/link/streams';
 import { carryUrgentInline } from '@routy/link/transport';
 import { formatAddress, type Identity, nodeName } from '@routy/proto/base';
+import { negotiate, noCommonVersion } from '@routy/proto/session';
 import type { ServiceConfig } from '../config/types.ts';
 import { mayOpen } from '../fabric/policy.ts';
+import { TCP } from '../fabric/tcp.ts';
 import { type ServiceRefusal, Tally } from '../status/results.ts';
 import type { ServiceStatus } from '../status/status.ts';
 import { proxyHeader } from './proxy-protocol.ts';
@@ -141,8 +143,13 @@ export class Services {
   onStream(stream: IncomingStream, peer: Identity): void {
     const { protocol, service: name } = stream.request;
     const service = this.#byName.get(name);
-    if (protocol !== 'tcp') {
+    if (protocol !== TCP.protocol) {
       this.#refuse(stream, peer, 'unsupported-protocol', `no protocol ${protocol} here`);
+      return;
+    }
+    if (negotiate(stream.request, TCP) === undefined) {
+      const reason = noCommonVersion(protocol, stream.request, TCP);
+      this.#refuse(stream, peer, 'unsupported-version', reason);
       return;
     }
     const no = this.#whyNot(name, peer);

@@ -1,15 +1,14 @@
+import { invariant } from '../../base/errors.ts';
 import { type Identity, identityUri } from '../../base/identity.ts';
 import type { LaneCode } from '../../wire/codes.ts';
-import type { Hello } from '../../wire/payload.ts';
+import { type Hello, parseHello, parseHelloVersions } from '../../wire/payload.ts';
 import { WINDOW_BYTES_MIN } from '../flow/receive-window.ts';
+import { negotiate, noCommonVersion, type Offer } from '../negotiation.ts';
 import type { HandshakeOptions } from '../options.ts';
 import { settingDifferences } from './settings.ts';
 
 /** Versions of the session protocol this code speaks, best first. */
 export const PROTOCOL_VERSIONS: readonly number[] = [1];
-
-/** Optional parts of the protocol this code can use. None yet: all of version 1 is required. */
-export const CAPABILITIES: readonly string[] = [];
 
 /**
  * What a lane proves when it joins a session that exists: 64 hex digits that only an end of the
@@ -31,7 +30,7 @@ export function makeHello(
 ): Hello {
   return {
     versions: PROTOCOL_VERSIONS,
-    capabilities: CAPABILITIES,
+    capabilities: options.capabilities ?? [],
     fabric: options.self.fabric,
     site: options.self.site,
     node: options.self.node,
@@ -44,6 +43,28 @@ export function makeHello(
   };
 }
 
+/**
+ * Reads the peer's HELLO. Its versions come first: where there is none in common, nothing else of it
+ * can be judged.
+ *
+ * @throws ProtocolError `frame-payload`
+ */
+export function readHello(payload: Uint8Array): Hello | Refusal {
+  const own: Offer = { versions: PROTOCOL_VERSIONS, capabilities: [] };
+  const offer: Offer = { versions: parseHelloVersions(payload), capabilities: [] };
+  if (negotiate(offer, own) !== undefined) return parseHello(payload);
+  const reason = noCommonVersion('session protocol', offer, own);
+  return { code: 'version-mismatch', reason };
+}
+
+/** The optional parts that a session has in use, from the HELLO of its first lane. */
+export function commonCapabilities(options: HandshakeOptions, hello: Hello): readonly string[] {
+  const { capabilities = [] } = options;
+  const agreement = negotiate(hello, { versions: PROTOCOL_VERSIONS, capabilities });
+  invariant(agreement !== undefined, 'a HELLO without a common version was taken');
+  return agreement.capabilities;
+}
+
 /** Why the peer's HELLO is no good, whatever session it is about; undefined when it is. */
 export function judgeHello(options: HandshakeOptions, hello: Hello): Refusal | undefined {
   const said: Identity = { fabric: hello.fabric, site: hello.site, node: hello.node };
@@ -51,12 +72,6 @@ export function judgeHello(options: HandshakeOptions, hello: Hello): Refusal | u
     return {
       code: 'identity-mismatch',
       reason: `the peer says it is ${identityUri(said)}, its certificate says ${identityUri(options.peer)}`,
-    };
-  }
-  if (!PROTOCOL_VERSIONS.some((version) => hello.versions.includes(version))) {
-    return {
-      code: 'version-mismatch',
-      reason: `this node speaks versions ${PROTOCOL_VERSIONS.join(', ')}, the peer ${hello.versions.join(', ')}`,
     };
   }
   const peer = `${hello.site}/${hello.node}`;

@@ -1,6 +1,13 @@
 import type { Hello } from '../../wire/payload.ts';
 import type { SessionOptions } from '../options.ts';
-import { judgeAnswer, type Prove, type Refusal, sameText } from './handshake.ts';
+import {
+  judgeAnswer,
+  judgeHello,
+  type Prove,
+  type Refusal,
+  readHello,
+  sameText,
+} from './handshake.ts';
 
 type SessionPart = Hello['session'];
 
@@ -33,7 +40,15 @@ export class LaneAdmission {
     return { id, epoch, ...(replaces !== undefined && { replaces }) };
   }
 
-  /** Dialler: why the answer on a lane is no good; undefined when it is. */
+  /** Dialler: the acceptor's HELLO on a lane, or why it is no good. */
+  readAnswer(payload: Uint8Array, epoch: number, prove: Prove): Hello | Refusal {
+    const hello = readHello(payload);
+    if ('code' in hello) return hello;
+    const refusal = judgeHello(this.#options, hello);
+    return refusal ?? this.judgeAnswer(hello.session, epoch, prove) ?? hello;
+  }
+
+  /** Dialler: why what the answer on a lane says of the session is no good; undefined when it is. */
   judgeAnswer(answer: SessionPart, epoch: number, prove: Prove): Refusal | undefined {
     const session = { id: this.#options.sessionId, epoch, secret: this.#secret };
     const refusal = judgeAnswer(answer, session, prove);

@@ -2,10 +2,10 @@ import type { LaneCode } from '../../wire/codes.ts';
 import { FrameDecoder, type FrameHeader } from '../../wire/frame-decoder.ts';
 import { FrameWriter } from '../../wire/frame-writer.ts';
 import { FrameType, frameName } from '../../wire/layout.ts';
-import { type Hello, parseClose, parseHello } from '../../wire/payload.ts';
+import { type Hello, parseClose } from '../../wire/payload.ts';
 import { ProtocolError } from '../../wire/protocol-error.ts';
 import type { HandshakeOptions } from '../options.ts';
-import { judgeHello, makeHello } from './handshake.ts';
+import { judgeHello, makeHello, type Refusal, readHello } from './handshake.ts';
 
 /** Why a lane ended before it joined a session. */
 interface Ending {
@@ -72,10 +72,7 @@ export class PendingHandshake {
   }
 
   refuse(_nowMs: number, code: LaneCode, reason: string): void {
-    if (this.#closed !== undefined) return;
-    this.#writer.close(code, reason);
-    this.#hello = undefined;
-    this.#closed = { code, reason, remote: false };
+    if (this.#closed === undefined) this.#end({ code, reason });
   }
 
   pollTransmit(): Uint8Array[] | undefined {
@@ -91,10 +88,18 @@ export class PendingHandshake {
       this.#hello = undefined;
       this.#closed = { code, reason, remote: true };
     } else if (this.#hello === undefined && header.type === FrameType.HELLO) {
-      this.#hello = parseHello(payload);
+      const read = readHello(payload);
+      if ('code' in read) this.#end(read);
+      else this.#hello = read;
     } else {
       this.#tooEarly(header.type);
     }
+  }
+
+  #end({ code, reason }: Refusal): void {
+    this.#writer.close(code, reason);
+    this.#hello = undefined;
+    this.#closed = { code, reason, remote: false };
   }
 
   #tooEarly(type: number): void {

@@ -1,6 +1,8 @@
+import { invariant } from '../../base/errors.ts';
 import type { LaneCode, StreamCode } from '../../wire/codes.ts';
-import type { OpenPayload } from '../../wire/payload.ts';
+import type { Agreement, OpenPayload } from '../../wire/payload.ts';
 import { failureOf } from '../failure.ts';
+import { agreementFault } from '../negotiation.ts';
 import type { Stream, StreamLane } from './stream.ts';
 import type { StreamSender } from './stream-sender.ts';
 import type { StreamTable } from './stream-table.ts';
@@ -48,11 +50,15 @@ export class StreamCommands {
     return { ok: true, stream: stream.id };
   }
 
-  accept(id: number): void {
+  accept(id: number, picked: Agreement): void {
     const stream = this.#store.get(id);
     if (stream === undefined || stream.phase !== 'incoming') return;
     this.#guarded(() => {
+      const isOffered = agreementFault(stream.request!, picked) === undefined;
+      invariant(isOffered, 'what is picked for a stream was not offered');
       stream.phase = 'open';
+      stream.request = undefined;
+      stream.agreement = picked;
       stream.receive.start();
       this.#sender.accept(stream);
       this.#sender.schedule(stream);

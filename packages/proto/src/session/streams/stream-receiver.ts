@@ -1,10 +1,11 @@
 import type { FrameHeader } from '../../wire/frame-decoder.ts';
 import { FLAG_FIN_DELIVERED, FrameType } from '../../wire/layout.ts';
-import { parseAccept, parseNumber, parseOpen, parseReset } from '../../wire/payload.ts';
+import { type Agreement, parseNumber, parseOpen, parseReset } from '../../wire/payload.ts';
 import { ProtocolError } from '../../wire/protocol-error.ts';
 import { Reassembly } from '../flow/reassembly.ts';
+import { agreementFault, PLAIN, readAccept, sameAgreement } from '../negotiation.ts';
 import type { Stream, StreamLane, StreamReset } from './stream.ts';
-import { STREAM_VERSIONS, type StreamSender } from './stream-sender.ts';
+import type { StreamSender } from './stream-sender.ts';
 import type { StreamTable } from './stream-table.ts';
 
 /**
@@ -121,37 +122,34 @@ export class StreamReceiver {
       this.#sender.refuse(lane, id, 'draining', 'this node is draining');
       return;
     }
-    const stream = this.#store.openRemote(nowMs, id, header.offset);
+    const stream = this.#store.openRemote(nowMs, id, header.offset, request);
     if (stream === undefined) {
       this.#sender.refuse(lane, id, 'overload', this.#store.refused());
       return;
     }
     this.#store.lanes.settle(stream, lane);
-    if (request.versions.some((version) => STREAM_VERSIONS.includes(version))) {
-      this.#store.events.push({ kind: 'opened', stream: id, request });
-    } else {
-      const reason = `stream versions ${STREAM_VERSIONS.join(', ')}`;
-      this.#sender.reset(stream, 'unsupported-protocol', reason);
-    }
+    this.#store.events.push({ kind: 'opened', stream: id, request });
   }
 
   #accept(nowMs: number, header: FrameHeader, payload: Uint8Array): void {
     const stream = this.#expect(header.stream, FrameType.ACCEPT);
     if (stream === undefined) return;
-    const accept = parseAccept(payload);
-    if (!STREAM_VERSIONS.includes(accept.version)) {
-      throw new ProtocolError('frame-payload', `ACCEPT with version ${accept.version}`);
-    }
+    const picked = readAccept(payload);
     if (!this.#store.isLocal(stream.id)) {
       throw new ProtocolError('stream-state', `ACCEPT on stream ${stream.id} by its opener`);
     }
+    expectPicked(stream, picked);
     stream.confirmed = true;
-    if (stream.phase === 'opening') {
-      stream.phase = 'open';
-      stream.request = undefined;
-      if (!stream.ownerless) this.#store.events.push({ kind: 'accepted', stream: stream.id });
-    }
+    if (stream.phase === 'opening') this.#accepted(stream, picked);
     this.raiseCredit(nowMs, stream, header.offset);
+  }
+
+  #accepted(stream: Stream, picked: Agreement): void {
+    stream.phase = 'open';
+    stream.request = undefined;
+    stream.agreement = sameAgreement(picked, PLAIN) ? PLAIN : picked;
+    if (stream.ownerless) return;
+    this.#store.events.push({ kind: 'accepted', stream: stream.id, picked: stream.agreement });
   }
 
   #fin(header: FrameHeader): void {
@@ -257,6 +255,17 @@ export class StreamReceiver {
       throw new ProtocolError('stream-id', `stream ${id} was never opened`);
     }
     return undefined;
+  }
+}
+
+/** Throws unless that was offered, and is what an ACCEPT before has said. */
+function expectPicked({ id, request, agreement }: Stream, picked: Agreement): void {
+  const fault = request && agreementFault(request, picked);
+  if (fault !== undefined) {
+    throw new ProtocolError('frame-payload', `ACCEPT of stream ${id}: ${fault}`);
+  }
+  if (agreement !== undefined && !sameAgreement(agreement, picked)) {
+    throw new ProtocolError('stream-state', `ACCEPT of stream ${id}: not what was picked before`);
   }
 }
 

@@ -2,6 +2,7 @@ import { invariant } from '../../base/errors.ts';
 import type { StreamCode } from '../../wire/codes.ts';
 import { FLAG_FIN_DELIVERED, FrameType } from '../../wire/layout.ts';
 import { BytesInFlight } from '../flow/bytes-in-flight.ts';
+import { acceptPayload } from '../negotiation.ts';
 import type { Stream, StreamLane } from './stream.ts';
 import type { StreamTable } from './stream-table.ts';
 
@@ -13,8 +14,6 @@ const BORROWED_BYTES_MIN = 32 * 1024;
 
 /** Up to this, copying is cheaper than one more piece for the lane to gather. */
 const COPIED_BYTES_MAX = 1024;
-
-export const STREAM_VERSIONS: readonly number[] = [1];
 
 /**
  * What this side says about streams. A stream without a primary lane is silent: what it has to say is said
@@ -34,10 +33,8 @@ export class StreamSender {
   }
 
   accept(stream: Stream): void {
-    stream.lane?.writer.json(FrameType.ACCEPT, stream.id, stream.receive.limit, {
-      version: STREAM_VERSIONS[0],
-      capabilities: [],
-    });
+    const { lane, id, receive, agreement } = stream;
+    lane?.writer.encoded(FrameType.ACCEPT, id, receive.limit, acceptPayload(agreement!));
     // ACCEPT grants credit but acknowledges nothing of the data that came before it.
     if (stream.receive.delivered > 0 || stream.finDelivered) this.credit(stream);
   }

@@ -143,10 +143,16 @@ export class StreamTable {
   }
 
   /** A stream the peer opens; undefined when there is no room for one. */
-  openRemote(nowMs: number, id: number, creditLimit: number): Stream | undefined {
+  openRemote(
+    nowMs: number,
+    id: number,
+    creditLimit: number,
+    request: OpenPayload,
+  ): Stream | undefined {
     const receive = this.#newWindow(nowMs);
     if (receive === undefined) return undefined;
     const stream = new Stream(id, 'incoming', receive, creditLimit);
+    stream.request = request;
     this.#add(stream);
     return stream;
   }

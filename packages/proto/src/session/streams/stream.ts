@@ -1,7 +1,7 @@
 import type { StreamCode } from '../../wire/codes.ts';
 import type { FrameType } from '../../wire/layout.ts';
 import { frameName, FrameType as Type } from '../../wire/layout.ts';
-import type { OpenPayload } from '../../wire/payload.ts';
+import type { Agreement, OpenPayload } from '../../wire/payload.ts';
 import { ProtocolError } from '../../wire/protocol-error.ts';
 import type { BytesInFlight } from '../flow/bytes-in-flight.ts';
 import type { Reassembly } from '../flow/reassembly.ts';
@@ -42,8 +42,10 @@ export class Stream {
   readonly receive: ReceiveWindow;
   /** What came ahead of bytes that are still under way on another lane. */
   reassembly: Reassembly | undefined;
-  /** What OPEN asks for, until the peer is known to have taken it. */
+  /** What OPEN asks for, until it is accepted. */
   request: OpenPayload | undefined;
+  /** What ACCEPT has picked of that. */
+  agreement: Agreement | undefined;
   /** Offset up to which the peer lets this side send. */
   creditLimit: number;
   /** The local end wrote its last byte. */

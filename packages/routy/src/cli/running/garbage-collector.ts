@@ -2,10 +2,13 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { libc } from '@routy/link/transport';
 
-/** How often the node's work is looked at, in ms. */
-const LOOK_INTERVAL_MS = 5_000;
+/** How often the node's memory is looked at, in ms: garbage comes at 100 MB a second at worst. */
+const LOOK_INTERVAL_MS = 1_000;
 
-/** Work in one interval that is more than a calm node's; see {@link workOf}. */
+/** In so many of these intervals the node's work is looked at once. */
+const LOOKS_OF_WORK = 5;
+
+/** Work in five intervals that is more than a calm node's; see {@link workOf}. */
 const BUSY_WORK = 1_000;
 
 /**
@@ -17,8 +20,8 @@ const COLLECTIONS = 3;
 /** Memory beside buffers that is looked at closely: twice what a node has when it is idle, in bytes. */
 const LARGE_BYTES = 160 * 1024 * 1024;
 
-/** Beyond what the last collection has left, by this factor: then it is time for another one. */
-const GROWTH = 1.5;
+/** So much beyond what the last collection has left, in bytes, it is time for another one. */
+const GROWTH_BYTES = 32 * 1024 * 1024;
 
 /** What a node has done since it started. */
 export interface WorkDone {
@@ -46,8 +49,9 @@ export function tuneGarbageCollector(workDone: () => WorkDone): () => void {
   const trimMemory = libc()?.trimMemory;
   const calm = new CalmAfterLoad(workDone());
   const growth = new Growth();
+  let looks = 0;
   const timer = setInterval(() => {
-    const isDue = calm.collectionDue(workDone());
+    const isDue = ++looks % LOOKS_OF_WORK === 0 && calm.collectionDue(workDone());
     const isLarge = growth.isLarge(process.memoryUsage());
     if (!isDue && !isLarge) return;
     collect();
@@ -94,7 +98,7 @@ export class Growth {
 
   /** To be told what is left after each collection. */
   collected(usage: MemoryInUse): void {
-    this.#limit = Math.max(LARGE_BYTES, GROWTH * besideBuffers(usage));
+    this.#limit = Math.max(LARGE_BYTES, besideBuffers(usage) + GROWTH_BYTES);
   }
 }
 

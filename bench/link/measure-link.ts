@@ -1,0 +1,205 @@
+/** The section `link`: Routy's link beside other libraries that carry streams, in turn, in one run. */
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { testCa, testCredentials } from '../../test/support/certificates.ts';
+import { cpuSeconds } from '../measure.ts';
+import type { Options } from '../options.ts';
+import { type Script, startScript } from '../processes.ts';
+import { createSamples, type Samples } from '../samples.ts';
+import type { EndCommand, EndStarted } from './end.ts';
+import { CIPHER } from './libraries/tls.ts';
+import { LIBRARIES, type LibraryName } from './library.ts';
+import type { Load, LoadResult } from './loads.ts';
+
+/** Every load takes this much of the time that a library is warmed up. */
+const WARM_UP_PART = 1 / 4;
+const SMALL_BYTES = 100;
+const LARGE_BYTES = 64 * 1024;
+const STREAMS_IN_FLIGHT = 16;
+/** What a command may take beyond its own duration before it counts as hung. */
+const SLACK_MS = 10_000;
+const PER_MILLION = 1e6;
+const PER_GB = 1e9;
+
+const ENV = {
+  // Without the paths to the sources: Routy is measured as it is built.
+  TSX_TSCONFIG_PATH: fileURLToPath(new URL('./tsconfig.built.json', import.meta.url)),
+  // The one way to tell grpc-js.
+  GRPC_SSL_CIPHER_SUITES: CIPHER,
+} as const;
+
+/** A server and a client of one library, connected. */
+interface Ends {
+  readonly name: LibraryName;
+  readonly client: Script;
+  readonly pids: readonly number[];
+  stop(): Promise<void>;
+}
+
+interface Measurement {
+  readonly what: string;
+  load(seconds: number): Load;
+  /** Figures of the result; `cpu` is what both ends used, in seconds. */
+  figures(result: LoadResult, cpu: number): Readonly<Record<string, number>>;
+}
+
+const MEASUREMENTS: readonly Measurement[] = [
+  {
+    what: 'messages',
+    load: (seconds) => ({ kind: 'messages', bytes: SMALL_BYTES, seconds }),
+    figures: ({ count, seconds }, cpu) => ({
+      'messages.perSecond': count / seconds,
+      'messages.cpuPerMillion': (cpu / count) * PER_MILLION,
+    }),
+  },
+  {
+    what: 'bytes',
+    load: (seconds) => ({ kind: 'messages', bytes: LARGE_BYTES, seconds }),
+    figures: ({ bytes, seconds }, cpu) => ({
+      'bytes.mbPerSecond': bytes / seconds / 1e6,
+      'bytes.cpuPerGB': (cpu / bytes) * PER_GB,
+    }),
+  },
+  requests('requests1', 1),
+  requests('requests64', 64),
+  {
+    what: 'streams',
+    load: (seconds) => ({ kind: 'streams', inFlight: STREAMS_IN_FLIGHT, seconds }),
+    figures: ({ count, seconds }, cpu) => ({
+      'streams.perSecond': count / seconds,
+      'streams.cpuPerMillion': (cpu / count) * PER_MILLION,
+    }),
+  },
+];
+
+function requests(what: string, inFlight: number): Measurement {
+  return {
+    what,
+    load: (seconds) => ({ kind: 'requests', bytes: SMALL_BYTES, inFlight, seconds }),
+    figures: ({ count, seconds, p50Us, p99Us }, cpu) => ({
+      [`${what}.p50Us`]: p50Us,
+      [`${what}.p99Us`]: p99Us,
+      [`${what}.perSecond`]: count / seconds,
+      [`${what}.cpuPerMillion`]: (cpu / count) * PER_MILLION,
+    }),
+  };
+}
+
+/** Like the tunnels: rounds, each with ends that are started anew and warmed up, in turned order. */
+export async function measureLink(
+  dir: string,
+  options: Options,
+  problem: (text: string) => void,
+): Promise<{ samples: Samples; rounds: number }> {
+  const names = LIBRARIES.filter((name) => options.peers.includes(name));
+  const credentials = await writeCredentials(dir);
+  const samples = createSamples();
+  const beganMs = performance.now();
+  let rounds = 0;
+  let roundMs = 0;
+  while (rounds < options.linkRounds) {
+    const roundBeganMs = performance.now();
+    if (rounds > 0 && roundBeganMs - beganMs + roundMs > options.roundsBudgetMs) break;
+    await round(rounds % 2 === 0 ? names : names.toReversed(), {
+      credentials,
+      options,
+      problem,
+      samples,
+    });
+    roundMs = performance.now() - roundBeganMs;
+    rounds++;
+    console.error(
+      `link, round ${rounds} of ${options.linkRounds}: ${Math.round(roundMs / 1000)} s`,
+    );
+  }
+  return { samples, rounds };
+}
+
+interface Round {
+  readonly credentials: Credentials;
+  readonly options: Options;
+  readonly samples: Samples;
+  readonly problem: (text: string) => void;
+}
+
+async function round(names: readonly LibraryName[], { options, ...rest }: Round): Promise<void> {
+  const { credentials, problem, samples } = rest;
+  const tell = (name: string, what: string, error: unknown) =>
+    problem(`${name}: ${what}: ${error instanceof Error ? error.message : String(error)}`);
+  const all: Ends[] = [];
+  for (const name of names) {
+    try {
+      all.push(await start(name, credentials));
+    } catch (error) {
+      tell(name, 'did not start', error);
+    }
+  }
+  const inTurn = async (measurement: Measurement, seconds: number, into: Samples) => {
+    for (const ends of all) {
+      await measure(ends, measurement, seconds, into).catch((error: unknown) => {
+        tell(ends.name, measurement.what, error);
+      });
+    }
+  };
+  const unmeasured = createSamples();
+  const warmUpSeconds = options.warmUpSeconds * WARM_UP_PART;
+  for (const each of MEASUREMENTS) await inTurn(each, warmUpSeconds, unmeasured);
+  for (const each of MEASUREMENTS) await inTurn(each, options.seconds, samples);
+  for (const ends of all) await ends.stop();
+}
+
+async function measure(
+  { name, client, pids }: Ends,
+  measurement: Measurement,
+  seconds: number,
+  samples: Samples,
+): Promise<void> {
+  const before = cpuOf(pids);
+  const load: EndCommand = measurement.load(seconds);
+  const result = await client.request<LoadResult>(load, seconds * 1000 + SLACK_MS);
+  const figures = measurement.figures(result, cpuOf(pids) - before);
+  for (const [figure, value] of Object.entries(figures)) samples.add(name, figure, value);
+}
+
+async function start(library: LibraryName, credentials: Credentials): Promise<Ends> {
+  const [server, client] = [startScript('./link/end.ts', ENV), startScript('./link/end.ts', ENV)];
+  const ask = (script: Script, command: EndCommand) =>
+    script.request<EndStarted>(command, SLACK_MS);
+  const stop = async () => {
+    await client.stop();
+    await server.stop();
+  };
+  try {
+    const listening = { kind: 'serve', library, credentials: credentials.server } as const;
+    const served = await ask(server, listening);
+    const { port } = served;
+    const connecting = { kind: 'connect', library, credentials: credentials.client, port } as const;
+    const connected = await ask(client, connecting);
+    return { name: library, client, pids: [served.pid, connected.pid], stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+function cpuOf(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0);
+}
+
+/** Files. */
+interface Credentials {
+  readonly server: string;
+  readonly client: string;
+}
+
+async function writeCredentials(dir: string): Promise<Credentials> {
+  const own = mkdtempSync(join(dir, 'link-'));
+  const ca = await testCa();
+  const write = async (site: string) => {
+    const file = join(own, `${site}.json`);
+    writeFileSync(file, JSON.stringify(await testCredentials(ca, { site })), { mode: 0o600 });
+    return file;
+  };
+  return { server: await write('gray'), client: await write('red') };
+}
