@@ -120,7 +120,6 @@ const LAYERS: Readonly<Record<string, Layer>> = {
       'link/streams',
       'routy/config',
       'routy/fabric',
-      'routy/sessions',
       'routy/status',
     ],
     pure: false,
