@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { files } from './packages.ts';
 
 /** Packages whose folders' `index.ts` are public entries; the reference is made of them. */
-const ENTRY = /^packages\/(?:proto|link)\/src\/[\w-]+\/index\.ts$/;
+const ENTRY = /^packages\/(?:proto|link)\/src\/(?:[\w-]+\/)?index\.ts$/;
 const REEXPORT = /export\s+(?:type\s+)?\{([^}]*)\}\s+from\s+'([^']+)'/g;
 
 const texts = new Map(files.map(({ path, text }) => [path, text]));

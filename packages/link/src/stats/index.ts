@@ -1,3 +1,4 @@
+export { ClockDrift } from './clock-drift.ts';
 export {
   type ClassSnapshot,
   type Counters,

@@ -11,3 +11,4 @@ export {
   memoryLanes,
 } from './memory-lane.ts';
 export type { LaneFaults } from './memory-link.ts';
+export { type MemoryNetwork, memoryNetwork } from './memory-network.ts';

@@ -13,6 +13,7 @@ export type LinkErrorCode =
   | 'dial-resolve'
   | 'dial-timeout'
   | 'dial-unreachable'
+  | 'insecure-not-allowed'
   | 'lane-closed'
   | 'lane-corrupt'
   | 'lane-failed'
@@ -20,6 +21,7 @@ export type LinkErrorCode =
   | 'lane-reset'
   | 'lane-timeout'
   | 'lane-unreachable'
+  | 'link-closed'
   | 'listen-denied'
   | 'listen-exhausted'
   | 'listen-failed'
@@ -34,13 +36,15 @@ export type LinkErrorCode =
   | 'message-too-large'
   | 'message-truncated'
   | 'nat-map-invalid'
+  | 'peer-closed'
   | 'peer-not-verified'
   | 'session-lost'
   | 'tls-alpn'
   | 'tls-closed'
   | 'tls-failed'
   | 'tls-not-tls'
-  | 'tls-version';
+  | 'tls-version'
+  | 'transport-unknown';
 
 /** A RoutyError of the link: the compiler knows its codes. */
 export class LinkError extends RoutyError {

@@ -1,4 +1,4 @@
-import { formatDuration } from '@routy/proto/base';
+import { timesAsSettings } from '@routy/proto/session';
 
 /** The settings that must be equal on every node. Shape of `Config.fabric`. */
 export interface SharedSettingsInput {
@@ -7,14 +7,7 @@ export interface SharedSettingsInput {
   readonly resumeTimeMs: number;
 }
 
-/**
- * What HELLO carries: names as in `routy.toml`, values as people write them in one canonical form
- * (`60s`, never `1m`), so that equal settings are equal strings.
- */
+/** What HELLO carries: names as in `routy.toml`, values in one canonical form. */
 export function sharedSettings(fabric: SharedSettingsInput): Record<string, string> {
-  return {
-    heartbeat_interval: formatDuration(fabric.heartbeatIntervalMs),
-    heartbeat_misses: String(fabric.heartbeatMisses),
-    resume_time: formatDuration(fabric.resumeTimeMs),
-  };
+  return timesAsSettings(fabric);
 }

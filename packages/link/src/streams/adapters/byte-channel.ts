@@ -7,8 +7,9 @@ import type { ByteReceiver, ByteStream } from '../byte-stream.ts';
 export class StreamResetError extends RoutyError {
   declare readonly code: StreamCode;
 
-  constructor(code: StreamCode, reason: string) {
-    super(code, reason);
+  /** `hint`: what to do about it. */
+  constructor(code: StreamCode, reason: string, hint?: string) {
+    super(code, reason, hint === undefined ? {} : { hint });
     this.name = 'StreamResetError';
   }
 }

@@ -1,3 +1,5 @@
+import { formatDuration } from '../../base/units.ts';
+
 type Settings = Readonly<Record<string, string>>;
 
 /**
@@ -15,4 +17,20 @@ export function settingDifferences(here: Settings, there: Settings, peer: string
 // The peer's names come from its JSON: `constructor` must not reach the prototype.
 function valueIn(settings: Settings, name: string): string {
   return (Object.hasOwn(settings, name) ? settings[name] : undefined) ?? 'not set';
+}
+
+/**
+ * The times of a session as HELLO carries them: names as in `routy.toml`, values as people write them
+ * in one canonical form (`60s`, never `1m`), so that equal settings are equal strings.
+ */
+export function timesAsSettings(times: {
+  readonly heartbeatIntervalMs: number;
+  readonly heartbeatMisses: number;
+  readonly resumeTimeMs: number;
+}): Record<string, string> {
+  return {
+    heartbeat_interval: formatDuration(times.heartbeatIntervalMs),
+    heartbeat_misses: String(times.heartbeatMisses),
+    resume_time: formatDuration(times.resumeTimeMs),
+  };
 }

@@ -1,0 +1,150 @@
+import { performance } from 'node:perf_hooks';
+import type { IncomingStream } from '../driver/driver-types.ts';
+import type { Protocols } from '../protocols/protocols.ts';
+import type { Statistics } from '../stats/statistics.ts';
+import { abortReason } from '../transport/deadline.ts';
+import type { AcceptanceOwner, Refused } from './peer/accepted-peers.ts';
+import { type IncomingOwner, type Protocol, takeIncoming } from './incoming.ts';
+import type { LinkEvents } from './link-events.ts';
+import type { LinkSession } from './session/link-session.ts';
+import type { Peer } from './peer/peer.ts';
+
+/** How often a link that drains looks whether streams are open, in ms. */
+const IDLE_LOOK_MS = 20;
+
+interface Waiter {
+  readonly name: string;
+  resolve(peer: Peer): void;
+  reject(error: Error): void;
+}
+
+/** Tells the users of a link. */
+export type TellLink = <E extends keyof LinkEvents>(event: E, ...args: LinkEvents[E]) => void;
+
+/** The peers and sessions that a link has now, and what they bring. */
+export class LinkCore implements AcceptanceOwner, IncomingOwner {
+  readonly statistics: Statistics;
+  readonly protocols: Protocols<Protocol>;
+  isDraining = false;
+  readonly tell: TellLink;
+  readonly #sessions = new Set<LinkSession>();
+  readonly #peers = new Set<Peer>();
+  readonly #peerOf = new WeakMap<LinkSession, Peer>();
+  readonly #waiting = new Set<Waiter>();
+
+  constructor(statistics: Statistics, protocols: Protocols<Protocol>, tell: TellLink) {
+    this.statistics = statistics;
+    this.protocols = protocols;
+    this.tell = tell;
+  }
+
+  /** Those with a session. */
+  peers(): Peer[] {
+    return [...this.#peers].filter(({ session }) => session !== undefined);
+  }
+
+  /** One that is dialled: it is known from the first on, and until it is closed. */
+  know(peer: Peer): void {
+    this.#peers.add(peer);
+    peer.once('closed', () => this.#peers.delete(peer));
+    peer.on('up', () => this.#serve(peer));
+  }
+
+  peerNamed(name: string, signal: AbortSignal | undefined): Promise<Peer> {
+    const named = this.peers().filter((peer) => peer.name === name);
+    const best = named.find(({ state }) => state === 'up') ?? named[0];
+    if (best !== undefined) return Promise.resolve(best);
+    return new Promise((resolve, reject) => {
+      const stop = () => waiter.reject(abortReason(signal!));
+      const settle = () => {
+        signal?.removeEventListener('abort', stop);
+        this.#waiting.delete(waiter);
+      };
+      const waiter: Waiter = {
+        name,
+        resolve: (peer) => {
+          settle();
+          resolve(peer);
+        },
+        reject: (error) => {
+          settle();
+          reject(error);
+        },
+      };
+      this.#waiting.add(waiter);
+      signal?.addEventListener('abort', stop, { once: true });
+      if (signal?.aborted) stop();
+    });
+  }
+
+  /** At the pace of heartbeats. */
+  beat(): void {
+    const nowMs = performance.now();
+    for (const session of this.#sessions) session.beat(nowMs);
+  }
+
+  /** Resolves when no stream is open. */
+  whenIdle(signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const look = () => {
+        if (signal?.aborted) reject(abortReason(signal));
+        else if ([...this.#sessions].some(({ stats }) => stats.streams > 0)) return;
+        else resolve();
+        clearInterval(timer);
+      };
+      const timer = setInterval(look, IDLE_LOOK_MS);
+      look();
+    });
+  }
+
+  /** Nobody comes any more. */
+  closed(error: Error): void {
+    for (const waiter of [...this.#waiting]) waiter.reject(error);
+  }
+
+  began(session: LinkSession): void {
+    this.#sessions.add(session);
+    if (this.isDraining) session.driver.drain();
+  }
+
+  ended(session: LinkSession): void {
+    this.#sessions.delete(session);
+  }
+
+  onStream(stream: IncomingStream, session: LinkSession): void {
+    takeIncoming(stream, session, this);
+  }
+
+  onPeer(peer: Peer): void {
+    this.#peers.add(peer);
+    this.#serve(peer);
+    this.tell('peer', peer);
+  }
+
+  onPeerClosed(peer: Peer): void {
+    this.#peers.delete(peer);
+  }
+
+  onRefused(refused: Refused): void {
+    this.tell('refused', refused);
+  }
+
+  onAcceptError(error: unknown, protocol: string): void {
+    this.tell('acceptFailed', error, protocol);
+  }
+
+  belongs(session: LinkSession, peer: Peer): void {
+    this.#peerOf.set(session, peer);
+  }
+
+  peerOf(session: LinkSession): Peer {
+    return this.#peerOf.get(session)!;
+  }
+
+  /** Those that wait for a peer of that name. */
+  #serve(peer: Peer): void {
+    for (const waiter of [...this.#waiting]) {
+      if (waiter.name === peer.name) waiter.resolve(peer);
+    }
+  }
+}

@@ -1,0 +1,252 @@
+import { randomBytes } from 'node:crypto';
+import { EventEmitter } from 'node:events';
+import type { Identity } from '@routy/proto/base';
+import { timesAsSettings } from '@routy/proto/session';
+import { createPools } from '../driver/session-options.ts';
+import type { Locator } from '../locators/inquiry.ts';
+import { Locators } from '../locators/locators.ts';
+import { ProcessSessions } from '../peers/process-sessions.ts';
+import { Protocols } from '../protocols/protocols.ts';
+import { Statistics } from '../stats/statistics.ts';
+import { abortReason } from '../transport/deadline.ts';
+import { LinkError } from '../transport/link-error.ts';
+import type { TransportAddress, TransportListener } from '../transport/transport.ts';
+import { LinkCore } from './link-core.ts';
+import type { LinkEvents } from './link-events.ts';
+import { AcceptedPeers } from './peer/accepted-peers.ts';
+import { DialledPeer, type DialOptions } from './peer/dialled-peer.ts';
+import type { Protocol } from './incoming.ts';
+import { DEFAULT_LIMITS, DEFAULT_TIMES, identityOf, type LinkOptions } from './link-options.ts';
+import type { Peer } from './peer/peer.ts';
+import { type Destination, Transports } from './transports.ts';
+
+/** Where peers may dial this node. */
+export interface ListenAt {
+  /** `tls`, `tcp`, `unix`, or the name of one that `createLink` was given. */
+  readonly transport: string;
+  readonly address: TransportAddress;
+  /** Plain TCP is meant: nothing is encrypted and nobody proves who it is. */
+  readonly insecure?: boolean;
+}
+
+/** A protocol to be registered; without versions it has version 1 alone. */
+export type ProtocolOptions = Pick<Protocol, 'name' | 'class' | 'accept'> &
+  Partial<Pick<Protocol, 'versions' | 'capabilities'>>;
+
+interface Owned {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A node of its own in this process, which neither listens nor dials yet. */
+export function createLink(options: LinkOptions): Link {
+  return new Link(options);
+}
+
+/**
+ * One node of a fabric: it listens, dials and keeps peers, and opens and accepts streams in sessions
+ * that outlive their connections. Several may be in one process.
+ */
+export class Link extends EventEmitter<LinkEvents> {
+  readonly identity: Identity;
+  /** Counts of everything this link carries; for snapshots, `subscribe` and prom-client. */
+  readonly statistics: Statistics;
+  readonly #locators: Locators;
+  readonly #protocols = new Protocols<Protocol>();
+  readonly #transports: Transports;
+  readonly #sessions: ProcessSessions;
+  readonly #core: LinkCore;
+  /** Those whose claims are proven, and the others, are kept apart. */
+  readonly #accepted: Readonly<Record<'proven' | 'claimed', AcceptedPeers>>;
+  readonly #dialled = new Set<DialledPeer>();
+  readonly #listeners = new Set<TransportListener>();
+  readonly #beat: NodeJS.Timeout;
+  #closing: Promise<void> | undefined;
+
+  /** @throws LinkError `credentials-invalid` */
+  constructor(options: LinkOptions) {
+    super();
+    const { credentials } = options;
+    const current = typeof credentials === 'object' ? () => credentials : credentials;
+    this.identity = identityOf(options, current?.());
+    const times = { ...DEFAULT_TIMES, ...options.times };
+    const limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.statistics = new Statistics({ heartbeatIntervalMs: times.heartbeatIntervalMs });
+    this.#locators = new Locators(options.locators);
+    this.#transports = new Transports(this.identity, current, options.transports ?? {});
+    this.#sessions = new ProcessSessions({
+      self: this.identity,
+      instance: randomBytes(16).toString('hex'),
+      times,
+      settings: { ...timesAsSettings(times), ...options.settings },
+      limits,
+      capabilities: options.capabilities ?? [],
+      software: options.software ?? '@routy/link',
+      pools: createPools(limits),
+    });
+    this.#core = new LinkCore(this.statistics, this.#protocols, (event, ...args) => {
+      const emit = this.emit.bind(this) as (event: string, ...args: unknown[]) => boolean;
+      // Not from within a session's round: what a listener throws is not the session's.
+      queueMicrotask(() => emit(event, ...args));
+    });
+    this.#accepted = {
+      proven: new AcceptedPeers(this.#sessions, this.#core),
+      claimed: new AcceptedPeers(this.#sessions, this.#core),
+    };
+    this.#beat = setInterval(() => this.#core.beat(), times.heartbeatIntervalMs);
+    this.#beat.unref();
+  }
+
+  /** The peers with a session, those that wait for a lane too. */
+  get peers(): Peer[] {
+    return this.#core.peers();
+  }
+
+  /**
+   * Lets peers dial this node at an address, until `signal` fires or the result is closed.
+   *
+   * @throws LinkError `listen-…`, `address-invalid`, `transport-unknown`, `insecure-not-allowed`,
+   *   `link-closed`, `credentials-invalid`
+   */
+  async listen(at: ListenAt, { signal }: Owned = {}): Promise<TransportListener> {
+    this.#mustBeOpen();
+    if (signal?.aborted) throw abortReason(signal);
+    const { transport: name, address, insecure = false } = at;
+    const transport = this.#transports.get(name, insecure);
+    const accepted = this.#accepted[transport.isProven ? 'proven' : 'claimed'];
+    const listener = await transport.listen(address, {
+      onLane: (lane) => accepted.acceptor.onLane(lane),
+      onRefused: ({ remoteAddress, code, reason }) =>
+        this.#core.onRefused({ remoteAddress, code, reason }),
+      onError: (error) => this.#core.tell('listenerFailed', error, address),
+      onReopened: () => this.#core.tell('listenerReopened', address),
+    });
+    const stop = () => void close();
+    const close = async () => {
+      signal?.removeEventListener('abort', stop);
+      if (this.#listeners.delete(listening)) await listener.close();
+    };
+    const listening: TransportListener = {
+      get address() {
+        return listener.address;
+      },
+      close,
+    };
+    this.#listeners.add(listening);
+    signal?.addEventListener('abort', stop, { once: true });
+    // Closed while it was being opened.
+    if (signal?.aborted || this.#closing !== undefined) await close();
+    return listening;
+  }
+
+  /**
+   * Dials a peer and keeps it up, until it is closed or `signal` fires: lanes that are lost are dialled
+   * again, with back-off and jitter, and what they carried goes on. Several candidates race; a logical
+   * name is located anew at each attempt. Does not wait: see `Peer.ready`.
+   *
+   * @throws LinkError `link-closed`, RangeError for a number of lanes that cannot be
+   */
+  dial(destination: Destination, options: DialOptions = {}): Peer {
+    this.#mustBeOpen();
+    const dialled = new DialledPeer(
+      {
+        sessions: this.#sessions,
+        locators: this.#locators,
+        transports: this.#transports,
+        keeper: this.#core,
+      },
+      destination,
+      options,
+      () => void this.#dialled.delete(dialled),
+    );
+    this.#dialled.add(dialled);
+    this.#core.know(dialled.peer);
+    if (options.signal?.aborted) dialled.close('its signal has fired');
+    else dialled.start();
+    return dialled.peer;
+  }
+
+  /**
+   * A peer by its name `site/node`, whoever of the two dialled; waits until there is one. Of several
+   * sessions one that has a lane comes first.
+   *
+   * @throws LinkError `link-closed`, or what `signal` fired with
+   */
+  peer(name: string, { signal }: Owned = {}): Promise<Peer> {
+    if (this.#closing !== undefined) return Promise.reject(closedError());
+    return this.#core.peerNamed(name, signal);
+  }
+
+  /**
+   * Speaks a protocol until `signal` fires. The last registration of a name answers for it; when it
+   * goes, the one before it does again.
+   *
+   * @throws TypeError when a peer could not ask for it
+   */
+  protocol(protocol: ProtocolOptions, { signal }: Owned = {}): void {
+    const { name, class: className, versions = [1], capabilities = [] } = protocol;
+    if (typeof protocol.accept !== 'function') {
+      throw new TypeError(`protocol ${name}: accept must be a function`);
+    }
+    const accept: Protocol['accept'] = (stream, peer) => protocol.accept(stream, peer);
+    const classed = className === undefined ? {} : { class: className };
+    this.#protocols.register({ name, versions, capabilities, accept, ...classed }, { signal });
+  }
+
+  /** Registers a locator of a kind of logical names; see `Locators.locate`. */
+  locate(kind: string, locator: Locator, { signal }: Owned = {}): void {
+    this.#locators.locate(kind, locator, signal === undefined ? {} : { signal });
+  }
+
+  /** Counts of what the locators were asked; see `Locators.counts`. */
+  get locators(): Pick<Locators, 'counts' | 'unknownCount'> {
+    return this.#locators;
+  }
+
+  /**
+   * Tells every peer to open nothing new, and resolves when no stream is open any more.
+   *
+   * @throws what `signal` fired with: streams are left then
+   */
+  async drain({ signal }: Owned = {}): Promise<void> {
+    this.#core.isDraining = true;
+    for (const peer of this.peers) peer.session?.driver.drain();
+    await this.#core.whenIdle(signal);
+  }
+
+  /**
+   * Ends everything: listeners, peers, sessions; streams that are open are reset at both ends, see
+   * `drain`. Resolves when no connection is left; `signal` cuts those that are.
+   */
+  close({ signal }: Owned = {}): Promise<void> {
+    this.#closing ??= this.#close();
+    if (signal === undefined) return this.#closing;
+    const cut = () => {
+      for (const lane of this.#sessions.lanes()) lane.destroy();
+    };
+    signal.addEventListener('abort', cut, { once: true });
+    if (signal.aborted) cut();
+    return this.#closing.finally(() => signal.removeEventListener('abort', cut));
+  }
+
+  async #close(): Promise<void> {
+    const reason = 'the link was closed';
+    clearInterval(this.#beat);
+    for (const { acceptor } of Object.values(this.#accepted)) acceptor.beginNoMore(reason);
+    const closing = [...this.#listeners].map((listener) => listener.close());
+    for (const dialled of [...this.#dialled]) dialled.close(reason, 'shutdown');
+    for (const { acceptor } of Object.values(this.#accepted)) acceptor.close(reason);
+    this.#core.closed(closedError());
+    await Promise.all(closing);
+    await this.#sessions.emptied();
+  }
+
+  #mustBeOpen(): void {
+    if (this.#closing !== undefined) throw closedError();
+  }
+}
+
+function closedError(): LinkError {
+  return new LinkError('link-closed', 'the link was closed', {
+    hint: 'make another one with createLink',
+  });
+}

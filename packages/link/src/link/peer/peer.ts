@@ -1,0 +1,254 @@
+import { EventEmitter } from 'node:events';
+import { type Identity, RoutyError } from '@routy/proto/base';
+import type { DriverStats, PingSample, SessionEnd } from '../../driver/driver-types.ts';
+import { endText } from '../../peers/end-text.ts';
+import type { Statistics } from '../../stats/statistics.ts';
+import { abortReason } from '../../transport/deadline.ts';
+import { LinkError } from '../../transport/link-error.ts';
+import { endHint } from '../session/end-hints.ts';
+import type { LinkSession, SessionKeeper, Vitals } from '../session/link-session.ts';
+import type { LinkStream } from '../session/link-stream.ts';
+import { openStream, type StreamRequest } from '../session/opening.ts';
+
+/**
+ * `connecting`: there is no session, and one is dialled. `suspended`: no lane carries the session, its
+ * streams wait. `closed`: for good.
+ */
+export type PeerState = 'connecting' | 'up' | 'suspended' | 'closed';
+
+/** What a peer tells, by name of the event. */
+export interface PeerEvents {
+  /** A session is established; its identity may be another than before. */
+  up: [];
+  /** No lane carries the session any more: its streams wait. */
+  suspended: [reason: string];
+  /** A lane carries it again; how long that took. */
+  resumed: [suspendedMs: number];
+  /** The session has ended, and its streams with it. A peer that is dialled is dialled again. */
+  down: [reason: RoutyError];
+  /** An attempt to dial has failed; the next follows by itself, in ms. */
+  attempt: [failure: RoutyError, nextInMs: number];
+  /** The last event. */
+  closed: [];
+}
+
+/** Who keeps sessions, and knows whose they are. */
+export interface PeerKeeper extends SessionKeeper {
+  belongs(session: LinkSession, peer: Peer): void;
+}
+
+interface Waiter {
+  resolve(session: LinkSession): void;
+  reject(error: Error): void;
+}
+
+/**
+ * A node at the other end: one that is dialled and kept, or one that has dialled. Either end may open
+ * streams.
+ */
+export class Peer extends EventEmitter<PeerEvents> {
+  /** `accepted`: it has dialled here, and is closed with its session. */
+  readonly direction: 'dialled' | 'accepted';
+  readonly #statistics: Statistics;
+  readonly #close: (reason: string) => void;
+  readonly #waiting = new Set<Waiter>();
+  #session: LinkSession | undefined;
+  #isClosed = false;
+  #lastFailure: RoutyError | undefined;
+
+  /** For the link. */
+  constructor(
+    direction: 'dialled' | 'accepted',
+    statistics: Statistics,
+    close: (reason: string) => void,
+  ) {
+    super();
+    this.direction = direction;
+    this.#statistics = statistics;
+    this.#close = close;
+  }
+
+  get state(): PeerState {
+    if (this.#isClosed) return 'closed';
+    if (this.#session === undefined) return 'connecting';
+    return this.#session.driver.suspended ? 'suspended' : 'up';
+  }
+
+  /** Who it is; undefined while there is no session. */
+  get identity(): Identity | undefined {
+    return this.#session?.peer;
+  }
+
+  /** `site/node`; undefined while there is no session. */
+  get name(): string | undefined {
+    return this.#session?.name;
+  }
+
+  /** `host:port` of the lane that came last. */
+  get remoteAddress(): string | undefined {
+    return this.#session?.lane?.remoteAddress;
+  }
+
+  /** For people: `TLSv1.3 TLS_AES_128_GCM_SHA256`, `none (tcp)`. */
+  get security(): string | undefined {
+    return this.#session?.lane?.security;
+  }
+
+  /** Optional parts of the session protocol that both ends can use. */
+  get capabilities(): readonly string[] {
+    return this.#session?.capabilities ?? [];
+  }
+
+  /** The peer has said that it takes no new streams. */
+  get isDraining(): boolean {
+    return this.#session?.isDraining ?? false;
+  }
+
+  /** Why the last attempt failed, or the last session ended; undefined while it is up. */
+  get lastFailure(): RoutyError | undefined {
+    return this.#lastFailure;
+  }
+
+  /** How it lives, by heartbeats alone; undefined while there is no session. */
+  get vitals(): Vitals | undefined {
+    return this.#session?.vitals();
+  }
+
+  /** Figures of its session; undefined while there is none. */
+  get stats(): DriverStats | undefined {
+    return this.#session?.stats;
+  }
+
+  /**
+   * Resolves when there is a session, at once where there is one.
+   *
+   * @throws LinkError `peer-closed`, or what `signal` fired with
+   */
+  async ready(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<this> {
+    await this.#whenUp(options.signal);
+    return this;
+  }
+
+  /**
+   * Opens a stream, as soon as there is a session. Resolves when the peer has agreed on a version.
+   *
+   * @throws StreamResetError with the peer's code (`unsupported-protocol`, `unsupported-version`,
+   *   `overload`, …), LinkError `peer-closed`, or what `signal` fired with
+   */
+  async open(
+    request: StreamRequest,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<LinkStream> {
+    const session = this.#session ?? (await this.#whenUp(options.signal));
+    return openStream(session, request, this.#statistics, options.signal);
+  }
+
+  /**
+   * A round trip now; waits for a lane when there is none.
+   *
+   * @throws LinkError `session-lost`, `peer-closed`, or what `signal` fired with
+   */
+  async ping(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<PingSample> {
+    const { signal } = options;
+    const session = await this.#whenUp(signal);
+    const pinging = session.driver.ping();
+    return signal === undefined ? pinging : untilAborted(pinging, signal);
+  }
+
+  /** Ends its session and dials no more. Nothing happens when it is closed already. */
+  close(reason = 'closed by its owner'): void {
+    if (!this.#isClosed) this.#close(reason);
+  }
+
+  // For the link.
+
+  /** @internal */
+  tellUp(session: LinkSession): void {
+    this.#session = session;
+    this.#lastFailure = undefined;
+    for (const waiter of [...this.#waiting]) waiter.resolve(session);
+    this.#tell('up');
+  }
+
+  /** @internal */
+  tellDown(end: SessionEnd): void {
+    this.#session = undefined;
+    const hint = endHint(end);
+    const failure = new RoutyError(end.code, endText(end), hint === undefined ? {} : { hint });
+    this.#lastFailure = failure;
+    this.#tell('down', failure);
+  }
+
+  /** @internal */
+  tellAttempt(failure: RoutyError, nextInMs: number): void {
+    this.#lastFailure = failure;
+    this.#tell('attempt', failure, nextInMs);
+  }
+
+  /** @internal */
+  tellSuspended(reason: string): void {
+    this.#tell('suspended', reason);
+  }
+
+  /** @internal */
+  tellResumed(suspendedMs: number): void {
+    this.#tell('resumed', suspendedMs);
+  }
+
+  /** @internal */
+  tellClosed(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    for (const waiter of [...this.#waiting]) waiter.reject(this.#closedError());
+    this.#tell('closed');
+  }
+
+  /** @internal */
+  get session(): LinkSession | undefined {
+    return this.#session;
+  }
+
+  /** Not from within the session's round: what a listener throws is not the session's. */
+  #tell<E extends keyof PeerEvents>(event: E, ...args: PeerEvents[E]): void {
+    const emit = this.emit.bind(this) as (event: E, ...args: PeerEvents[E]) => boolean;
+    queueMicrotask(() => emit(event, ...args));
+  }
+
+  #whenUp(signal: AbortSignal | undefined): Promise<LinkSession> {
+    if (this.#session !== undefined) return Promise.resolve(this.#session);
+    if (this.#isClosed) return Promise.reject(this.#closedError());
+    return new Promise((resolve, reject) => {
+      const stop = () => waiter.reject(abortReason(signal!));
+      const settle = () => {
+        signal?.removeEventListener('abort', stop);
+        this.#waiting.delete(waiter);
+      };
+      const waiter: Waiter = {
+        resolve: (session) => {
+          settle();
+          resolve(session);
+        },
+        reject: (error) => {
+          settle();
+          reject(error);
+        },
+      };
+      this.#waiting.add(waiter);
+      signal?.addEventListener('abort', stop, { once: true });
+      if (signal?.aborted) stop();
+    });
+  }
+
+  #closedError(): LinkError {
+    return new LinkError('peer-closed', 'the peer is closed', { cause: this.#lastFailure });
+  }
+}
+
+function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(abortReason(signal));
+    if (signal.aborted) stop();
+    signal.addEventListener('abort', stop, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+  });
+}

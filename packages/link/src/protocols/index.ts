@@ -1,0 +1,6 @@
+export {
+  type ProtocolAnswer,
+  Protocols,
+  type ProtocolsOptions,
+  type SpokenProtocol,
+} from './protocols.ts';
