@@ -75,7 +75,8 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 /** Copies what the simulation is made of to `directory`. */
 export function copySimulation(directory: string): void {
-  for (const part of ['packages/proto/src', 'packages/routy/src/fabric', 'test/sim']) {
+  const registry = 'packages/link/src/peers/session-registry.ts';
+  for (const part of ['packages/proto/src', registry, 'test/sim']) {
     cpSync(join(ROOT, part), join(directory, part), { recursive: true });
   }
   // Says where the packages are: in the copy.
