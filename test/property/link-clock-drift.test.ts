@@ -32,7 +32,7 @@ test('noise of round trips averages out, and what was long ago is forgotten', ()
         // Another clock, before it was set.
         for (let n = 0; n < 100; n++) drift.add(n * HEARTBEAT_MS, n * 1000);
         const samples = noise.slice(0, 64);
-        samples.forEach((ms, n) => drift.add((100 + n) * HEARTBEAT_MS, 5 + ms));
+        for (const [n, ms] of samples.entries()) drift.add((100 + n) * HEARTBEAT_MS, 5 + ms);
         // 1 ms of noise over 64 heartbeats of 5 s can look like no more than this.
         assert.ok(Math.abs(drift.ppm!) < 5, `${drift.ppm}`);
       },

@@ -42,7 +42,7 @@ function rig(returnMs?: number) {
 test('the last owner answers; when it goes the one before it does, in whatever order they go', () => {
   const { protocols, answers, ask } = rig();
   const signals = [0, 1, 2].map(() => new AbortController());
-  signals.forEach((each, index) => protocols.register(owned(`${index}`), each));
+  for (const [index, each] of signals.entries()) protocols.register(owned(`${index}`), each);
   ask();
   signals[1]!.abort();
   ask();
