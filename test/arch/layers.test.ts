@@ -65,6 +65,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
       'proto/base',
       'proto/session',
       'proto/wire',
+      'link/behaviours',
       'link/driver',
       'link/locators',
       'link/peers',

@@ -1,3 +1,9 @@
+export type {
+  ConversationInfo,
+  ConverseOptions,
+  LinkBehaviour,
+  LinkConversation,
+} from './link/conversing.ts';
 export type { LinkEvents } from './link/link-events.ts';
 export { createLink, type Link, type ListenAt, type ProtocolOptions } from './link/link.ts';
 export type { LinkOptions } from './link/link-options.ts';

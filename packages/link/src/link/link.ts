@@ -11,13 +11,14 @@ import { Statistics } from '../stats/statistics.ts';
 import { abortReason } from '../transport/deadline.ts';
 import { LinkError } from '../transport/link-error.ts';
 import type { TransportAddress, TransportListener } from '../transport/transport.ts';
+import { type ConverseOptions, LinkConversation } from './conversing.ts';
 import { LinkCore } from './link-core.ts';
 import type { LinkEvents } from './link-events.ts';
 import { AcceptedPeers } from './peer/accepted-peers.ts';
 import { DialledPeer, type DialOptions } from './peer/dialled-peer.ts';
 import type { Protocol } from './incoming.ts';
 import { DEFAULT_LIMITS, DEFAULT_TIMES, identityOf, type LinkOptions } from './link-options.ts';
-import type { Peer } from './peer/peer.ts';
+import { Peer } from './peer/peer.ts';
 import { type Destination, Transports } from './transports.ts';
 
 /** Where peers may dial this node. */
@@ -60,6 +61,8 @@ export class Link extends EventEmitter<LinkEvents> {
   readonly #dialled = new Set<DialledPeer>();
   readonly #listeners = new Set<TransportListener>();
   readonly #beat: NodeJS.Timeout;
+  /** Fires when the link is closed: what goes on by itself ends with it. */
+  readonly #ending = new AbortController();
   #closing: Promise<void> | undefined;
 
   /** @throws LinkError `credentials-invalid` */
@@ -192,6 +195,36 @@ export class Link extends EventEmitter<LinkEvents> {
     this.#protocols.register({ name, versions, capabilities, accept, ...classed }, { signal });
   }
 
+  /**
+   * Speaks with a peer for as long as `signal` lets it: the stream is opened again whenever it is lost,
+   * with back-off, and the behaviour told why. `whom` is a peer, the name `site/node` of one whoever of
+   * the two dialled, or a destination, which is dialled for it.
+   *
+   * @throws LinkError `link-closed`
+   */
+  converse<Message, Request = never, Answer = never>(
+    whom: Peer | string | Destination,
+    options: ConverseOptions<Message, Request, Answer>,
+  ): LinkConversation<Message, Request, Answer> {
+    this.#mustBeOpen();
+    const { controller, leave } = following(this.#ending.signal, options.signal);
+    const { signal } = controller;
+    const peer =
+      typeof whom === 'string' || whom instanceof Peer ? whom : this.dial(whom, { signal });
+    const conversation = new LinkConversation(options, {
+      statistics: this.statistics,
+      findPeer: (wanted) =>
+        typeof peer === 'string' ? this.peer(peer, { signal: wanted }) : Promise.resolve(peer),
+      signal,
+    });
+    void conversation.ended.finally(() => {
+      leave();
+      // What was dialled for it goes with it.
+      controller.abort();
+    });
+    return conversation;
+  }
+
   /** Registers a locator of a kind of logical names; see `Locators.locate`. */
   locate(kind: string, locator: Locator, { signal }: Owned = {}): void {
     this.#locators.locate(kind, locator, signal === undefined ? {} : { signal });
@@ -231,6 +264,7 @@ export class Link extends EventEmitter<LinkEvents> {
   async #close(): Promise<void> {
     const reason = 'the link was closed';
     clearInterval(this.#beat);
+    this.#ending.abort(closedError());
     for (const { acceptor } of Object.values(this.#accepted)) acceptor.beginNoMore(reason);
     const closing = [...this.#listeners].map((listener) => listener.close());
     for (const dialled of [...this.#dialled]) dialled.close(reason, 'shutdown');
@@ -243,6 +277,23 @@ export class Link extends EventEmitter<LinkEvents> {
   #mustBeOpen(): void {
     if (this.#closing !== undefined) throw closedError();
   }
+}
+
+/** A controller that fires when either of two signals does; `leave` takes its listeners away again. */
+function following(...parents: readonly (AbortSignal | undefined)[]): {
+  readonly controller: AbortController;
+  readonly leave: () => void;
+} {
+  const controller = new AbortController();
+  const follow = (event: Event) => controller.abort((event.target as AbortSignal).reason);
+  for (const parent of parents) {
+    if (parent?.aborted) controller.abort(parent.reason);
+    parent?.addEventListener('abort', follow, { once: true });
+  }
+  const leave = () => {
+    for (const parent of parents) parent?.removeEventListener('abort', follow);
+  };
+  return { controller, leave };
 }
 
 function closedError(): LinkError {

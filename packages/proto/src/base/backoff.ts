@@ -69,7 +69,11 @@ const NETWORK_CODES: ReadonlySet<string> = new Set([
   'lane-unreachable',
   'heartbeat-timeout',
   'handshake-timeout',
+  // A stream that went with its session: the peer, or another node, is dialled anew.
+  'session-lost',
+  'connection-reset',
   // A peer that goes down in order comes back soon: a restart.
+  'draining',
   'shutdown',
   'normal',
   'ECONNREFUSED',

@@ -178,9 +178,9 @@ class DialledNode implements Successor, DiallerOwner<Destination>, SessionFollow
     return this.#owner.onOtherNode(this, lane);
   }
 
-  onState({ state, lastError, nextAttemptAt }: DialStatus<Destination>): void {
-    if (state !== 'backoff' && state !== 'refused') return;
-    if (lastError === undefined || nextAttemptAt === undefined) return;
+  /** The end of a lane or session that was established is told by itself. */
+  onState({ attempts, lastError, nextAttemptAt }: DialStatus<Destination>): void {
+    if (attempts === 0 || lastError === undefined || nextAttemptAt === undefined) return;
     if (!this.#owner.isCurrent(this)) return;
     this.#owner.peer.tellAttempt(lastError, Math.max(0, nextAttemptAt - realTimers.now()));
   }

@@ -37,10 +37,9 @@ export class LinkStream {
   /** What its counts are summed by. */
   readonly class: string;
   readonly #joint: StreamJoint;
-  readonly #meter: Meter;
 
   /** For the link. */
-  constructor(joint: StreamJoint, facts: StreamFacts, meter: Meter) {
+  constructor(joint: StreamJoint, facts: StreamFacts) {
     this.peer = joint.stream!.peer;
     this.protocol = facts.protocol;
     this.service = facts.service;
@@ -48,7 +47,6 @@ export class LinkStream {
     this.capabilities = facts.picked.capabilities;
     this.class = facts.class;
     this.#joint = joint;
-    this.#meter = meter;
   }
 
   /** How it ended; undefined while it goes on. */
@@ -80,10 +78,15 @@ export class LinkStream {
     if (codec === undefined) {
       throw new TypeError(`${this.protocol}: there is no codec for version ${this.version}`);
     }
-    const codecs = { [this.version]: counted(codec, this.#meter) };
+    const codecs = { [this.version]: counted(codec, this.#joint) };
     const messages = new MessageStream<T>({ ...options, codecs });
     this.join(messages.receiver);
     return messages;
+  }
+
+  /** What passes from now on counts for this meter too, as that of a conversation. */
+  countFor(meter: Meter): void {
+    this.#joint.countFor(meter);
   }
 
   /** Ends in a receiver of one's own; see `@routy/link/streams`. */
@@ -99,14 +102,14 @@ export class LinkStream {
 }
 
 /** Messages are counted where they become bytes, and where bytes become messages. */
-function counted<T>(codec: MessageCodec<T>, meter: Meter): MessageCodec<T> {
+function counted<T>(codec: MessageCodec<T>, joint: StreamJoint): MessageCodec<T> {
   return {
     encode: (message) => {
-      meter.sent(0);
+      joint.countMessage('sent');
       return codec.encode(message);
     },
     decode: (bytes) => {
-      meter.received(0);
+      joint.countMessage('received');
       return codec.decode(bytes);
     },
   };

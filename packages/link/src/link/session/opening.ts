@@ -129,7 +129,7 @@ export function beginStream(
   const meter = statistics.begin(performance.now(), 'stream', facts.class, name);
   joint.countFor(meter);
   joint.countFor(session.meter);
-  return { stream: new LinkStream(joint, facts, meter), onEnd: () => meter.end() };
+  return { stream: new LinkStream(joint, facts), onEnd: () => meter.end() };
 }
 
 function refusal({ protocol }: StreamRequest, code: StreamCode, reason: string): StreamResetError {

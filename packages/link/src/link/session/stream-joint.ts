@@ -91,6 +91,11 @@ export class StreamJoint implements ByteReceiver {
     for (const meter of this.#meters) meter.sent(bytes, 0);
   }
 
+  /** A message has become bytes, or bytes a message. */
+  countMessage(direction: 'sent' | 'received'): void {
+    for (const meter of this.#meters) meter[direction](0, 1);
+  }
+
   delivered(bytes: number): void {
     const old = Math.min(bytes, this.#givenBack);
     this.#givenBack -= old;

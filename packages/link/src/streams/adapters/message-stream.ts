@@ -47,6 +47,8 @@ export class MessageStream<T> {
   #from = 0;
   #filled = 0;
   #isFlushDue = false;
+  /** What the next batch fails with. */
+  #failure: Error | undefined;
 
   constructor({ codecs, maxBytes = MAX_BYTES, signal }: MessageStreamOptions<T>) {
     this.#bytes = new AsyncByteStream(signal === undefined ? {} : { signal });
@@ -107,6 +109,44 @@ export class MessageStream<T> {
     }
   }
 
+  /**
+   * All messages that are here, or the next ones to come: at least one, and none when there are no more.
+   * One promise for many messages, where {@link receive} has one for each. One at a time.
+   */
+  async receiveBatch(): Promise<readonly T[]> {
+    const batch: T[] = [];
+    try {
+      for (;;) {
+        this.#takeAll(batch);
+        if (batch.length > 0) return batch;
+        const chunk = await this.#bytes.read();
+        if (chunk === undefined) {
+          this.#cutter.end();
+          return batch;
+        }
+        this.#cutter.push(chunk);
+      }
+    } catch (error) {
+      this.reset('cancelled', error instanceof Error ? error.message : String(error));
+      throw error;
+    }
+  }
+
+  /** {@link receiveBatch} to the end; leaving the loop before resets the stream. */
+  async *batches(): AsyncGenerator<readonly T[], void, void> {
+    let isOver = false;
+    try {
+      for (;;) {
+        const batch = await this.receiveBatch();
+        isOver = batch.length === 0;
+        if (isOver) return;
+        yield batch;
+      }
+    } finally {
+      if (!isOver) this.reset('cancelled', 'reading was given up');
+    }
+  }
+
   /** Reads to the end; leaving the loop before resets the stream. */
   async *[Symbol.asyncIterator](): AsyncGenerator<T, void, void> {
     let isOver = false;
@@ -135,6 +175,20 @@ export class MessageStream<T> {
 
   reset(code?: StreamCode, reason?: string): void {
     this.#bytes.reset(code, reason);
+  }
+
+  /** What was good before a message that is not is given out first. */
+  #takeAll(batch: T[]): void {
+    if (this.#failure !== undefined) throw this.#failure;
+    const codec = this.#chosen();
+    try {
+      for (let bytes = this.#cutter.next(); bytes !== undefined; bytes = this.#cutter.next()) {
+        batch.push(codec.decode(bytes));
+      }
+    } catch (error) {
+      if (batch.length === 0) throw error;
+      this.#failure = error as Error;
+    }
   }
 
   #chosen(): MessageCodec<T> {

@@ -1,0 +1,142 @@
+import { performance } from 'node:perf_hooks';
+import type {
+  Behaviour,
+  ConversationStatus,
+  EstablishedInfo,
+  PeerAccess,
+} from '../behaviours/behaviour.ts';
+import type { MessageChannel } from '../behaviours/channel.ts';
+import { Conversation } from '../behaviours/conversation.ts';
+import type { ConversationError } from '../behaviours/failure.ts';
+import type { Meter, Statistics } from '../stats/statistics.ts';
+import type { MessageCodec } from '../streams/adapters/message-stream.ts';
+import { StreamChannel } from './message-channel.ts';
+import type { Peer } from './peer/peer.ts';
+import type { Vitals } from './session/link-session.ts';
+import type { LinkStream } from './session/link-stream.ts';
+import type { StreamRequest } from './session/opening.ts';
+
+/** What `established` is told of a conversation of a link. */
+export interface ConversationInfo extends EstablishedInfo {
+  readonly peer: Peer;
+  /** What was agreed on: version, capabilities, and who it is. */
+  readonly stream: LinkStream;
+}
+
+/** A behaviour that is told whom it speaks with; see `Behaviour` of `@routy/link/behaviours`. */
+export interface LinkBehaviour<Message, Request = never, Answer = never>
+  extends Omit<Behaviour<Message, Request, Answer>, 'established'> {
+  /** At each establishment, before anything else of it. */
+  established?(info: ConversationInfo, access: PeerAccess<Message>): void | Promise<void>;
+}
+
+/** What a conversation speaks, and what it does. */
+export interface ConverseOptions<Message, Request, Answer> extends Omit<StreamRequest, 'versions'> {
+  /** By version of the protocol: those are the versions that are offered. */
+  readonly codecs: Readonly<Record<number, MessageCodec<Message>>>;
+  /** Most bytes of one message, both ways; 1 MiB by default. */
+  readonly maxBytes?: number;
+  readonly behaviour: LinkBehaviour<Message, Request, Answer>;
+  /** Stops the conversation. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** How conversations of one link find their peers. */
+interface ConverseGround {
+  readonly statistics: Statistics;
+  /** The peer to open the next stream at; waits for one. */
+  findPeer(signal: AbortSignal): Promise<Peer>;
+  /** The conversation is over, or that of the link is. */
+  readonly signal: AbortSignal;
+}
+
+/** A conversation that is established again by itself, on whichever session there is. */
+export class LinkConversation<Message, Request = never, Answer = never> {
+  readonly #conversation: Conversation<Message, Request, Answer>;
+  readonly #meter: Meter;
+  #peer: Peer | undefined;
+
+  /** For the link. */
+  constructor(options: ConverseOptions<Message, Request, Answer>, ground: ConverseGround) {
+    const { protocol, class: className = protocol } = options;
+    const { statistics, signal } = ground;
+    this.#meter = statistics.begin(performance.now(), 'conversation', className, protocol);
+    let opened: LinkStream | undefined;
+    const open = async (wanted: AbortSignal): Promise<MessageChannel<Message>> => {
+      const peer = await ground.findPeer(wanted);
+      opened = await openFor(peer, options, wanted);
+      this.#peer = peer;
+      opened.countFor(this.#meter);
+      const { codecs, maxBytes } = options;
+      const limit = maxBytes === undefined ? {} : { maxBytes };
+      return new StreamChannel(opened.messages({ codecs, ...limit }));
+    };
+    const behaviour = this.#tellingWhom(options.behaviour, () => opened!);
+    this.#conversation = new Conversation({ open, behaviour, signal });
+    void this.ended.finally(() => this.#meter.end());
+  }
+
+  /** Resolves once, last: with nothing when it was stopped, with the failure of a callback otherwise. */
+  get ended(): Promise<ConversationError | undefined> {
+    return this.#conversation.ended;
+  }
+
+  get status(): ConversationStatus {
+    return this.#conversation.status;
+  }
+
+  /** How the peer of the last establishment lives, by heartbeats alone. */
+  get vitals(): Vitals | undefined {
+    return this.#peer?.vitals;
+  }
+
+  /** Asks the behaviour; waits for an establishment if there is none, `timeoutMs` in all. */
+  call(request: Request, timeoutMs: number): Promise<Answer> {
+    return this.#conversation.call(request, timeoutMs);
+  }
+
+  /** Tells the behaviour. False, and counted as dropped, while it is not established. */
+  cast(request: Request): boolean {
+    const isTold = this.#conversation.cast(request);
+    if (!isTold) this.#meter.dropped();
+    return isTold;
+  }
+
+  /** The same behaviour, whose methods stay its own, with more said to `established`. */
+  #tellingWhom(
+    own: LinkBehaviour<Message, Request, Answer>,
+    stream: () => LinkStream,
+  ): Behaviour<Message, Request, Answer> {
+    return {
+      established: (info, access) =>
+        own.established?.({ ...info, peer: this.#peer!, stream: stream() }, access),
+      retry: (failure, info) => {
+        this.#meter.retried();
+        return own.retry?.(failure, info);
+      },
+      ...(own.init && { init: own.init.bind(own) }),
+      ...(own.message && { message: own.message.bind(own) }),
+      ...(own.call && { call: own.call.bind(own) }),
+      ...(own.cast && { cast: own.cast.bind(own) }),
+      ...(own.next && { next: own.next.bind(own) }),
+      ...(own.status && { status: own.status.bind(own) }),
+    };
+  }
+}
+
+function openFor<Message, Request, Answer>(
+  peer: Peer,
+  options: ConverseOptions<Message, Request, Answer>,
+  signal: AbortSignal,
+): Promise<LinkStream> {
+  const { protocol, capabilities, service, class: className, answerMs, codecs } = options;
+  const request: StreamRequest = {
+    protocol,
+    versions: Object.keys(codecs).map(Number),
+    ...(capabilities && { capabilities }),
+    ...(service !== undefined && { service }),
+    ...(className !== undefined && { class: className }),
+    ...(answerMs !== undefined && { answerMs }),
+  };
+  return peer.open(request, { signal });
+}

@@ -1,0 +1,219 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { createLink, type LinkBehaviour, type LinkStream } from '../../packages/link/src/index.ts';
+import { until } from '../support/lane-pair.ts';
+import { identity, memoryLab, TEXT, textOf } from '../support/link-lab.ts';
+
+const TIMEOUT = { timeout: 30_000 };
+
+/** A replication queue: what was not acknowledged is sent again at the next establishment. */
+class Queue implements LinkBehaviour<string, string> {
+  readonly establishments: string[] = [];
+  readonly failures: string[] = [];
+  readonly #waiting: string[] = [];
+  #sent = 0;
+  #wake: () => void = () => undefined;
+
+  get isEmpty(): boolean {
+    return this.#waiting.length === 0;
+  }
+
+  add(text: string): void {
+    this.#waiting.push(text);
+    this.#wake();
+  }
+
+  established({ peer, stream }: { peer: { name?: string | undefined }; stream: LinkStream }): void {
+    this.establishments.push(`${peer.name} ${stream.version}`);
+    this.#sent = 0;
+  }
+
+  async next(signal: AbortSignal): Promise<string | undefined> {
+    while (this.#sent >= this.#waiting.length) {
+      await new Promise<void>((resolve, reject) => {
+        this.#wake = resolve;
+        signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+      });
+    }
+    return this.#waiting[this.#sent++];
+  }
+
+  message(acknowledged: string): void {
+    if (this.#waiting[0] !== acknowledged) return;
+    this.#waiting.shift();
+    this.#sent -= 1;
+  }
+
+  retry(failure: { readonly message: string }): void {
+    this.failures.push(failure.message);
+  }
+}
+
+/** Takes texts and acknowledges each. */
+const taking = (taken: Set<string>) => async (stream: LinkStream) => {
+  const messages = textOf(stream);
+  for await (const text of messages) {
+    taken.add(text);
+    await messages.send(text);
+  }
+  messages.end();
+};
+
+describe('a conversation', TIMEOUT, () => {
+  test('outlives cuts, sessions and the owner at the other end, and loses nothing', async () => {
+    const lab = await memoryLab({ times: { resumeTimeMs: 100 } });
+    const taken = new Set<string>();
+    const owner = new AbortController();
+    lab.gray.protocol({ name: 'queue', accept: taking(taken) }, owner);
+    const queue = new Queue();
+    const stop = new AbortController();
+    const conversation = lab.red.converse<string, string>(lab.at, {
+      protocol: 'queue',
+      class: 'realtime',
+      codecs: { 1: TEXT },
+      behaviour: queue,
+      signal: stop.signal,
+    });
+    const add = (text: string) => {
+      queue.add(text);
+      return until(`${text} is acknowledged`, () => queue.isEmpty);
+    };
+    await add('a');
+    lab.network.cut();
+    await add('b');
+    assert.equal(queue.establishments.length, 1, 'a cut that is mended is not told');
+
+    lab.network.setDown(true);
+    lab.network.cut();
+    const added = add('c');
+    await until('the session is given up', () => conversation.status.state !== 'established');
+    lab.network.setDown(false);
+    await added;
+    assert.deepEqual(queue.establishments, ['gray/gray1 1', 'gray/gray1 1']);
+
+    owner.abort();
+    lab.gray.protocol({ name: 'queue', versions: [1, 2], accept: taking(taken) });
+    lab.gray.peers[0]!.close('restart');
+    await add('d');
+    assert.deepEqual([...taken], ['a', 'b', 'c', 'd']);
+    assert.ok(conversation.vitals!.lanes >= 1);
+    assert.equal(conversation.status.establishments, 3);
+    assert.ok(queue.failures.length >= 2);
+
+    const { classes } = lab.red.statistics.snapshot(performance.now());
+    const { counters } = classes.find(({ kind }) => kind === 'conversation')!;
+    assert.ok(counters.messagesSent >= 4 && counters.messagesReceived >= 4);
+    assert.ok(counters.retries >= 2);
+    stop.abort();
+    assert.equal(await conversation.ended, undefined);
+    await until('its peer goes with it', () => lab.red.peers.length === 0);
+    assert.equal(conversation.cast('too late'), false);
+    await lab.close();
+  });
+
+  test('goes to a node by its name, whoever of the two dialled', async () => {
+    const lab = await memoryLab();
+    const taken = new Set<string>();
+    lab.red.protocol({ name: 'queue', accept: taking(taken) });
+    const queue = new Queue();
+    queue.add('to who dialled');
+    const conversation = lab.gray.converse<string, string>('red/red1', {
+      protocol: 'queue',
+      codecs: { 1: TEXT },
+      behaviour: queue,
+    });
+    const peer = lab.red.dial(lab.at);
+    await until('it has come', () => queue.isEmpty);
+    peer.close();
+    await until('it is over', () => conversation.status.state !== 'established');
+    queue.add('again');
+    lab.red.dial(lab.at);
+    await until('it has come, too', () => queue.isEmpty);
+    assert.deepEqual([...taken], ['to who dialled', 'again']);
+    await lab.close();
+    assert.equal(await conversation.ended, undefined);
+  });
+
+  test('is refused for its versions until the other end learns one, and is told', async () => {
+    const lab = await memoryLab();
+    lab.gray.protocol({ name: 'queue', versions: [7], accept: taking(new Set()) });
+    const queue = new Queue();
+    lab.red.converse<string, string>(lab.red.dial(lab.at), {
+      protocol: 'queue',
+      codecs: { 1: TEXT, 2: TEXT },
+      behaviour: queue,
+    });
+    await until('the failure', () => queue.failures.length > 0);
+    assert.equal(queue.failures[0], 'queue: version 7 here, versions 1, 2 at the peer');
+    lab.gray.protocol({ name: 'queue', versions: [2, 7], accept: taking(new Set()) });
+    await until('it is established', () => queue.establishments.length === 1);
+    assert.deepEqual(queue.establishments, ['gray/gray1 2']);
+    await lab.close();
+  });
+});
+
+test('messages come in batches: one promise for what is there', TIMEOUT, async () => {
+  const lab = await memoryLab();
+  const batches: (readonly string[])[] = [];
+  lab.gray.protocol({
+    name: 'bulk',
+    accept: async (stream) => {
+      const messages = textOf(stream);
+      for await (const batch of messages.batches()) batches.push(batch);
+      messages.end();
+    },
+  });
+  const messages = textOf(await lab.red.dial(lab.at).open({ protocol: 'bulk' }));
+  const sent = Array.from({ length: 1000 }, (_, n) => `${n}`);
+  for (const text of sent) void messages.send(text);
+  messages.end();
+  assert.deepEqual(await messages.receiveBatch(), []);
+  assert.deepEqual(batches.flat(), sent);
+  assert.ok(batches.length < 100, `${batches.length} batches`);
+  await lab.close();
+});
+
+test('what is good before a message that is not is read first', TIMEOUT, async () => {
+  const lab = await memoryLab();
+  const failures: string[] = [];
+  const read: string[] = [];
+  lab.gray.protocol({
+    name: 'strict',
+    accept: async (stream) => {
+      const decode = (bytes: Uint8Array) => {
+        const text = TEXT.decode(bytes);
+        if (text === 'bad') throw new Error('not this one');
+        return text;
+      };
+      const messages = stream.messages({ codecs: { 1: { ...TEXT, decode } } });
+      for await (const batch of messages.batches()) read.push(...batch);
+    },
+  });
+  lab.gray.on('acceptFailed', (error) => failures.push((error as Error).message));
+  const messages = textOf(await lab.red.dial(lab.at).open({ protocol: 'strict' }));
+  for (const text of ['one', 'two', 'bad', 'three']) void messages.send(text);
+  await assert.rejects(messages.receive(), { code: 'cancelled', message: 'not this one' });
+  assert.deepEqual([read, failures], [['one', 'two'], ['not this one']]);
+  await lab.close();
+});
+
+test(
+  'two links that only claim a name and one that has proven it are kept apart',
+  TIMEOUT,
+  async () => {
+    const lab = await memoryLab();
+    const impostor = createLink({
+      identity: identity('red'),
+      transports: { memory: lab.network.transport },
+    });
+    const first = lab.red.dial(lab.at);
+    await first.ready();
+    const second = impostor.dial(lab.at);
+    await second.ready();
+    // Both claim: the newer process wins, as the protocol has it.
+    await until('the first is displaced', () => first.lastFailure?.code === 'taken-over');
+    assert.match(first.lastFailure!.hint!, /Another process runs with the identity of this one/);
+    await impostor.close();
+    await lab.close();
+  },
+);
