@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { createLink, type LinkBehaviour, type LinkStream } from '../../packages/link/src/index.ts';
+import type { LinkBehaviour, LinkStream } from '../../packages/link/src/index.ts';
 import { until } from '../support/lane-pair.ts';
-import { identity, memoryLab, TEXT, textOf } from '../support/link-lab.ts';
+import { memoryLab, TEXT, textOf } from '../support/link-lab.ts';
 
 const TIMEOUT = { timeout: 30_000 };
 
@@ -196,24 +196,3 @@ test('what is good before a message that is not is read first', TIMEOUT, async (
   assert.deepEqual([read, failures], [['one', 'two'], ['not this one']]);
   await lab.close();
 });
-
-test(
-  'two links that only claim a name and one that has proven it are kept apart',
-  TIMEOUT,
-  async () => {
-    const lab = await memoryLab();
-    const impostor = createLink({
-      identity: identity('red'),
-      transports: { memory: lab.network.transport },
-    });
-    const first = lab.red.dial(lab.at);
-    await first.ready();
-    const second = impostor.dial(lab.at);
-    await second.ready();
-    // Both claim: the newer process wins, as the protocol has it.
-    await until('the first is displaced', () => first.lastFailure?.code === 'taken-over');
-    assert.match(first.lastFailure!.hint!, /Another process runs with the identity of this one/);
-    await impostor.close();
-    await lab.close();
-  },
-);

@@ -430,3 +430,53 @@ test('a link needs to know who it is', () => {
   });
   assert.equal(TEXT.decode(TEXT.encode('é')), 'é');
 });
+
+test(
+  'of two processes with one name the newer wins, and the other is told why',
+  TIMEOUT,
+  async () => {
+    const lab = await memoryLab();
+    const impostor = createLink({
+      identity: identity('red'),
+      transports: { memory: lab.network.transport },
+    });
+    const first = lab.red.dial(lab.at);
+    await first.ready();
+    const second = impostor.dial(lab.at);
+    await second.ready();
+    // Both claim: the newer process wins, as the protocol has it.
+    await until('the first is displaced', () => first.lastFailure?.code === 'taken-over');
+    assert.match(first.lastFailure!.hint!, /Another process runs with the identity of this one/);
+    await impostor.close();
+    await lab.close();
+  },
+);
+
+test('who only claims a name takes nothing from who has proven it', TIMEOUT, async () => {
+  const ca = await testCa('f');
+  const [redPapers, grayPapers] = await Promise.all([
+    testCredentials(ca, { site: 'red' }),
+    testCredentials(ca, { site: 'gray' }),
+  ]);
+  const gray = createLink({ credentials: grayPapers });
+  const red = createLink({ credentials: redPapers });
+  const impostor = createLink({ identity: identity('red') });
+  const proven = await gray.listen({ transport: 'tls', address: LOOPBACK });
+  const open = await gray.listen({ transport: 'tcp', address: LOOPBACK, insecure: true });
+  const peer = red.dial({ transport: 'tls', address: proven.address });
+  await peer.ready();
+  const ends: string[] = [];
+  peer.on('down', (reason) => ends.push(reason.code));
+  const other = impostor.dial({ transport: 'tcp', address: open.address }, { insecure: true });
+  await other.ready();
+  await peer.ping();
+  assert.deepEqual(
+    gray.peers.map(({ name, security }) => [name, security === 'none (tcp)']),
+    [
+      ['red/red1', false],
+      ['red/red1', true],
+    ],
+  );
+  assert.deepEqual(ends, []);
+  await Promise.all([red.close(), impostor.close(), gray.close()]);
+});
