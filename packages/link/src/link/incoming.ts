@@ -5,9 +5,8 @@ import type { Statistics } from '../stats/statistics.ts';
 import { resetCodeOf, StreamResetError } from '../streams/adapters/byte-channel.ts';
 import type { LinkSession } from './session/link-session.ts';
 import type { LinkStream } from './session/link-stream.ts';
-import { beginStream } from './session/opening.ts';
+import { acceptStream } from './session/opening.ts';
 import type { Peer } from './peer/peer.ts';
-import { StreamJoint, type StreamOutcome } from './session/stream-joint.ts';
 
 /** A protocol that this side speaks, and what it does with streams of it. */
 export interface Protocol extends SpokenProtocol {
@@ -21,7 +20,9 @@ export interface Protocol extends SpokenProtocol {
    * Takes a stream that the peer has opened; both ends know what was agreed. What it throws, or
    * rejects with, resets the stream.
    */
-  accept(stream: LinkStream, peer: Peer): void | Promise<void>;
+  accept(stream: LinkStream, peer: Peer, session: LinkSession): void | Promise<void>;
+  /** Takes a stream that this side has opened since the peer asked for it, for that `service`. */
+  reply?(stream: LinkStream, peer: Peer, service: string): void | Promise<void>;
 }
 
 /** Who takes streams that peers open. */
@@ -31,6 +32,8 @@ export interface IncomingOwner {
   /** New streams are refused: this side stops. */
   readonly isDraining: boolean;
   peerOf(session: LinkSession): Peer;
+  /** Takes a stream that this side has asked for; false when it is none. */
+  takeReply(incoming: IncomingStream, session: LinkSession): boolean;
   /** An accept function failed, and its stream was reset. */
   onAcceptError(error: unknown, protocol: string): void;
 }
@@ -41,6 +44,7 @@ export function takeIncoming(
   session: LinkSession,
   owner: IncomingOwner,
 ): void {
+  if (owner.takeReply(incoming, session)) return;
   if (owner.isDraining) {
     incoming.refuse('draining', 'this node is stopping');
     return;
@@ -55,32 +59,29 @@ export function takeIncoming(
     }
     const { protocol, picked } = answer;
     const { service } = incoming.request;
-    let onEnd: (outcome: StreamOutcome) => void = () => undefined;
-    const joint = new StreamJoint((outcome) => onEnd(outcome));
-    incoming.accept(joint, picked);
     const { name, class: className = name } = protocol;
     const facts = { protocol: name, service, picked, class: className };
-    const begun = beginStream(joint, session, owner.statistics, facts);
-    onEnd = begun.onEnd;
-    void runAccept(protocol, begun.stream, owner.peerOf(session), owner);
+    const stream = acceptStream(incoming, session, owner.statistics, facts);
+    const peer = owner.peerOf(session);
+    void runHandler(name, stream, owner, () => protocol.accept(stream, peer, session));
   });
   if (!isAnswered) incoming.onCancel = giveUp;
 }
 
-/** Runs an accept function; what it fails with resets the stream. */
-async function runAccept(
-  protocol: Protocol,
+/** Runs what takes a stream; what it fails with resets the stream. */
+export async function runHandler(
+  protocol: string,
   stream: LinkStream,
-  peer: Peer,
-  owner: IncomingOwner,
+  owner: Pick<IncomingOwner, 'onAcceptError'>,
+  handle: () => void | Promise<void>,
 ): Promise<void> {
   try {
-    await protocol.accept(stream, peer);
+    await handle();
   } catch (error) {
     // That the peer has reset it is no failure of this side.
     const isPeers = stream.outcome !== undefined && error instanceof StreamResetError;
     const code = resetCodeOf(error);
     stream.reset(code === 'cancelled' ? 'internal' : code, errorText(error));
-    if (!isPeers) owner.onAcceptError(error, protocol.name);
+    if (!isPeers) owner.onAcceptError(error, protocol);
   }
 }

@@ -6,7 +6,10 @@ import { abortReason } from '../transport/deadline.ts';
 import type { AcceptanceOwner, Refused } from './peer/accepted-peers.ts';
 import { type IncomingOwner, type Protocol, takeIncoming } from './incoming.ts';
 import type { LinkEvents } from './link-events.ts';
+import { CALL, Replies } from './replies.ts';
 import type { LinkSession } from './session/link-session.ts';
+import type { LinkStream } from './session/link-stream.ts';
+import type { StreamRequest } from './session/opening.ts';
 import type { Peer } from './peer/peer.ts';
 
 /** How often a link that drains looks whether streams are open, in ms. */
@@ -27,6 +30,7 @@ export class LinkCore implements AcceptanceOwner, IncomingOwner {
   readonly protocols: Protocols<Protocol>;
   isDraining = false;
   readonly tell: TellLink;
+  readonly #replies = new Replies(this);
   readonly #sessions = new Set<LinkSession>();
   readonly #peers = new Set<Peer>();
   readonly #peerOf = new WeakMap<LinkSession, Peer>();
@@ -36,6 +40,9 @@ export class LinkCore implements AcceptanceOwner, IncomingOwner {
     this.statistics = statistics;
     this.protocols = protocols;
     this.tell = tell;
+    const accept: Protocol['accept'] = (stream, peer, session) =>
+      this.#replies.answer(stream, peer, session);
+    protocols.register({ name: CALL, versions: [1], capabilities: [], accept });
   }
 
   /** Those with a session. */
@@ -113,6 +120,18 @@ export class LinkCore implements AcceptanceOwner, IncomingOwner {
 
   onStream(stream: IncomingStream, session: LinkSession): void {
     takeIncoming(stream, session, this);
+  }
+
+  takeReply(incoming: IncomingStream, session: LinkSession): boolean {
+    return this.#replies.take(incoming, session);
+  }
+
+  askFor(
+    session: LinkSession,
+    request: StreamRequest,
+    signal: AbortSignal | undefined,
+  ): Promise<LinkStream> {
+    return this.#replies.ask(session, request, signal);
   }
 
   onPeer(peer: Peer): void {

@@ -19,6 +19,7 @@ import { DialledPeer, type DialOptions } from './peer/dialled-peer.ts';
 import type { Protocol } from './incoming.ts';
 import { DEFAULT_LIMITS, DEFAULT_TIMES, identityOf, type LinkOptions } from './link-options.ts';
 import { Peer } from './peer/peer.ts';
+import type { LinkStream } from './session/link-stream.ts';
 import { type Destination, Transports } from './transports.ts';
 
 /** Where peers may dial this node. */
@@ -31,8 +32,14 @@ export interface ListenAt {
 }
 
 /** A protocol to be registered; without versions it has version 1 alone. */
-export type ProtocolOptions = Pick<Protocol, 'name' | 'class' | 'accept'> &
-  Partial<Pick<Protocol, 'versions' | 'capabilities'>>;
+export type ProtocolOptions = Pick<Protocol, 'name' | 'class'> &
+  Partial<Pick<Protocol, 'versions' | 'capabilities' | 'reply'>> & {
+    /**
+     * Takes a stream that the peer has opened; both ends know what was agreed. What it throws, or
+     * rejects with, resets the stream.
+     */
+    accept(stream: LinkStream, peer: Peer): void | Promise<void>;
+  };
 
 interface Owned {
   readonly signal?: AbortSignal | undefined;
@@ -190,9 +197,12 @@ export class Link extends EventEmitter<LinkEvents> {
     if (typeof protocol.accept !== 'function') {
       throw new TypeError(`protocol ${name}: accept must be a function`);
     }
-    const accept: Protocol['accept'] = (stream, peer) => protocol.accept(stream, peer);
+    const handlers: Pick<Protocol, 'accept' | 'reply'> = {
+      accept: (stream, peer) => protocol.accept(stream, peer),
+      ...(protocol.reply && { reply: protocol.reply.bind(protocol) }),
+    };
     const classed = className === undefined ? {} : { class: className };
-    this.#protocols.register({ name, versions, capabilities, accept, ...classed }, { signal });
+    this.#protocols.register({ name, versions, capabilities, ...classed, ...handlers }, { signal });
   }
 
   /**

@@ -62,7 +62,7 @@ class AcceptedFollower implements SessionFollower {
   onUp(session: LinkSession): void {
     const { owner } = this.#set;
     const close = (reason: string) => session.driver.close('normal', reason);
-    this.#peer = new Peer('accepted', owner.statistics, close);
+    this.#peer = new Peer('accepted', owner, close);
     owner.belongs(session, this.#peer);
     this.#peer.tellUp(session);
     owner.onPeer(this.#peer);

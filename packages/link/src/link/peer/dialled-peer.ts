@@ -62,7 +62,7 @@ export class DialledPeer {
     this.insecure = insecure;
     this.lanes = lanes;
     this.#onClosed = onClosed;
-    this.peer = new Peer('dialled', ground.keeper.statistics, (reason) => this.close(reason));
+    this.peer = new Peer('dialled', ground.keeper, (reason) => this.close(reason));
     this.#succession = new Succession(() => new DialledNode(this));
     if (signal === undefined) return;
     const stop = () => this.close('its signal has fired');

@@ -2,7 +2,6 @@ import { EventEmitter } from 'node:events';
 import { type Identity, RoutyError } from '@routy/proto/base';
 import type { DriverStats, PingSample, SessionEnd } from '../../driver/driver-types.ts';
 import { endText } from '../../peers/end-text.ts';
-import type { Statistics } from '../../stats/statistics.ts';
 import { abortReason } from '../../transport/deadline.ts';
 import { LinkError } from '../../transport/link-error.ts';
 import { endHint } from '../session/end-hints.ts';
@@ -35,6 +34,12 @@ export interface PeerEvents {
 /** Who keeps sessions, and knows whose they are. */
 export interface PeerKeeper extends SessionKeeper {
   belongs(session: LinkSession, peer: Peer): void;
+  /** Asks for a stream to be opened by the other end. */
+  askFor(
+    session: LinkSession,
+    request: StreamRequest,
+    signal: AbortSignal | undefined,
+  ): Promise<LinkStream>;
 }
 
 interface Waiter {
@@ -49,7 +54,7 @@ interface Waiter {
 export class Peer extends EventEmitter<PeerEvents> {
   /** `accepted`: it has dialled here, and is closed with its session. */
   readonly direction: 'dialled' | 'accepted';
-  readonly #statistics: Statistics;
+  readonly #keeper: PeerKeeper;
   readonly #close: (reason: string) => void;
   readonly #waiting = new Set<Waiter>();
   #session: LinkSession | undefined;
@@ -59,12 +64,12 @@ export class Peer extends EventEmitter<PeerEvents> {
   /** For the link. */
   constructor(
     direction: 'dialled' | 'accepted',
-    statistics: Statistics,
+    keeper: PeerKeeper,
     close: (reason: string) => void,
   ) {
     super();
     this.direction = direction;
-    this.#statistics = statistics;
+    this.#keeper = keeper;
     this.#close = close;
   }
 
@@ -140,7 +145,22 @@ export class Peer extends EventEmitter<PeerEvents> {
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<LinkStream> {
     const session = this.#session ?? (await this.#whenUp(options.signal));
-    return openStream(session, request, this.#statistics, options.signal);
+    return openStream(session, request, this.#keeper.statistics, options.signal);
+  }
+
+  /**
+   * Asks the peer to open a stream towards this side, for a request: the peer's `reply` of the protocol
+   * takes its end. So the one that has what is asked for decides when and at what pace it is sent, and
+   * a node is served that nobody could dial.
+   *
+   * @throws as {@link open}; `unsupported-protocol` also where the peer has no `reply` for it
+   */
+  async request(
+    request: StreamRequest,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<LinkStream> {
+    const session = this.#session ?? (await this.#whenUp(options.signal));
+    return this.#keeper.askFor(session, request, options.signal);
   }
 
   /**

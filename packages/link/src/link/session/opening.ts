@@ -1,12 +1,13 @@
 import { performance } from 'node:perf_hooks';
 import { errorText } from '@routy/proto/base';
+import type { Offer } from '@routy/proto/session';
 import { type Agreement, openFault, type StreamCode } from '@routy/proto/wire';
-import type { OpenRequest } from '../../driver/driver-types.ts';
+import type { IncomingStream, OpenRequest } from '../../driver/driver-types.ts';
 import type { Statistics } from '../../stats/statistics.ts';
 import { StreamResetError } from '../../streams/adapters/byte-channel.ts';
 import { abortReason } from '../../transport/deadline.ts';
 import type { LinkSession } from './link-session.ts';
-import { LinkStream } from './link-stream.ts';
+import { LinkStream, type StreamFacts } from './link-stream.ts';
 import { StreamJoint, type StreamOutcome } from './stream-joint.ts';
 
 /** What a stream is opened for. */
@@ -58,9 +59,15 @@ export function openStream(
   });
 }
 
-function openRequest(request: StreamRequest): OpenRequest {
-  const { protocol, versions = [1], capabilities = [], service = NO_SERVICE } = request;
-  return { protocol, versions, capabilities, service };
+/** What a request offers. */
+export function offerOf({ versions = [1], capabilities = [] }: StreamRequest): Offer {
+  return { versions, capabilities };
+}
+
+/** OPEN for a request. */
+export function openRequest(request: StreamRequest): OpenRequest {
+  const { protocol, service = NO_SERVICE } = request;
+  return { protocol, ...offerOf(request), service };
 }
 
 /** One open until the peer has answered. */
@@ -113,17 +120,27 @@ class StreamOpening {
   }
 }
 
+/** Accepts a stream that the peer has opened, as was agreed. */
+export function acceptStream(
+  incoming: IncomingStream,
+  session: LinkSession,
+  statistics: Statistics,
+  facts: StreamFacts,
+): LinkStream {
+  let onEnd = (): void => undefined;
+  const joint = new StreamJoint(() => onEnd());
+  incoming.accept(joint, facts.picked);
+  const begun = beginStream(joint, session, statistics, facts);
+  onEnd = begun.onEnd;
+  return begun.stream;
+}
+
 /** The stream of a joint that both ends have agreed on, with its counts. */
-export function beginStream(
+function beginStream(
   joint: StreamJoint,
   session: LinkSession,
   statistics: Statistics,
-  facts: {
-    readonly protocol: string;
-    readonly service: string;
-    readonly picked: Agreement;
-    readonly class: string;
-  },
+  facts: StreamFacts,
 ): { readonly stream: LinkStream; readonly onEnd: () => void } {
   const name = `${session.name} ${facts.protocol} ${joint.stream!.id}`;
   const meter = statistics.begin(performance.now(), 'stream', facts.class, name);

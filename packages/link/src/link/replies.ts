@@ -1,0 +1,186 @@
+import { randomBytes } from 'node:crypto';
+import { errorText, RoutyError } from '@routy/proto/base';
+import { negotiate, noCommonVersion } from '@routy/proto/session';
+import { type OpenPayload, openFault, STREAM_CODES, type StreamCode } from '@routy/proto/wire';
+import type { IncomingStream } from '../driver/driver-types.ts';
+import type { Protocols } from '../protocols/protocols.ts';
+import type { Statistics } from '../stats/statistics.ts';
+import { resetCodeOf, StreamResetError } from '../streams/adapters/byte-channel.ts';
+import type { MessageCodec } from '../streams/adapters/message-stream.ts';
+import { abortReason } from '../transport/deadline.ts';
+import { type Protocol, runHandler } from './incoming.ts';
+import type { Peer } from './peer/peer.ts';
+import type { LinkSession } from './session/link-session.ts';
+import type { LinkStream } from './session/link-stream.ts';
+import {
+  acceptStream,
+  offerOf,
+  openRequest,
+  openStream,
+  type StreamRequest,
+} from './session/opening.ts';
+
+/** The protocol in which one end asks the other to open a stream towards it. */
+export const CALL = 'link-call';
+
+/** The service of a stream that is opened in reply; the rest is the request's id. */
+const REPLY_ID = /^re-[0-9a-f]{16}$/;
+
+/** A request as it is sent; what the answer says, where no stream comes. */
+type Call = OpenPayload & { readonly inReplyTo: string };
+type Refusal = { readonly refused: string; readonly reason: string };
+
+const JSON_CODEC: MessageCodec<unknown> = {
+  encode: (message) => Buffer.from(JSON.stringify(message)),
+  decode: (bytes) => JSON.parse(Buffer.from(bytes).toString()) as unknown,
+};
+
+interface Awaited {
+  readonly session: LinkSession;
+  readonly request: StreamRequest;
+  /** The stream has come; what it is answered with is decided. */
+  came(incoming: IncomingStream): void;
+}
+
+/** Who answers requests. */
+export interface RepliesOwner {
+  readonly protocols: Protocols<Protocol>;
+  readonly statistics: Statistics;
+  onAcceptError(error: unknown, protocol: string): void;
+}
+
+/** Streams that peers are asked to open towards this end, and those opened towards them. */
+export class Replies {
+  readonly #owner: RepliesOwner;
+  /** By the service that their stream has. */
+  readonly #awaited = new Map<string, Awaited>();
+
+  constructor(owner: RepliesOwner) {
+    this.#owner = owner;
+  }
+
+  /**
+   * Asks the peer of a session to open a stream, and resolves with it.
+   *
+   * @throws StreamResetError with the peer's code, or what `signal` fired with
+   */
+  async ask(
+    session: LinkSession,
+    request: StreamRequest,
+    signal: AbortSignal | undefined,
+  ): Promise<LinkStream> {
+    const inReplyTo = `re-${randomBytes(8).toString('hex')}`;
+    const { statistics } = this.#owner;
+    const asked = openRequest(request);
+    const fault = openFault(asked);
+    if (fault !== undefined) throw new TypeError(`this stream cannot be asked for: ${fault}`);
+    const call = await openStream(session, { protocol: CALL }, statistics, signal);
+    const messages = call.messages({ codecs: { 1: JSON_CODEC } });
+    const stop = () => messages.reset('cancelled', errorText(signal?.reason));
+    signal?.addEventListener('abort', stop, { once: true });
+    const coming = this.#await(inReplyTo, session, request);
+    try {
+      void messages.send({ ...asked, inReplyTo } satisfies Call).catch(() => undefined);
+      messages.end();
+      return await Promise.race([coming, refusalOf(messages.receive(), coming)]);
+    } catch (error) {
+      messages.reset('cancelled', 'nobody waits for it');
+      throw signal?.aborted ? abortReason(signal) : error;
+    } finally {
+      signal?.removeEventListener('abort', stop);
+      this.#awaited.delete(inReplyTo);
+    }
+  }
+
+  /** Takes a stream that was opened in reply; false when it is none. */
+  take(incoming: IncomingStream, session: LinkSession): boolean {
+    const { service } = incoming.request;
+    if (!REPLY_ID.test(service)) return false;
+    const awaited = this.#awaited.get(service);
+    const isFor =
+      awaited?.session === session && awaited.request.protocol === incoming.request.protocol;
+    if (!isFor) incoming.refuse('cancelled', 'nobody waits for it');
+    else awaited.came(incoming);
+    return true;
+  }
+
+  /** What `link-call` does: opens the stream that a peer asks for. */
+  async answer(stream: LinkStream, peer: Peer, session: LinkSession): Promise<void> {
+    const messages = stream.messages({ codecs: { 1: JSON_CODEC } });
+    const first = await messages.receive();
+    try {
+      if (first.done) throw new StreamResetError('cancelled', 'nothing was asked for');
+      const call = checkedCall(first.value);
+      const protocol = await this.#spoken(call);
+      const reply = await this.#open(session, protocol, call);
+      void runHandler(protocol.name, reply, this.#owner, () =>
+        protocol.reply!(reply, peer, call.service),
+      );
+    } catch (error) {
+      if (!(error instanceof RoutyError)) throw error;
+      const refusal: Refusal = { refused: resetCodeOf(error), reason: error.message };
+      await messages.send(refusal);
+    }
+    messages.end();
+    await messages.receive();
+  }
+
+  #await(id: string, session: LinkSession, request: StreamRequest): Promise<LinkStream> {
+    return new Promise((resolve, reject) => {
+      const came = (incoming: IncomingStream) => {
+        const own = offerOf(request);
+        const picked = negotiate(incoming.request, own);
+        if (picked === undefined) {
+          const reason = noCommonVersion(request.protocol, incoming.request, own);
+          incoming.refuse('unsupported-version', reason);
+          reject(new StreamResetError('unsupported-version', reason));
+          return;
+        }
+        const { protocol, service = 'main', class: className = protocol } = request;
+        const facts = { protocol, service, picked, class: className };
+        resolve(acceptStream(incoming, session, this.#owner.statistics, facts));
+      };
+      this.#awaited.set(id, { session, request, came });
+    });
+  }
+
+  #spoken(call: Call): Promise<Protocol> {
+    return new Promise((resolve, reject) => {
+      this.#owner.protocols.answer(call, (answer) => {
+        if (!answer.ok) reject(new StreamResetError(answer.code, answer.reason));
+        else if (answer.protocol.reply !== undefined) resolve(answer.protocol);
+        else {
+          const reason = `${call.protocol} is not opened here towards who asks`;
+          reject(new StreamResetError('unsupported-protocol', reason));
+        }
+      });
+    });
+  }
+
+  #open(session: LinkSession, protocol: Protocol, call: Call): Promise<LinkStream> {
+    const { name, versions, capabilities, class: className = name } = protocol;
+    const service = call.inReplyTo;
+    const request = { protocol: name, versions, capabilities, service, class: className };
+    return openStream(session, request, this.#owner.statistics, undefined);
+  }
+}
+
+/** Rejects when the peer says no; that it says nothing means that the stream has come, or comes. */
+async function refusalOf(
+  answering: Promise<{ readonly done: boolean; readonly value?: unknown }>,
+  coming: Promise<LinkStream>,
+): Promise<LinkStream> {
+  const answer = await answering;
+  if (answer.done) return coming;
+  const { refused, reason } = answer.value as Refusal;
+  const code = Object.hasOwn(STREAM_CODES, refused) ? (refused as StreamCode) : 'internal';
+  throw new StreamResetError(code, String(reason));
+}
+
+/** @throws StreamResetError `cancelled` when it is no request */
+function checkedCall(message: unknown): Call {
+  const call = (message ?? {}) as Call;
+  const fault = openFault(call);
+  if (fault === undefined && REPLY_ID.test(call.inReplyTo)) return call;
+  throw new StreamResetError('cancelled', `this is no request: ${fault ?? 'it has no id'}`);
+}
