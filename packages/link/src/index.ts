@@ -12,6 +12,6 @@ export type { DialOptions } from './link/peer/dialled-peer.ts';
 export type { Peer, PeerEvents, PeerState } from './link/peer/peer.ts';
 export type { Vitals } from './link/session/link-session.ts';
 export type { LinkStream } from './link/session/link-stream.ts';
-export type { StreamRequest } from './link/session/opening.ts';
+export type { StreamRequest } from './link/session/stream-request.ts';
 export type { StreamOutcome } from './link/session/stream-joint.ts';
 export type { Destination, TransportMaker } from './link/transports.ts';

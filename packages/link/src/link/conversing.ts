@@ -14,7 +14,7 @@ import { StreamChannel } from './message-channel.ts';
 import type { Peer } from './peer/peer.ts';
 import type { Vitals } from './session/link-session.ts';
 import type { LinkStream } from './session/link-stream.ts';
-import type { StreamRequest } from './session/opening.ts';
+import type { StreamRequest } from './session/stream-request.ts';
 
 /** What `established` is told of a conversation of a link. */
 export interface ConversationInfo extends EstablishedInfo {

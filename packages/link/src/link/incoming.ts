@@ -1,10 +1,11 @@
 import { errorText } from '@routy/proto/base';
+import type { Agreement, OpenPayload } from '@routy/proto/wire';
 import type { IncomingStream } from '../driver/driver-types.ts';
 import type { Protocols, SpokenProtocol } from '../protocols/protocols.ts';
 import type { Statistics } from '../stats/statistics.ts';
 import { resetCodeOf, StreamResetError } from '../streams/adapters/byte-channel.ts';
 import type { LinkSession } from './session/link-session.ts';
-import type { LinkStream } from './session/link-stream.ts';
+import type { GoOn, LinkStream, TakeTurn } from './session/link-stream.ts';
 import { acceptStream } from './session/opening.ts';
 import type { Peer } from './peer/peer.ts';
 
@@ -61,11 +62,54 @@ export function takeIncoming(
     const { service } = incoming.request;
     const { name, class: className = name } = protocol;
     const facts = { protocol: name, service, picked, class: className };
-    const stream = acceptStream(incoming, session, owner.statistics, facts);
-    const peer = owner.peerOf(session);
-    void runHandler(name, stream, owner, () => protocol.accept(stream, peer, session));
+    const goOn: GoOn = (take) => takeOn(take, session, owner);
+    const stream = acceptStream(incoming, session, owner.statistics, facts, goOn);
+    accepted(protocol, stream, session, owner);
   });
   if (!isAnswered) incoming.onCancel = giveUp;
+}
+
+function accepted(
+  protocol: Protocol,
+  stream: LinkStream,
+  session: LinkSession,
+  owner: IncomingOwner,
+): void {
+  const peer = owner.peerOf(session);
+  void runHandler(protocol.name, stream, owner, () => protocol.accept(stream, peer, session));
+}
+
+/** A stream whose first conversation is over goes on in another protocol. */
+export async function takeOn(
+  take: TakeTurn,
+  session: LinkSession,
+  owner: IncomingOwner,
+): Promise<void> {
+  let found: Protocol | undefined;
+  const next = await take(async (request) => {
+    const { protocol, picked } = await spoken(owner.protocols, request);
+    found = protocol;
+    return picked;
+  });
+  if (next === undefined || found === undefined) return;
+  accepted(found, next(found.class ?? found.name), session, owner);
+}
+
+/**
+ * Who speaks what is asked for.
+ *
+ * @throws StreamResetError `unsupported-protocol`, `unsupported-version`
+ */
+export function spoken(
+  protocols: Protocols<Protocol>,
+  request: OpenPayload,
+): Promise<{ readonly protocol: Protocol; readonly picked: Agreement }> {
+  return new Promise((resolve, reject) => {
+    protocols.answer(request, (answer) => {
+      if (answer.ok) resolve(answer);
+      else reject(new StreamResetError(answer.code, answer.reason));
+    });
+  });
 }
 
 /** Runs what takes a stream; what it fails with resets the stream. */

@@ -4,12 +4,12 @@ import type { Protocols } from '../protocols/protocols.ts';
 import type { Statistics } from '../stats/statistics.ts';
 import { abortReason } from '../transport/deadline.ts';
 import type { AcceptanceOwner, Refused } from './peer/accepted-peers.ts';
-import { type IncomingOwner, type Protocol, takeIncoming } from './incoming.ts';
+import { type IncomingOwner, type Protocol, takeIncoming, takeOn } from './incoming.ts';
 import type { LinkEvents } from './link-events.ts';
 import { CALL, Replies } from './replies.ts';
 import type { LinkSession } from './session/link-session.ts';
-import type { LinkStream } from './session/link-stream.ts';
-import type { StreamRequest } from './session/opening.ts';
+import type { GoOn, LinkStream } from './session/link-stream.ts';
+import type { StreamRequest } from './session/stream-request.ts';
 import type { Peer } from './peer/peer.ts';
 
 /** How often a link that drains looks whether streams are open, in ms. */
@@ -120,6 +120,10 @@ export class LinkCore implements AcceptanceOwner, IncomingOwner {
 
   onStream(stream: IncomingStream, session: LinkSession): void {
     takeIncoming(stream, session, this);
+  }
+
+  goOn(session: LinkSession): GoOn {
+    return (take) => takeOn(take, session, this);
   }
 
   takeReply(incoming: IncomingStream, session: LinkSession): boolean {

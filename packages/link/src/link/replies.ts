@@ -8,17 +8,12 @@ import type { Statistics } from '../stats/statistics.ts';
 import { resetCodeOf, StreamResetError } from '../streams/adapters/byte-channel.ts';
 import type { MessageCodec } from '../streams/adapters/message-stream.ts';
 import { abortReason } from '../transport/deadline.ts';
-import { type Protocol, runHandler } from './incoming.ts';
+import { type Protocol, runHandler, spoken } from './incoming.ts';
 import type { Peer } from './peer/peer.ts';
 import type { LinkSession } from './session/link-session.ts';
-import type { LinkStream } from './session/link-stream.ts';
-import {
-  acceptStream,
-  offerOf,
-  openRequest,
-  openStream,
-  type StreamRequest,
-} from './session/opening.ts';
+import type { GoOn, LinkStream } from './session/link-stream.ts';
+import { acceptStream, openStream } from './session/opening.ts';
+import { offerOf, openRequest, type StreamRequest } from './session/stream-request.ts';
 
 /** The protocol in which one end asks the other to open a stream towards it. */
 export const CALL = 'link-call';
@@ -47,6 +42,8 @@ export interface RepliesOwner {
   readonly protocols: Protocols<Protocol>;
   readonly statistics: Statistics;
   onAcceptError(error: unknown, protocol: string): void;
+  /** What becomes of a stream that its opener goes on with. */
+  goOn(session: LinkSession): GoOn;
 }
 
 /** Streams that peers are asked to open towards this end, and those opened towards them. */
@@ -111,7 +108,11 @@ export class Replies {
     try {
       if (first.done) throw new StreamResetError('cancelled', 'nothing was asked for');
       const call = checkedCall(first.value);
-      const protocol = await this.#spoken(call);
+      const { protocol } = await spoken(this.#owner.protocols, call);
+      if (protocol.reply === undefined) {
+        const reason = `${call.protocol} is not opened here towards who asks`;
+        throw new StreamResetError('unsupported-protocol', reason);
+      }
       const reply = await this.#open(session, protocol, call);
       void runHandler(protocol.name, reply, this.#owner, () =>
         protocol.reply!(reply, peer, call.service),
@@ -138,22 +139,11 @@ export class Replies {
         }
         const { protocol, service = 'main', class: className = protocol } = request;
         const facts = { protocol, service, picked, class: className };
-        resolve(acceptStream(incoming, session, this.#owner.statistics, facts));
+        resolve(
+          acceptStream(incoming, session, this.#owner.statistics, facts, this.#owner.goOn(session)),
+        );
       };
       this.#awaited.set(id, { session, request, came });
-    });
-  }
-
-  #spoken(call: Call): Promise<Protocol> {
-    return new Promise((resolve, reject) => {
-      this.#owner.protocols.answer(call, (answer) => {
-        if (!answer.ok) reject(new StreamResetError(answer.code, answer.reason));
-        else if (answer.protocol.reply !== undefined) resolve(answer.protocol);
-        else {
-          const reason = `${call.protocol} is not opened here towards who asks`;
-          reject(new StreamResetError('unsupported-protocol', reason));
-        }
-      });
     });
   }
 

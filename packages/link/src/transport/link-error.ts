@@ -3,6 +3,7 @@ import { RoutyError } from '@routy/proto/base';
 /** Everything the link fails with; stable, for programs to match on. */
 export type LinkErrorCode =
   | 'address-invalid'
+  | 'become-too-late'
   | 'credentials-invalid'
   | 'dial-aborted'
   | 'dial-exhausted'

@@ -7,7 +7,8 @@ import { LinkError } from '../../transport/link-error.ts';
 import { endHint } from '../session/end-hints.ts';
 import type { LinkSession, SessionKeeper, Vitals } from '../session/link-session.ts';
 import type { LinkStream } from '../session/link-stream.ts';
-import { openStream, type StreamRequest } from '../session/opening.ts';
+import { openStream } from '../session/opening.ts';
+import type { StreamRequest } from '../session/stream-request.ts';
 
 /**
  * `connecting`: there is no session, and one is dialled. `suspended`: no lane carries the session, its

@@ -1,7 +1,8 @@
-import type { Identity } from '@routy/proto/base';
-import type { Agreement, StreamCode } from '@routy/proto/wire';
+import { errorText, type Identity } from '@routy/proto/base';
+import { type Agreement, openFault, type StreamCode } from '@routy/proto/wire';
 import type { Meter } from '../../stats/statistics.ts';
 import { AsyncByteStream } from '../../streams/adapters/async-byte-stream.ts';
+import { resetCodeOf } from '../../streams/adapters/byte-channel.ts';
 import {
   type MessageCodec,
   MessageStream,
@@ -10,6 +11,8 @@ import {
 import { StreamDuplex } from '../../streams/adapters/stream-duplex.ts';
 import type { ByteReceiver } from '../../streams/byte-stream.ts';
 import type { StreamJoint, StreamOutcome } from './stream-joint.ts';
+import { openRequest, type StreamRequest } from './stream-request.ts';
+import { type AnyMessages, answerTurn, askTurn, type JudgeTurn } from './turns.ts';
 
 /** What a stream speaks, as both of its ends know. */
 export interface StreamFacts {
@@ -20,6 +23,19 @@ export interface StreamFacts {
   /** What its counts are summed by. */
   readonly class: string;
 }
+
+/** Takes a turn: judges what is asked for, and gives the stream that it has become; undefined: refused. */
+export type TakeTurn = (
+  judge: JudgeTurn,
+) => Promise<((className: string) => LinkStream) | undefined>;
+
+/** What the accepting end does when the peer goes on in another protocol. */
+export type GoOn = (take: TakeTurn) => Promise<void>;
+
+/** Which of its two ends this is, and what begins when it goes on in another protocol. */
+export type StreamPart =
+  | { readonly role: 'opener'; begin(facts: StreamFacts): void }
+  | { readonly role: 'acceptor'; begin(facts: StreamFacts): void; readonly goOn: GoOn };
 
 /**
  * A stream that both ends have agreed on. It is used by one of its forms, `messages`, `bytes`,
@@ -37,9 +53,11 @@ export class LinkStream {
   /** What its counts are summed by. */
   readonly class: string;
   readonly #joint: StreamJoint;
+  readonly #part: StreamPart;
+  #messages: AnyMessages | undefined;
 
   /** For the link. */
-  constructor(joint: StreamJoint, facts: StreamFacts) {
+  constructor(joint: StreamJoint, facts: StreamFacts, part: StreamPart) {
     this.peer = joint.stream!.peer;
     this.protocol = facts.protocol;
     this.service = facts.service;
@@ -47,6 +65,7 @@ export class LinkStream {
     this.capabilities = facts.picked.capabilities;
     this.class = facts.class;
     this.#joint = joint;
+    this.#part = part;
   }
 
   /** How it ended; undefined while it goes on. */
@@ -80,8 +99,36 @@ export class LinkStream {
     }
     const codecs = { [this.version]: counted(codec, this.#joint) };
     const messages = new MessageStream<T>({ ...options, codecs });
+    this.#messages = messages as unknown as AnyMessages;
+    if (this.#part.role === 'acceptor') messages.onTurn = () => void this.#takeTurn();
     this.join(messages.receiver);
     return messages;
+  }
+
+  /**
+   * Goes on in another protocol on the same stream: ends this side's part of the conversation, waits for
+   * the peer to end its part, and agrees anew. For the end that has opened the stream, and for one that
+   * is used as messages; what the peer still says is read as before. At the peer the accept function of
+   * the next protocol takes it, once that of this one has ended.
+   *
+   * @throws StreamResetError with the peer's code (`unsupported-version`, …), LinkError
+   *   `become-too-late` when the peer has ended the stream, or what `signal` fired with: the stream has
+   *   ended then. TypeError when it cannot be asked for
+   */
+  async become(
+    request: StreamRequest,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<LinkStream> {
+    const messages = this.#messages;
+    if (this.#part.role === 'acceptor')
+      throw new TypeError('the end that opened it says what it becomes');
+    if (messages === undefined) throw new TypeError('only a stream of messages becomes another');
+    const asked = openRequest(request);
+    const fault = openFault(asked);
+    if (fault !== undefined) throw new TypeError(`this cannot be asked for: ${fault}`);
+    const picked = await askTurn(messages, asked, options.signal);
+    const { protocol, service } = asked;
+    return this.#next({ protocol, service, picked, class: request.class ?? protocol });
   }
 
   /** What passes from now on counts for this meter too, as that of a conversation. */
@@ -93,6 +140,34 @@ export class LinkStream {
   join(receiver: ByteReceiver): void {
     if (this.#joint.hasReceiver) throw new TypeError('the stream is in use already');
     this.#joint.join(receiver);
+  }
+
+  /** Both sides of the conversation are over, and the peer wants to go on. */
+  async #takeTurn(): Promise<void> {
+    if (this.#part.role === 'opener') return;
+    try {
+      await this.#part.goOn(async (judge) => {
+        const agreed = await answerTurn(this.#messages!, judge);
+        if (agreed === undefined) return undefined;
+        const { request, picked } = agreed;
+        return (className) =>
+          this.#next({
+            protocol: request.protocol,
+            service: request.service,
+            picked,
+            class: className,
+          });
+      });
+    } catch (error) {
+      this.reset(resetCodeOf(error), errorText(error));
+    }
+  }
+
+  /** The same stream behind the turn. */
+  #next(facts: StreamFacts): LinkStream {
+    this.#joint.part(this.#messages!.release());
+    this.#part.begin(facts);
+    return new LinkStream(this.#joint, facts, this.#part);
   }
 
   /** Ends both directions at once. */

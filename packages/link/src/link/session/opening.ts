@@ -1,34 +1,16 @@
 import { performance } from 'node:perf_hooks';
 import { errorText } from '@routy/proto/base';
-import type { Offer } from '@routy/proto/session';
 import { type Agreement, openFault, type StreamCode } from '@routy/proto/wire';
-import type { IncomingStream, OpenRequest } from '../../driver/driver-types.ts';
+import type { IncomingStream } from '../../driver/driver-types.ts';
 import type { Statistics } from '../../stats/statistics.ts';
 import { StreamResetError } from '../../streams/adapters/byte-channel.ts';
 import { abortReason } from '../../transport/deadline.ts';
 import type { LinkSession } from './link-session.ts';
-import { LinkStream, type StreamFacts } from './link-stream.ts';
+import { type GoOn, LinkStream, type StreamFacts } from './link-stream.ts';
 import { StreamJoint, type StreamOutcome } from './stream-joint.ts';
-
-/** What a stream is opened for. */
-export interface StreamRequest {
-  /** Name of the protocol, 1 to 64 characters. */
-  readonly protocol: string;
-  /** Those that this side speaks, 1 to 65535, at most 32; the highest common one is picked. */
-  readonly versions?: readonly number[];
-  /** Optional parts that this side can use, at most 64 of at most 64 characters. */
-  readonly capabilities?: readonly string[];
-  /** What it is for, beside the protocol; a name of 1 to 63 of a-z, 0-9, '-'. */
-  readonly service?: string;
-  /** What its counts are summed by; the protocol's name when left out. */
-  readonly class?: string;
-  /** How long the peer may take to answer while a lane carries the session, in ms; 10 s by default. */
-  readonly answerMs?: number;
-}
+import { NO_SERVICE, openRequest, type StreamRequest } from './stream-request.ts';
 
 const ANSWER_MS = 10_000;
-/** An OPEN names a service in any case. */
-const NO_SERVICE = 'main';
 
 /**
  * Opens a stream in a session; it may wait for a lane. Resolves when the peer has agreed.
@@ -59,17 +41,6 @@ export function openStream(
   });
 }
 
-/** What a request offers. */
-export function offerOf({ versions = [1], capabilities = [] }: StreamRequest): Offer {
-  return { versions, capabilities };
-}
-
-/** OPEN for a request. */
-export function openRequest(request: StreamRequest): OpenRequest {
-  const { protocol, service = NO_SERVICE } = request;
-  return { protocol, ...offerOf(request), service };
-}
-
 /** One open until the peer has answered. */
 class StreamOpening {
   readonly joint: StreamJoint;
@@ -80,7 +51,6 @@ class StreamOpening {
   readonly #resolve: (stream: LinkStream) => void;
   readonly #reject: (error: Error) => void;
   readonly #stop = () => this.joint.abort('cancelled', errorText(this.#signal?.reason));
-  #onEnd: (outcome: StreamOutcome) => void = (outcome) => this.#refused(outcome);
 
   constructor(
     session: LinkSession,
@@ -96,21 +66,19 @@ class StreamOpening {
     this.#signal = signal;
     this.#resolve = resolve;
     this.#reject = reject;
-    this.joint = new StreamJoint((outcome) => this.#onEnd(outcome));
+    this.joint = new StreamJoint((outcome) => this.#refused(outcome));
     signal?.addEventListener('abort', this.#stop, { once: true });
   }
 
   accepted(picked: Agreement): void {
     this.#signal?.removeEventListener('abort', this.#stop);
     const { protocol, service = NO_SERVICE, class: className = protocol } = this.#request;
-    const { stream, onEnd } = beginStream(this.joint, this.#session, this.#statistics, {
-      protocol,
-      service,
-      picked,
-      class: className,
-    });
-    this.#onEnd = onEnd;
-    this.#resolve(stream);
+    this.joint.agreed();
+    const facts = { protocol, service, picked, class: className };
+    const begin = (next: StreamFacts) =>
+      beginStream(this.joint, this.#session, this.#statistics, next);
+    begin(facts);
+    this.#resolve(new LinkStream(this.joint, facts, { role: 'opener', begin }));
   }
 
   #refused({ code = 'cancelled', reason }: StreamOutcome): void {
@@ -120,33 +88,31 @@ class StreamOpening {
   }
 }
 
-/** Accepts a stream that the peer has opened, as was agreed. */
+/** Accepts a stream that the peer has opened, as was agreed; `goOn` takes it when it goes on. */
 export function acceptStream(
   incoming: IncomingStream,
   session: LinkSession,
   statistics: Statistics,
   facts: StreamFacts,
+  goOn: GoOn,
 ): LinkStream {
-  let onEnd = (): void => undefined;
-  const joint = new StreamJoint(() => onEnd());
+  const joint = new StreamJoint();
   incoming.accept(joint, facts.picked);
-  const begun = beginStream(joint, session, statistics, facts);
-  onEnd = begun.onEnd;
-  return begun.stream;
+  const begin = (next: StreamFacts) => beginStream(joint, session, statistics, next);
+  begin(facts);
+  return new LinkStream(joint, facts, { role: 'acceptor', begin, goOn });
 }
 
-/** The stream of a joint that both ends have agreed on, with its counts. */
+/** From now on it counts for what was agreed on. */
 function beginStream(
   joint: StreamJoint,
   session: LinkSession,
   statistics: Statistics,
   facts: StreamFacts,
-): { readonly stream: LinkStream; readonly onEnd: () => void } {
+): void {
   const name = `${session.name} ${facts.protocol} ${joint.stream!.id}`;
   const meter = statistics.begin(performance.now(), 'stream', facts.class, name);
-  joint.countFor(meter);
-  joint.countFor(session.meter);
-  return { stream: new LinkStream(joint, facts), onEnd: () => meter.end() };
+  joint.countAs(meter, session.meter);
 }
 
 function refusal({ protocol }: StreamRequest, code: StreamCode, reason: string): StreamResetError {

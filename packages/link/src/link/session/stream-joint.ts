@@ -15,7 +15,7 @@ export interface StreamOutcome {
  * before waits here, within the stream's credit. It counts the bytes that pass.
  */
 export class StreamJoint implements ByteReceiver {
-  readonly #onEnd: (outcome: StreamOutcome) => void;
+  #onEnd: ((outcome: StreamOutcome) => void) | undefined;
   readonly #meters: Meter[] = [];
   #stream: ByteStream | undefined;
   #receiver: ByteReceiver | undefined;
@@ -28,9 +28,14 @@ export class StreamJoint implements ByteReceiver {
   #givenBack = 0;
   #outcome: StreamOutcome | undefined;
 
-  /** `onEnd` is called once, whoever ends the stream. */
-  constructor(onEnd: (outcome: StreamOutcome) => void) {
+  /** `onEnd` is called once, whoever ends the stream, unless it has been {@link agreed}. */
+  constructor(onEnd?: (outcome: StreamOutcome) => void) {
     this.#onEnd = onEnd;
+  }
+
+  /** Nobody need be told of its end any more. */
+  agreed(): void {
+    this.#onEnd = undefined;
   }
 
   /** Undefined until it is opened or accepted. */
@@ -47,7 +52,13 @@ export class StreamJoint implements ByteReceiver {
     return this.#receiver !== undefined;
   }
 
-  /** Bytes from now on count for this one too. */
+  /** What passes from now on counts for these and no others; the first one ends with it. */
+  countAs(own: Meter, ...more: readonly Meter[]): void {
+    this.#meters[0]?.end();
+    this.#meters.splice(0, this.#meters.length, own, ...more);
+  }
+
+  /** What passes from now on counts for this one too. */
   countFor(meter: Meter): void {
     this.#meters.push(meter);
   }
@@ -194,7 +205,8 @@ export class StreamJoint implements ByteReceiver {
   #ended(outcome: StreamOutcome): void {
     if (this.#outcome !== undefined) return;
     this.#outcome = outcome;
-    this.#onEnd(outcome);
+    this.#meters[0]?.end();
+    this.#onEnd?.(outcome);
   }
 }
 

@@ -93,6 +93,12 @@ export class AsyncByteStream {
     });
   }
 
+  /** Lets go of the stream for another user of it; gives what came and was not read. */
+  release(): Uint8Array[] {
+    this.#finish();
+    return this.#channel.release();
+  }
+
   reset(code: StreamCode = 'cancelled', reason = 'reset'): void {
     this.#channel.abort(code, reason);
     if (this.#channel.error !== undefined) this.#fail();

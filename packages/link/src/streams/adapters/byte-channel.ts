@@ -119,6 +119,14 @@ export class ByteChannel implements ByteReceiver {
     this.#stream?.reset(code, reason);
   }
 
+  /** Lets go of the stream, without an end; what waits counts as delivered and is given. */
+  release(): Uint8Array[] {
+    const left: Uint8Array[] = [];
+    for (let piece = this.take(); piece !== undefined; piece = this.take()) left.push(piece);
+    this.#over = true;
+    return left;
+  }
+
   get untouched(): boolean {
     return !this.#isTouched;
   }

@@ -3,6 +3,14 @@ import type { StreamCode } from '@routy/proto/wire';
 import { LinkError } from '../../transport/link-error.ts';
 import type { ByteReceiver } from '../byte-stream.ts';
 import { AsyncByteStream } from './async-byte-stream.ts';
+import {
+  MARK,
+  MARK_SIZE,
+  MessageCutter,
+  PREFIX_BYTES,
+  tooLarge,
+  writePrefix,
+} from './message-cutter.ts';
 
 /** How one version of a protocol writes its messages. */
 export interface MessageCodec<T> {
@@ -22,7 +30,6 @@ export interface MessageStreamOptions<T> {
 }
 
 const MAX_BYTES = 1024 * 1024;
-const PREFIX_BYTES = 4;
 
 /** Messages up to this size are gathered with others that are sent in the same go. */
 const GATHERED_BYTES_MAX = 2048;
@@ -49,6 +56,14 @@ export class MessageStream<T> {
   #isFlushDue = false;
   /** What the next batch fails with. */
   #failure: Error | undefined;
+  #fetching: Promise<boolean> | undefined;
+  /** The peer's part of the conversation is over, and the stream goes on. */
+  #isMarked = false;
+  /** This side's part is over. */
+  #isEnded = false;
+  #onTurn: (() => void) | undefined;
+  /** Tells who waits for the reader. */
+  #consumed: () => void = () => undefined;
 
   constructor({ codecs, maxBytes = MAX_BYTES, signal }: MessageStreamOptions<T>) {
     this.#bytes = new AsyncByteStream(signal === undefined ? {} : { signal });
@@ -72,6 +87,7 @@ export class MessageStream<T> {
 
   /** Done when the next may follow. */
   send(message: T): Promise<void> {
+    if (this.#isEnded) return Promise.reject(new Error('sent after the end'));
     const bytes = this.#chosen().encode(message);
     if (bytes.length > this.#maxBytes) {
       return Promise.reject(tooLarge(bytes.length, this.#maxBytes));
@@ -94,14 +110,14 @@ export class MessageStream<T> {
   async receive(): Promise<{ readonly done: false; readonly value: T } | { readonly done: true }> {
     try {
       for (;;) {
+        if (this.#isMarked) return { done: true };
         const bytes = this.#cutter.next();
-        if (bytes !== undefined) return { done: false, value: this.#chosen().decode(bytes) };
-        const chunk = await this.#bytes.read();
-        if (chunk === undefined) {
-          this.#cutter.end();
-          return { done: true };
-        }
-        this.#cutter.push(chunk);
+        if (bytes === MARK) this.#marked();
+        else if (bytes !== undefined) {
+          const value = this.#chosen().decode(bytes);
+          this.#consumed();
+          return { done: false, value };
+        } else if (!(await this.#more())) return { done: true };
       }
     } catch (error) {
       this.reset('cancelled', error instanceof Error ? error.message : String(error));
@@ -118,13 +134,8 @@ export class MessageStream<T> {
     try {
       for (;;) {
         this.#takeAll(batch);
-        if (batch.length > 0) return batch;
-        const chunk = await this.#bytes.read();
-        if (chunk === undefined) {
-          this.#cutter.end();
-          return batch;
-        }
-        this.#cutter.push(chunk);
+        if (batch.length > 0) this.#consumed();
+        if (batch.length > 0 || this.#isMarked || !(await this.#more())) return batch;
       }
     } catch (error) {
       this.reset('cancelled', error instanceof Error ? error.message : String(error));
@@ -162,10 +173,73 @@ export class MessageStream<T> {
     }
   }
 
-  /** Half-closes behind what was sent. */
+  /**
+   * Half-closes behind what was sent. Where the peer goes on with another protocol (`LinkStream.become`)
+   * this side's part of the conversation ends, and not the stream.
+   */
   end(): void {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
     this.#flush().catch(() => undefined);
+    if (!this.#isMarked || this.#onTurn === undefined) this.#bytes.end();
+    else this.#onTurn();
+  }
+
+  // For the link, whose streams may go on in another protocol.
+
+  /** Called when this side ends a conversation that the peer wants to go on from. */
+  set onTurn(onTurn: () => void) {
+    this.#onTurn = onTurn;
+  }
+
+  /** Ends this side's part of the conversation with a text behind it; done when it was taken. */
+  async mark(text: Uint8Array): Promise<void> {
+    this.#isEnded = true;
+    this.#flush().catch(() => undefined);
+    const marked = new Uint8Array(2 * PREFIX_BYTES + text.length);
+    writePrefix(marked, 0, MARK_SIZE);
+    writePrefix(marked, PREFIX_BYTES, text.length);
+    marked.set(text, 2 * PREFIX_BYTES);
+    await this.#bytes.write(marked);
+  }
+
+  /** Resolves when the peer has ended its part: true behind a mark, false with the stream. */
+  async untilMark(): Promise<boolean> {
+    while (!this.#isMarked) {
+      if (this.#cutter.isMarkNext) {
+        this.#cutter.next();
+        this.#marked();
+      } else if (this.#cutter.hasNext) {
+        // Its reader has not come so far.
+        await new Promise<void>((resolve) => {
+          this.#consumed = resolve;
+        });
+      } else {
+        this.#cutter.next();
+        if (!(await this.#more())) return false;
+      }
+    }
+    return true;
+  }
+
+  /** The text behind the peer's mark. */
+  async afterMark(): Promise<Uint8Array> {
+    for (;;) {
+      const text = this.#cutter.next();
+      if (text !== undefined) return text;
+      if (!(await this.#more())) throw new LinkError('message-truncated', 'it ended within a turn');
+    }
+  }
+
+  /** Lets go of the stream, and gives what was read and not used. */
+  release(): Uint8Array[] {
+    return [this.#cutter.rest(), ...this.#bytes.release()];
+  }
+
+  /** Ends both directions after a turn that came to nothing. */
+  async giveUpTurn(): Promise<void> {
     this.#bytes.end();
+    while ((await this.#bytes.read()) !== undefined);
   }
 
   /** Done when both directions have ended and the peer has all; fails when the stream is reset. */
@@ -177,12 +251,40 @@ export class MessageStream<T> {
     this.#bytes.reset(code, reason);
   }
 
+  /** One read for whoever waits; false at the end. */
+  #more(): Promise<boolean> {
+    this.#fetching ??= this.#fetch();
+    return this.#fetching;
+  }
+
+  async #fetch(): Promise<boolean> {
+    try {
+      const chunk = await this.#bytes.read();
+      if (chunk === undefined) this.#cutter.end();
+      else this.#cutter.push(chunk);
+      return chunk !== undefined;
+    } finally {
+      this.#fetching = undefined;
+    }
+  }
+
+  #marked(): void {
+    this.#isMarked = true;
+    // This side has ended the stream already: it cannot go on.
+    if (this.#isEnded && this.#onTurn !== undefined) this.giveUpTurn().catch(() => undefined);
+  }
+
   /** What was good before a message that is not is given out first. */
   #takeAll(batch: T[]): void {
     if (this.#failure !== undefined) throw this.#failure;
     const codec = this.#chosen();
     try {
+      if (this.#isMarked) return;
       for (let bytes = this.#cutter.next(); bytes !== undefined; bytes = this.#cutter.next()) {
+        if (bytes === MARK) {
+          this.#marked();
+          return;
+        }
         batch.push(codec.decode(bytes));
       }
     } catch (error) {
@@ -223,75 +325,4 @@ export class MessageStream<T> {
     this.#bytes.write(prefix).catch(() => undefined);
     return this.#bytes.write(bytes);
   }
-}
-
-/** Cuts bytes into messages; a message that came in one piece is a view of it. */
-class MessageCutter {
-  readonly #maxBytes: number;
-  #chunk = NOTHING;
-  #at = 0;
-  readonly #prefix = new Uint8Array(PREFIX_BYTES);
-  #prefixFilled = 0;
-  /** Of a message that came in several pieces. */
-  #body: Uint8Array | undefined;
-  #bodyFilled = 0;
-
-  constructor(maxBytes: number) {
-    this.#maxBytes = maxBytes;
-  }
-
-  /** Only when there is no next message. */
-  push(chunk: Uint8Array): void {
-    this.#chunk = chunk;
-    this.#at = 0;
-  }
-
-  next(): Uint8Array | undefined {
-    while (this.#prefixFilled < PREFIX_BYTES) {
-      if (this.#at === this.#chunk.length) return undefined;
-      this.#prefix[this.#prefixFilled++] = this.#chunk[this.#at++]!;
-    }
-    const [a, b, c, d] = this.#prefix as unknown as [number, number, number, number];
-    const size = ((a << 24) | (b << 16) | (c << 8) | d) >>> 0;
-    if (size > this.#maxBytes) throw tooLarge(size, this.#maxBytes);
-    if (this.#body === undefined && this.#chunk.length - this.#at >= size) {
-      const whole = this.#chunk.subarray(this.#at, this.#at + size);
-      this.#at += size;
-      this.#prefixFilled = 0;
-      return whole;
-    }
-    return this.#fill(size);
-  }
-
-  #fill(size: number): Uint8Array | undefined {
-    this.#body ??= new Uint8Array(size);
-    const body = this.#body;
-    const part = this.#chunk.subarray(this.#at, this.#at + size - this.#bodyFilled);
-    body.set(part, this.#bodyFilled);
-    this.#at += part.length;
-    this.#bodyFilled += part.length;
-    if (this.#bodyFilled < size) return undefined;
-    this.#body = undefined;
-    this.#bodyFilled = 0;
-    this.#prefixFilled = 0;
-    return body;
-  }
-
-  /** No more comes. */
-  end(): void {
-    if (this.#prefixFilled === 0) return;
-    throw new LinkError('message-truncated', 'the stream ended within a message');
-  }
-}
-
-function writePrefix(into: Uint8Array, at: number, size: number): void {
-  into[at] = size >>> 24;
-  into[at + 1] = size >>> 16;
-  into[at + 2] = size >>> 8;
-  into[at + 3] = size;
-}
-
-function tooLarge(bytes: number, maxBytes: number): LinkError {
-  const message = `a message of ${bytes} bytes, and at most ${maxBytes} are taken`;
-  return new LinkError('message-too-large', message);
 }
