@@ -215,14 +215,27 @@ class LiveMeter implements Meter {
     this.#onEnd = onEnd;
   }
 
+  /** Written out, as it is called for every message. */
   sent(bytes: number, messages = 1): void {
-    this.#count('bytesSent', bytes);
-    this.#count('messagesSent', messages);
+    expectGrowth('bytesSent', bytes);
+    expectGrowth('messagesSent', messages);
+    const own = this.tally.counters;
+    const sum = this.#sum.tally.counters;
+    own.bytesSent += bytes;
+    sum.bytesSent += bytes;
+    own.messagesSent += messages;
+    sum.messagesSent += messages;
   }
 
   received(bytes: number, messages = 1): void {
-    this.#count('bytesReceived', bytes);
-    this.#count('messagesReceived', messages);
+    expectGrowth('bytesReceived', bytes);
+    expectGrowth('messagesReceived', messages);
+    const own = this.tally.counters;
+    const sum = this.#sum.tally.counters;
+    own.bytesReceived += bytes;
+    sum.bytesReceived += bytes;
+    own.messagesReceived += messages;
+    sum.messagesReceived += messages;
   }
 
   retried(times = 1): void {
@@ -249,10 +262,13 @@ class LiveMeter implements Meter {
   }
 
   #count(counter: keyof Counters, by: number): void {
-    // A counter that could go back, or become NaN, would be wrong for ever after.
-    if (!Number.isSafeInteger(by) || by < 0)
-      throw new RangeError(`${counter} cannot grow by ${by}`);
+    expectGrowth(counter, by);
     this.tally.counters[counter] += by;
     this.#sum.tally.counters[counter] += by;
   }
+}
+
+/** A counter that could go back, or become NaN, would be wrong for ever after. */
+function expectGrowth(counter: keyof Counters, by: number): void {
+  if (!Number.isSafeInteger(by) || by < 0) throw new RangeError(`${counter} cannot grow by ${by}`);
 }

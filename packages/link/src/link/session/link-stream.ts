@@ -180,11 +180,11 @@ export class LinkStream {
 function counted<T>(codec: MessageCodec<T>, joint: StreamJoint): MessageCodec<T> {
   return {
     encode: (message) => {
-      joint.countMessage('sent');
+      joint.messageSent();
       return codec.encode(message);
     },
     decode: (bytes) => {
-      joint.countMessage('received');
+      joint.messageReceived();
       return codec.decode(bytes);
     },
   };

@@ -102,9 +102,14 @@ export class StreamJoint implements ByteReceiver {
     for (const meter of this.#meters) meter.sent(bytes, 0);
   }
 
-  /** A message has become bytes, or bytes a message. */
-  countMessage(direction: 'sent' | 'received'): void {
-    for (const meter of this.#meters) meter[direction](0, 1);
+  /** A message has become bytes. */
+  messageSent(): void {
+    for (const meter of this.#meters) meter.sent(0);
+  }
+
+  /** Bytes have become a message. */
+  messageReceived(): void {
+    for (const meter of this.#meters) meter.received(0);
   }
 
   delivered(bytes: number): void {
