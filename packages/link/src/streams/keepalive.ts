@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { libc } from '../transport/native/libc.ts';
 import { isSilent } from '../transport/native/linux-socket.ts';
 import { type Seat, SocketRounds } from './socket-rounds.ts';
+import { isTcp } from './sockets.ts';
 
 /** How many of them at a time, at two microseconds each. */
 const TICK_SOCKETS = 256;
@@ -50,9 +51,9 @@ function look(kept: Kept): boolean {
   if (!kept.isAsked) {
     kept.isAsked = true;
     // Unix sockets know neither; and who cannot look has nothing more to do.
-    const isTcp = socket.remoteFamily !== undefined;
-    if (isTcp) socket.setKeepAlive(true, idleMs);
-    return isTcp && libc() !== undefined;
+    if (!isTcp(socket)) return false;
+    socket.setKeepAlive(true, idleMs);
+    return libc() !== undefined;
   }
   if (isSilent(socket, idleMs + QUESTIONS_MS)) socket.destroy(timedOut());
   return true;

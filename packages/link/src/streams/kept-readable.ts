@@ -20,9 +20,9 @@ const ON_WRITTEN = Symbol('on-written');
 type Done = (error?: Error | null) => void;
 
 interface KeptSocket extends Socket {
-  [DEATH]?: NodeJS.ErrnoException;
+  [DEATH]?: NodeJS.ErrnoException | undefined;
   /** Whom to call for the write under way: a stream has one at a time. */
-  [DONE]?: Done;
+  [DONE]?: Done | undefined;
   [ON_WRITTEN]?: Done;
 }
 
@@ -35,6 +35,9 @@ interface KeptSocket extends Socket {
 export function keepReadable(socket: Socket): void {
   const kept = socket as KeptSocket;
   if (kept[ON_WRITTEN] !== undefined) return;
+  // All that is ever noted in it: sockets of one shape are served by the same compiled code.
+  kept[DEATH] = undefined;
+  kept[DONE] = undefined;
   // One for all writes of the socket, not one for each.
   kept[ON_WRITTEN] = (error) => kept[DONE]!(survived(kept, error));
   kept._write = write;

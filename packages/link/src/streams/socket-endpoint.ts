@@ -7,8 +7,8 @@ import { forgetAlive } from './keepalive.ts';
 import { deathOf, keepReadable, WRITING_DIED } from './kept-readable.ts';
 import { awaitLastBytes } from './last-bytes.ts';
 import type { Seat } from './socket-rounds.ts';
-import { isGone, isTcp, type Watched, watch } from './socket-watch.ts';
-import { resetSocket } from './sockets.ts';
+import { isGone, type Watched, watch } from './socket-watch.ts';
+import { isTcp, resetSocket } from './sockets.ts';
 import type { StreamEndHandler } from './stream-end.ts';
 
 const NOTHING = new Uint8Array(0);

@@ -1,16 +1,12 @@
 import type { Socket } from 'node:net';
 import { deathOf, keepReadable } from './kept-readable.ts';
 import { type Seat, SocketRounds } from './socket-rounds.ts';
+import { handleOf, isTcp } from './sockets.ts';
 
 /** How many of them at a time: 16,384 that stand still are all looked at every four seconds. */
 const TICK_SOCKETS = 1024;
 
 const NOTHING = new Uint8Array(0);
-
-/** What Node has for a TCP socket and does not document; it may be missing. */
-interface Handle {
-  getpeername?(out: object): number;
-}
 
 /** Whoever has a socket that at times nobody reads. */
 export interface Watched {
@@ -56,15 +52,6 @@ export function isGone(socket: Socket): boolean {
   // Without side effect. The system has no peer for a connection that is over (ENOTCONN).
   if (isTcp(socket)) return handleOf(socket)!.getpeername!({}) !== 0;
   return !isAnswering(socket);
-}
-
-/** A TCP socket, which has not ended, as opposed to a unix one. */
-export function isTcp(socket: Socket): boolean {
-  return typeof handleOf(socket)?.getpeername === 'function';
-}
-
-function handleOf(socket: Socket): Handle | null | undefined {
-  return (socket as Socket & { _handle?: Handle | null })._handle;
 }
 
 /** Writing nothing does nothing, but fails where the other end is closed. */
