@@ -46,12 +46,15 @@ test('memory that has grown is collected under a load too, not again and again w
   const MIB = 1024 * 1024;
   const growth = new Growth();
   const usage = (rss: number, external: number) => ({ rss: rss * MIB, external: external * MIB });
-  assert.equal(growth.isLarge(usage(400, 250)), false, 'buffers are counted elsewhere');
-  assert.equal(growth.isLarge(usage(400, 200)), true);
-  growth.collected(usage(220, 20));
-  assert.equal(growth.isLarge(usage(231, 0)), false);
-  assert.equal(growth.isLarge(usage(233, 0)), true);
-  growth.collected(usage(100, 20));
-  assert.equal(growth.isLarge(usage(150, 0)), false);
-  assert.equal(growth.isLarge(usage(170, 0)), true);
+  assert.equal(growth.collectionDue(usage(400, 250)), false, 'buffers are counted elsewhere');
+  assert.equal(growth.collectionDue(usage(400, 200)), true);
+  for (const left of [395, 320, 220]) {
+    assert.equal(growth.collectionDue(usage(400, 200)), true, 'three times: one gives little back');
+    growth.collected(usage(left, 20));
+  }
+  assert.equal(growth.collectionDue(usage(231, 0)), false);
+  assert.equal(growth.collectionDue(usage(233, 0)), true);
+  for (const left of [200, 150, 100]) growth.collected(usage(left, 20));
+  assert.equal(growth.collectionDue(usage(150, 0)), false);
+  assert.equal(growth.collectionDue(usage(170, 0)), true);
 });
