@@ -19,15 +19,18 @@ export const EXAMPLE_TIMEOUT = { timeout: CUT_SECONDS * 1000 + 90_000 };
 
 const ANSWER_TIMEOUT_MS = 30_000;
 
-/** A program of `examples/`, which is told lines and answers with lines. */
+/** A program of `examples/`, or of another directory, which is told lines and answers with lines. */
 export class Program {
   readonly #child: ChildProcess;
   readonly #waiting = new Set<(line: string) => void>();
   readonly lines: string[] = [];
 
-  constructor(script: string, args: readonly string[]) {
-    const command = ['--import', 'tsx', join(root, 'examples', script), ...args];
-    this.#child = spawn(process.execPath, command, { cwd: root, stdio: ['pipe', 'pipe', 'pipe'] });
+  constructor(script: string, args: readonly string[], directory = root) {
+    const command = directory === root ? ['--import', 'tsx', join('examples', script)] : [script];
+    this.#child = spawn(process.execPath, [...command, ...args], {
+      cwd: directory,
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
     for (const output of [this.#child.stdout!, this.#child.stderr!]) {
       createInterface({ input: output }).on('line', (line) => {
         this.lines.push(line);
