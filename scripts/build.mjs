@@ -9,7 +9,9 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const PACKAGES = ['proto', 'link', 'linux', 'routy'];
 
 // Left by a packing that was interrupted, they would be used instead of what is built here.
-rmSync(`${root}packages/routy/node_modules/@routy`, { recursive: true, force: true });
+for (const name of ['routy', 'link']) {
+  rmSync(`${root}packages/${name}/node_modules/@routy`, { recursive: true, force: true });
+}
 for (const name of PACKAGES) {
   const tsc = `${root}node_modules/typescript/bin/tsc`;
   const command = [tsc, '-p', `packages/${name}/tsconfig.json`];

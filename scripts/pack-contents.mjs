@@ -1,5 +1,5 @@
-// For `npm pack --workspace routy`: everything the daemon needs in one file. What belongs to the whole
-// repository, and the packages that npm only links to, is copied into the daemon's directory for as
+// For `npm pack --workspace NAME`: everything a package needs in one file. What belongs to the whole
+// repository, and the packages that npm only links to, is copied into the package's directory for as
 // long as npm packs it. With ROUTY_BUILT=1 the build that is there is taken.
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, rmSync } from 'node:fs';
@@ -7,29 +7,50 @@ import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const daemon = join(root, 'packages', 'routy');
-const SHARED = ['docs', 'packaging', 'README.md', 'CHANGELOG.md', 'LICENSE'];
-const BUNDLED = ['proto', 'link'];
-/** Parts of the link that a daemon runs. */
+/** Parts of the link that a daemon runs; the rest is for programs of others and their tests. */
 const LINK_PARTS = ['driver', 'peers', 'streams', 'transport'];
+const link = join(root, 'packages', 'link', 'dist');
 
+/** Files of the repository, by their places in the package; packages; which of their files. */
+const CONTENTS = {
+  routy: {
+    shared: Object.fromEntries(
+      ['docs', 'packaging', 'README.md', 'CHANGELOG.md', 'LICENSE'].map((name) => [name, name]),
+    ),
+    bundled: ['proto', 'link'],
+    takes: (path) => dirname(path) !== link || LINK_PARTS.includes(basename(path)),
+  },
+  link: {
+    shared: { 'README.md': 'docs/LINK.md', LICENSE: 'LICENSE' },
+    bundled: ['proto'],
+    takes: () => true,
+  },
+};
+
+// npm runs this where the package is.
+const directory = process.cwd();
+const contents = CONTENTS[basename(directory)];
 const [action] = process.argv.slice(2);
-if (action === 'gather') gather();
-else if (action === 'remove') remove();
-else throw new Error('usage: pack-contents.mjs gather|remove');
+if (contents === undefined || !['gather', 'remove'].includes(action)) {
+  throw new Error('usage, in packages/routy or packages/link: pack-contents.mjs gather|remove');
+}
+if (action === 'gather') gather(contents);
+else remove(contents);
 
-function gather() {
+function gather({ shared, bundled, takes }) {
   if (process.env.ROUTY_BUILT !== '1') build();
-  remove();
-  for (const name of SHARED) cpSync(join(root, name), join(daemon, name), { recursive: true });
-  for (const name of BUNDLED) {
-    const bundled = join(daemon, 'node_modules', '@routy', name);
-    mkdirSync(bundled, { recursive: true });
+  remove(contents);
+  for (const [to, from] of Object.entries(shared)) {
+    cpSync(join(root, from), join(directory, to), { recursive: true });
+  }
+  for (const name of bundled) {
+    const place = join(directory, 'node_modules', '@routy', name);
+    mkdirSync(place, { recursive: true });
     for (const part of ['dist', 'package.json']) {
       const from = join(root, 'packages', name, part);
-      cpSync(from, join(bundled, part), { recursive: true, filter: isForDaemons });
+      cpSync(from, join(place, part), { recursive: true, filter: takes });
     }
-    cpSync(join(root, 'LICENSE'), join(bundled, 'LICENSE'));
+    cpSync(join(root, 'LICENSE'), join(place, 'LICENSE'));
   }
 }
 
@@ -40,13 +61,9 @@ function build() {
   if (status !== 0) process.exit(status ?? 1);
 }
 
-/** The rest of the link is for programs of others and their tests. */
-function isForDaemons(path) {
-  const link = join(root, 'packages', 'link', 'dist');
-  return dirname(path) !== link || LINK_PARTS.includes(basename(path));
-}
-
-function remove() {
-  for (const name of SHARED) rmSync(join(daemon, name), { recursive: true, force: true });
-  rmSync(join(daemon, 'node_modules', '@routy'), { recursive: true, force: true });
+function remove({ shared }) {
+  for (const name of Object.keys(shared)) {
+    rmSync(join(directory, name), { recursive: true, force: true });
+  }
+  rmSync(join(directory, 'node_modules', '@routy'), { recursive: true, force: true });
 }

@@ -68,6 +68,29 @@ describe('a stream that a peer is asked to open', { timeout: 30_000 }, () => {
     await lab.close();
   });
 
+  test('needs no accept: then the protocol can be asked for, and not opened', async () => {
+    const lab = await memoryLab();
+    lab.gray.protocol({ name: 'object', reply: echo });
+    const peer = lab.red.dial(lab.at);
+    const asked = textOf(await peer.request({ protocol: 'object' }));
+    asked.end();
+    assert.deepEqual(await asked.receive(), { done: true });
+    const refused = {
+      code: 'unsupported-protocol',
+      message: 'object is opened here towards who asks, and accepted from nobody',
+    };
+    await assert.rejects(peer.open({ protocol: 'object' }), refused);
+    const stream = await peer.open({ protocol: 'echo' });
+    const messages = textOf(stream);
+    await assert.rejects(stream.become({ protocol: 'object' }), refused);
+    assert.deepEqual(await messages.receive(), { done: true });
+    assert.throws(() => lab.gray.protocol({ name: 'nothing' }), /needs accept or reply/);
+    const wrong = { name: 'wrong', accept: 'echo' } as never;
+    assert.throws(() => lab.gray.protocol(wrong), /accept must be a function/);
+    await until('no stream is left', () => lab.gray.peers[0]!.stats!.streams === 0);
+    await lab.close();
+  });
+
   test('is taken by nobody who did not ask, and not after it was given up', async () => {
     const lab = await memoryLab();
     const peer = lab.red.dial(lab.at);

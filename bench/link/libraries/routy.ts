@@ -1,8 +1,8 @@
-import { MessageStream } from '@routy/link/streams';
+import { createLink, type Link, type LinkStream } from '@routy/link';
+import type { MessageStream } from '@routy/link/streams';
 import { answerOf, Calls } from '../calls.ts';
 import type { Library, LinkClient, MessageSink } from '../library.ts';
 import { decodeReceived, ReceivedCount } from '../received.ts';
-import { dialNode, listenNode } from './routy-node.ts';
 
 type Messages = MessageStream<Uint8Array>;
 
@@ -11,58 +11,60 @@ const BYTES = {
   decode: (bytes: Uint8Array): Uint8Array => bytes,
 };
 
-/** Streams of messages, as the library has them; calls share one of them. */
+/** Streams of messages, as a program of others opens them; calls share one of them. */
 export const routy: Library = {
-  serve: (credentials) =>
-    listenNode(credentials, (protocol) => {
-      const stream = newStream();
-      // A client that is stopped cuts its streams; that is no event for the server.
-      HANDLERS[protocol]!(stream).catch(() => stream.reset());
-      return stream;
-    }),
+  async serve(credentials) {
+    const link = createLink({ credentials, software: 'routy/bench' });
+    speak(link, 'messages', async (stream) => {
+      const received = new ReceivedCount();
+      for await (const message of stream) received.add(message);
+      await stream.send(received.encode());
+    });
+    speak(link, 'calls', async (stream) => {
+      for await (const request of stream) await stream.send(answerOf(request));
+    });
+    speak(link, 'echo', async (stream) => {
+      for await (const message of stream) await stream.send(message);
+    });
+    const { address } = await link.listen({
+      transport: 'tls',
+      address: { kind: 'tcp', host: '127.0.0.1', port: 0 },
+    });
+    return (address as { readonly port: number }).port;
+  },
 
   async connect(credentials, port) {
-    const open = await dialNode(credentials, port);
-    return openClient((protocol) => {
-      const stream = newStream();
-      open(protocol, stream);
-      return stream;
-    });
+    const link = createLink({ credentials, software: 'routy/bench' });
+    const address = { kind: 'tcp', host: '127.0.0.1', port } as const;
+    const peer = await link.dial({ transport: 'tls', address }).ready();
+    return openClient(async (protocol) => messagesOf(await peer.open({ protocol })));
   },
 };
 
-function newStream(): Messages {
-  return new MessageStream({ codecs: { 1: BYTES } });
+function messagesOf(stream: LinkStream): Messages {
+  return stream.messages({ codecs: { 1: BYTES } });
 }
 
-const HANDLERS: Readonly<Record<string, (stream: Messages) => Promise<void>>> = {
-  async messages(stream) {
-    const received = new ReceivedCount();
-    for await (const message of stream) received.add(message);
-    await stream.send(received.encode());
-    stream.end();
-  },
+function speak(link: Link, name: string, take: (stream: Messages) => Promise<void>): void {
+  link.protocol({
+    name,
+    accept: async (stream) => {
+      const messages = messagesOf(stream);
+      await take(messages);
+      messages.end();
+    },
+  });
+}
 
-  async calls(stream) {
-    for await (const request of stream) await stream.send(answerOf(request));
-    stream.end();
-  },
-
-  async echo(stream) {
-    for await (const message of stream) await stream.send(message);
-    stream.end();
-  },
-};
-
-function openClient(open: (protocol: string) => Messages): LinkClient {
-  const callStream = open('calls');
+async function openClient(open: (protocol: string) => Promise<Messages>): Promise<LinkClient> {
+  const callStream = await open('calls');
   const calls = new Calls((message) => void callStream.send(message));
   void takeAnswers(callStream, calls);
   return {
-    openMessages: async () => sink(open('messages')),
+    openMessages: async () => sink(await open('messages')),
     request: (body) => calls.request(body),
     openStream: async (message) => {
-      const stream = open('echo');
+      const stream = await open('echo');
       await stream.send(message);
       await stream.receive();
       stream.end();

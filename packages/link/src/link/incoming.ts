@@ -19,9 +19,9 @@ export interface Protocol extends SpokenProtocol {
   readonly class?: string;
   /**
    * Takes a stream that the peer has opened; both ends know what was agreed. What it throws, or
-   * rejects with, resets the stream.
+   * rejects with, resets the stream. Without it the peer may only ask for such streams.
    */
-  accept(stream: LinkStream, peer: Peer, session: LinkSession): void | Promise<void>;
+  accept?(stream: LinkStream, peer: Peer, session: LinkSession): void | Promise<void>;
   /** Takes a stream that this side has opened since the peer asked for it, for that `service`. */
   reply?(stream: LinkStream, peer: Peer, service: string): void | Promise<void>;
 }
@@ -59,6 +59,10 @@ export function takeIncoming(
       return;
     }
     const { protocol, picked } = answer;
+    if (protocol.accept === undefined) {
+      incoming.refuse('unsupported-protocol', onlyReplies(protocol));
+      return;
+    }
     const { service } = incoming.request;
     const { name, class: className = name } = protocol;
     const facts = { protocol: name, service, picked, class: className };
@@ -76,7 +80,11 @@ function accepted(
   owner: IncomingOwner,
 ): void {
   const peer = owner.peerOf(session);
-  void runHandler(protocol.name, stream, owner, () => protocol.accept(stream, peer, session));
+  void runHandler(protocol.name, stream, owner, () => protocol.accept!(stream, peer, session));
+}
+
+function onlyReplies({ name }: Protocol): string {
+  return `${name} is opened here towards who asks, and accepted from nobody`;
 }
 
 /** A stream whose first conversation is over goes on in another protocol. */
@@ -88,6 +96,8 @@ export async function takeOn(
   let found: Protocol | undefined;
   const next = await take(async (request) => {
     const { protocol, picked } = await spoken(owner.protocols, request);
+    if (protocol.accept === undefined)
+      throw new StreamResetError('unsupported-protocol', onlyReplies(protocol));
     found = protocol;
     return picked;
   });

@@ -31,14 +31,17 @@ export interface ListenAt {
   readonly insecure?: boolean;
 }
 
-/** A protocol to be registered; without versions it has version 1 alone. */
+/**
+ * A protocol to be registered; without versions it has version 1 alone. It has `accept`, `reply` or
+ * both.
+ */
 export type ProtocolOptions = Pick<Protocol, 'name' | 'class'> &
   Partial<Pick<Protocol, 'versions' | 'capabilities' | 'reply'>> & {
     /**
      * Takes a stream that the peer has opened; both ends know what was agreed. What it throws, or
-     * rejects with, resets the stream.
+     * rejects with, resets the stream. Without it the peer may only ask for such streams.
      */
-    accept(stream: LinkStream, peer: Peer): void | Promise<void>;
+    accept?(stream: LinkStream, peer: Peer): void | Promise<void>;
   };
 
 interface Owned {
@@ -194,11 +197,14 @@ export class Link extends EventEmitter<LinkEvents> {
    */
   protocol(protocol: ProtocolOptions, { signal }: Owned = {}): void {
     const { name, class: className, versions = [1], capabilities = [] } = protocol;
-    if (typeof protocol.accept !== 'function') {
-      throw new TypeError(`protocol ${name}: accept must be a function`);
+    for (const what of ['accept', 'reply'] as const) {
+      if (!['undefined', 'function'].includes(typeof protocol[what]))
+        throw new TypeError(`protocol ${name}: ${what} must be a function`);
     }
+    if (protocol.accept === undefined && protocol.reply === undefined)
+      throw new TypeError(`protocol ${name}: it needs accept or reply, or it takes no stream`);
     const handlers: Pick<Protocol, 'accept' | 'reply'> = {
-      accept: (stream, peer) => protocol.accept(stream, peer),
+      ...(protocol.accept && { accept: (stream, peer) => protocol.accept!(stream, peer) }),
       ...(protocol.reply && { reply: protocol.reply.bind(protocol) }),
     };
     const classed = className === undefined ? {} : { class: className };
