@@ -95,6 +95,11 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     pure: false,
     why: 'ciphers know keys and bytes, not what is said with them',
   },
+  'linux/tls': {
+    may: ['proto/base', 'link/transport', 'linux/crypto'],
+    pure: false,
+    why: 'records and handshakes, whoever reads and writes the socket',
+  },
   'routy/fabric': {
     may: ['proto/base', 'proto/session'],
     pure: true,
@@ -249,7 +254,7 @@ const ROWS: readonly (readonly string[])[] = [
     'linux/crypto',
     'routy/config',
   ],
-  ['proto/session', 'link/locators', 'routy/pki'],
+  ['proto/session', 'link/locators', 'linux/tls', 'routy/pki'],
   ['routy/fabric', 'link/streams', 'link/protocols', 'routy/enrol'],
   ['link/driver', 'link/testing'],
   ['link/peers', 'routy/status'],

@@ -96,6 +96,7 @@ export function laneFailure(remoteAddress: string, error: unknown): RoutyError {
   return new LinkError('lane-failed', text, options);
 }
 
+/** What went wrong in a TLS handshake, in a word. */
 export type HandshakeFault = 'not-tls' | 'tls-version' | 'alpn' | 'closed' | 'tls-failed';
 
 const NOT_TLS: ReadonlySet<string> = new Set([

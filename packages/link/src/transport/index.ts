@@ -1,6 +1,6 @@
 export { type DialTimeouts, dialLane, dialTcp, HURRIED_TIMEOUTS } from './dial.ts';
-export { systemCode } from './failures.ts';
-export type { Lane } from './lane.ts';
+export { type HandshakeFault, handshakeFault, systemCode, tlsErrorText } from './failures.ts';
+export { LANE_EXPORTER_BYTES, LANE_EXPORTER_LABEL, type Lane } from './lane.ts';
 export { LinkError, type LinkErrorCode } from './link-error.ts';
 export { type LaneListener, listenLanes } from './listen.ts';
 export { libc, libcLoaded } from './native/libc.ts';
@@ -18,8 +18,14 @@ export { type ReopenDelay, Reopener } from './tcp/reopener.ts';
 export { ServerGroup } from './tcp/server-group.ts';
 export { removeStaleSocket } from './tcp/stale-socket.ts';
 export type { TlsCredentials } from './tls/credentials.ts';
-export { certificateIdentity } from './tls/peer-identity.ts';
-export { ALPN_ENROL, TLS_PROFILE } from './tls/tls-context.ts';
+export { type ChainFault, certificateIdentity, judgePeer } from './tls/peer-identity.ts';
+export {
+  ALPN_ENROL,
+  ALPN_LANE,
+  contextOptions,
+  secureContext,
+  TLS_PROFILE,
+} from './tls/tls-context.ts';
 export { tlsTransport } from './tls/tls-transport.ts';
 export type {
   Transport,

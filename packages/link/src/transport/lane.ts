@@ -3,8 +3,10 @@ import { LinkError } from './link-error.ts';
 
 export type { TlsCredentials } from './tls/credentials.ts';
 
+/** See {@link Lane.exporter}. */
 export const LANE_EXPORTER_LABEL = 'EXPORTER-routy-lane';
 
+/** Length of {@link Lane.exporter}. */
 export const LANE_EXPORTER_BYTES = 32;
 
 /** How long `end` waits for the queue to leave and the peer to end too, in ms. */

@@ -5,7 +5,7 @@ import type { HalfOpenLimits } from './tcp/half-open.ts';
 import { ListeningSocket, type ReopenDelays } from './tcp/listening-socket.ts';
 import { type ConnectionRefusal, type Guest, Reception } from './tcp/reception.ts';
 import { judgePeer } from './tls/peer-identity.ts';
-import { ALPN_ENROL, ALPN_LANE, secureContext, TLS_PROFILE } from './tls/tls-context.ts';
+import { ALPN_ENROL, ALPN_LANE, contextOptions } from './tls/tls-context.ts';
 import { TlsLane } from './tls/tls-lane.ts';
 
 export interface ListenHandlers {
@@ -112,16 +112,4 @@ function takeLane(socket: TLSSocket, guest: Guest, fabric: string, handlers: Lis
   }
   guest.admit();
   handlers.onLane(new TlsLane(socket, { peer: verdict.identity, direction: 'accepted' }));
-}
-
-/** @throws RoutyError `credentials-invalid` */
-function contextOptions(credentials: TlsCredentials): SecureContextOptions {
-  // Fails with a clear message.
-  secureContext(credentials);
-  return {
-    ...TLS_PROFILE,
-    key: credentials.keyPem,
-    cert: credentials.certChainPem,
-    ca: credentials.caPem,
-  };
 }

@@ -1,5 +1,5 @@
 import { constants } from 'node:crypto';
-import { createSecureContext, type SecureContext } from 'node:tls';
+import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
 import { errorText } from '@routy/proto/base';
 import type { TlsCredentials } from '../lane.ts';
 import { LinkError } from '../link-error.ts';
@@ -43,14 +43,29 @@ export function secureContext(credentials: TlsCredentials): SecureContext {
 /** Reading keys and certificates costs as much as a handshake, and a peer may be dialled often. */
 const contexts = new WeakMap<TlsCredentials, SecureContext>();
 
+/**
+ * The same in the form that a server of node:tls takes.
+ *
+ * @throws RoutyError `credentials-invalid`
+ */
+export function contextOptions(credentials: TlsCredentials): SecureContextOptions {
+  // Fails with a clear message.
+  secureContext(credentials);
+  return optionsOf(credentials);
+}
+
+function optionsOf(credentials: TlsCredentials): SecureContextOptions {
+  return {
+    ...TLS_PROFILE,
+    key: credentials.keyPem,
+    cert: credentials.certChainPem,
+    ca: credentials.caPem,
+  };
+}
+
 function newContext(credentials: TlsCredentials): SecureContext {
   try {
-    return createSecureContext({
-      ...TLS_PROFILE,
-      key: credentials.keyPem,
-      cert: credentials.certChainPem,
-      ca: credentials.caPem,
-    });
+    return createSecureContext(optionsOf(credentials));
   } catch (error) {
     const { site, node } = credentials.identity;
     throw new LinkError(
