@@ -64,7 +64,8 @@ export interface HandshakeStart {
  */
 export class Handshake {
   /**
-   * Rejects with a {@link HandshakeFailure}, or with the signal's reason.
+   * Rejects with a {@link HandshakeFailure}, or with the signal's reason. Whoever awaits it takes the
+   * connection over in the same turn of the event loop: bytes that come later are no longer taken here.
    */
   readonly established: Promise<Established>;
   readonly #options: HandshakeStart;
@@ -74,6 +75,7 @@ export class Handshake {
   #sentBefore = 0;
   #isSecure = false;
   #isOver = false;
+  #isHandedOver = false;
   #isPumping = false;
 
   constructor(options: HandshakeStart) {
@@ -86,16 +88,19 @@ export class Handshake {
     if (options.signal.aborted) this.#stop();
   }
 
-  /** Bytes of the peer, cut anyhow. */
+  /** Bytes of the peer, cut anyhow; copied. Whoever has taken the connection over keeps them. */
   receive(bytes: Uint8Array): void {
+    if (this.#isHandedOver) throw new Error('bytes for a handshake that is over');
+    if (this.#isOver) return;
     this.#options.feed.receive(bytes);
     this.#pump();
   }
 
-  /** The peer sends no more. */
+  /** The peer sends no more. What was wrong with its last bytes is known in the next turn. */
   receiveEnd(): void {
-    if (!this.#isSecure)
-      this.#fail(new HandshakeFailure('closed', 'it hung up during the handshake'));
+    setImmediate(() => {
+      if (!this.#isSecure) this.#hangUp();
+    });
   }
 
   /** The socket that makes it; its secrets come by `handleKeyLine`. */
@@ -105,9 +110,7 @@ export class Handshake {
     if (this.#isOver) socket.destroy();
     // Stays: an error that comes late must not be nobody's.
     socket.on('error', (error) => this.handleError(error));
-    socket.once('close', () =>
-      this.#fail(new HandshakeFailure('closed', 'it hung up during the handshake')),
-    );
+    socket.once('close', () => this.#hangUp());
   }
 
   readonly handleKeyLine = (line: Buffer): void => this.#keyLog.take(line);
@@ -119,7 +122,7 @@ export class Handshake {
   /** node:tls is through: no record after this one is given to it. */
   handleSecure(): void {
     this.#isSecure = true;
-    void this.#finish();
+    this.#finish().catch((error: unknown) => this.#fail(error));
   }
 
   /** One record after the other, each only when node:tls has worked on the one before. */
@@ -175,6 +178,7 @@ export class Handshake {
       sentRecords: isClient ? 0 : feed.sentRecords - this.#sentBefore,
       leftover: feed.waiting,
     };
+    this.#isHandedOver = true;
     this.#end();
     this.#settle.resolve(result);
   }
@@ -194,6 +198,10 @@ export class Handshake {
     this.#socket!.end();
     await this.#quiet();
     this.#fail(new HandshakeFailure(code, text, fault));
+  }
+
+  #hangUp(): void {
+    this.#fail(new HandshakeFailure('closed', 'it hung up during the handshake'));
   }
 
   readonly #stop = (): void => this.#fail(this.#options.signal.reason);
