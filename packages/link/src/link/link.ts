@@ -8,16 +8,16 @@ import { Locators } from '../locators/locators.ts';
 import { ProcessSessions } from '../peers/process-sessions.ts';
 import { Protocols } from '../protocols/protocols.ts';
 import { Statistics } from '../stats/statistics.ts';
-import { abortReason } from '../transport/deadline.ts';
+import { abortReason, onAbort } from '../transport/deadline.ts';
 import { LinkError } from '../transport/link-error.ts';
 import type { TransportAddress, TransportListener } from '../transport/transport.ts';
 import { type ConverseOptions, LinkConversation } from './conversing.ts';
+import type { Protocol } from './incoming.ts';
 import { LinkCore } from './link-core.ts';
 import type { LinkEvents } from './link-events.ts';
+import { DEFAULT_LIMITS, DEFAULT_TIMES, identityOf, type LinkOptions } from './link-options.ts';
 import { AcceptedPeers } from './peer/accepted-peers.ts';
 import { DialledPeer, type DialOptions } from './peer/dialled-peer.ts';
-import type { Protocol } from './incoming.ts';
-import { DEFAULT_LIMITS, DEFAULT_TIMES, identityOf, type LinkOptions } from './link-options.ts';
 import { Peer } from './peer/peer.ts';
 import type { LinkStream } from './session/link-stream.ts';
 import { type Destination, Transports } from './transports.ts';
@@ -145,7 +145,7 @@ export class Link extends EventEmitter<LinkEvents> {
       close,
     };
     this.#listeners.add(listening);
-    signal?.addEventListener('abort', stop, { once: true });
+    if (signal !== undefined) onAbort(signal, stop);
     // Closed while it was being opened.
     if (signal?.aborted || this.#closing !== undefined) await close();
     return listening;
@@ -275,7 +275,7 @@ export class Link extends EventEmitter<LinkEvents> {
     const cut = () => {
       for (const lane of this.#sessions.lanes()) lane.destroy();
     };
-    signal.addEventListener('abort', cut, { once: true });
+    onAbort(signal, cut);
     if (signal.aborted) cut();
     return this.#closing.finally(() => signal.removeEventListener('abort', cut));
   }
@@ -319,7 +319,7 @@ function following(...parents: readonly (AbortSignal | undefined)[]): {
   const follow = (event: Event) => controller.abort((event.target as AbortSignal).reason);
   for (const parent of parents) {
     if (parent?.aborted) controller.abort(parent.reason);
-    parent?.addEventListener('abort', follow, { once: true });
+    if (parent !== undefined) onAbort(parent, follow);
   }
   const leave = () => {
     for (const parent of parents) parent?.removeEventListener('abort', follow);
