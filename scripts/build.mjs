@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const PACKAGES = ['proto', 'link', 'routy'];
+const PACKAGES = ['proto', 'link', 'linux', 'routy'];
 
 // Left by a packing that was interrupted, they would be used instead of what is built here.
 for (const name of ['routy', 'link']) {

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /** In the order in which they import each other. */
-export const PACKAGES = ['proto', 'link', 'routy'];
+export const PACKAGES = ['proto', 'link', 'linux', 'routy'];
 
 export interface SourceFile {
   /** Relative to the repository. */

@@ -1,0 +1,47 @@
+import { createRequire } from 'node:module';
+
+/** The symbols of this very process: Node's own OpenSSL and the C library. */
+export interface ProcessLibrary {
+  /**
+   * A function by its C prototype, such as `int close(int)`. Addresses are `size_t` in it and numbers
+   * here, which costs a call half of what pointers cost.
+   *
+   * @throws when there is no such symbol
+   */
+  func(prototype: string): (...values: number[]) => number;
+  /**
+   * Where the bytes of a buffer begin. Holds while the buffer is reachable: C does not keep it alive.
+   */
+  addressOf(buffer: ArrayBufferLike): number;
+}
+
+/** The symbols, or why they cannot be had. */
+export type ProcessLibraryLoaded =
+  | { readonly library: ProcessLibrary }
+  | { readonly missing: string };
+
+interface Koffi {
+  load(path: null): { func(prototype: string): (...values: unknown[]) => number };
+  address(buffer: ArrayBufferLike): bigint;
+}
+
+/** Koffi is optional: whatever keeps it from working is the answer. Never throws. */
+export function loadProcessLibrary(
+  load: () => unknown = () => createRequire(import.meta.url)('koffi'),
+  platform: string = process.platform,
+): ProcessLibraryLoaded {
+  if (platform !== 'linux') return { missing: `not on ${platform}` };
+  try {
+    const koffi = load() as Koffi;
+    const own = koffi.load(null);
+    return {
+      library: {
+        func: (prototype) => own.func(prototype),
+        addressOf: (buffer) => Number(koffi.address(buffer)),
+      },
+    };
+  } catch (error) {
+    const [line] = (error instanceof Error ? error.message : String(error)).split('\n');
+    return { missing: line || 'koffi does not load' };
+  }
+}
