@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { LinkBehaviour, LinkStream } from '../../packages/link/src/index.ts';
+import type { LinkBehaviour, LinkStream, Peer } from '../../packages/link/src/index.ts';
 import { until } from '../support/lane-pair.ts';
 import { memoryLab, TEXT, textOf } from '../support/link-lab.ts';
 
@@ -108,6 +108,37 @@ describe('a conversation', TIMEOUT, () => {
     assert.equal(await conversation.ended, undefined);
     await until('its peer goes with it', () => lab.red.peers.length === 0);
     assert.equal(conversation.cast('too late'), false);
+    await lab.close();
+  });
+
+  test('with a peer that has dialled goes on in its next session; with one that is dialled until it is closed', async () => {
+    const lab = await memoryLab();
+    const taken = new Set<string>();
+    lab.red.protocol({ name: 'queue', accept: taking(taken) });
+    lab.gray.protocol({ name: 'queue', accept: taking(taken) });
+    const speak = (whom: Peer, queue: Queue) =>
+      (whom.direction === 'accepted' ? lab.gray : lab.red).converse<string, string>(whom, {
+        ...{ protocol: 'queue', codecs: { 1: TEXT }, behaviour: queue },
+      });
+    const dialled = lab.red.dial(lab.at);
+    const accepted = await lab.gray.peer('red/red1');
+    const [back, out] = [new Queue(), new Queue()];
+    const conversation = speak(accepted, back);
+    speak(await dialled.ready(), out);
+    back.add('back');
+    out.add('out');
+    await until('both are heard', () => taken.size === 2);
+
+    const ended = speak(dialled, new Queue()).ended;
+    dialled.close();
+    await ended;
+    assert.throws(() => speak(dialled, out), { code: 'peer-closed' });
+    await until('its session has ended', () => accepted.state === 'closed');
+    assert.throws(() => speak(accepted, out), { code: 'peer-closed' });
+    assert.notEqual(conversation.status.state, 'ended');
+    lab.red.dial(lab.at);
+    back.add('again');
+    await until('its next session carries it', () => taken.has('again'));
     await lab.close();
   });
 

@@ -2,15 +2,15 @@ import { performance } from 'node:perf_hooks';
 import type { IncomingStream } from '../driver/driver-types.ts';
 import type { Protocols } from '../protocols/protocols.ts';
 import type { Statistics } from '../stats/statistics.ts';
-import { abortReason } from '../transport/deadline.ts';
-import type { AcceptanceOwner, Refused } from './peer/accepted-peers.ts';
+import { abortReason, onAbort } from '../transport/deadline.ts';
 import { type IncomingOwner, type Protocol, takeIncoming, takeOn } from './incoming.ts';
 import type { LinkEvents } from './link-events.ts';
+import type { AcceptanceOwner, Refused } from './peer/accepted-peers.ts';
+import type { Peer } from './peer/peer.ts';
 import { CALL, Replies } from './replies.ts';
 import type { LinkSession } from './session/link-session.ts';
 import type { GoOn, LinkStream } from './session/link-stream.ts';
 import type { StreamRequest } from './session/stream-request.ts';
-import type { Peer } from './peer/peer.ts';
 
 /** How often a link that drains looks whether streams are open, in ms. */
 const IDLE_LOOK_MS = 20;
@@ -79,7 +79,7 @@ export class LinkCore implements AcceptanceOwner, IncomingOwner {
         },
       };
       this.#waiting.add(waiter);
-      signal?.addEventListener('abort', stop, { once: true });
+      if (signal !== undefined) onAbort(signal, stop);
       if (signal?.aborted) stop();
     });
   }

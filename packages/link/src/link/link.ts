@@ -8,16 +8,16 @@ import { Locators } from '../locators/locators.ts';
 import { ProcessSessions } from '../peers/process-sessions.ts';
 import { Protocols } from '../protocols/protocols.ts';
 import { Statistics } from '../stats/statistics.ts';
-import { abortReason } from '../transport/deadline.ts';
+import { abortReason, onAbort } from '../transport/deadline.ts';
 import { LinkError } from '../transport/link-error.ts';
 import type { TransportAddress, TransportListener } from '../transport/transport.ts';
 import { type ConverseOptions, LinkConversation } from './conversing.ts';
+import type { Protocol } from './incoming.ts';
 import { LinkCore } from './link-core.ts';
 import type { LinkEvents } from './link-events.ts';
+import { DEFAULT_LIMITS, DEFAULT_TIMES, identityOf, type LinkOptions } from './link-options.ts';
 import { AcceptedPeers } from './peer/accepted-peers.ts';
 import { DialledPeer, type DialOptions } from './peer/dialled-peer.ts';
-import type { Protocol } from './incoming.ts';
-import { DEFAULT_LIMITS, DEFAULT_TIMES, identityOf, type LinkOptions } from './link-options.ts';
 import { Peer } from './peer/peer.ts';
 import type { LinkStream } from './session/link-stream.ts';
 import { type Destination, Transports } from './transports.ts';
@@ -145,7 +145,7 @@ export class Link extends EventEmitter<LinkEvents> {
       close,
     };
     this.#listeners.add(listening);
-    signal?.addEventListener('abort', stop, { once: true });
+    if (signal !== undefined) onAbort(signal, stop);
     // Closed while it was being opened.
     if (signal?.aborted || this.#closing !== undefined) await close();
     return listening;
@@ -213,10 +213,11 @@ export class Link extends EventEmitter<LinkEvents> {
 
   /**
    * Speaks with a peer for as long as `signal` lets it: the stream is opened again whenever it is lost,
-   * with back-off, and the behaviour told why. `whom` is a peer, the name `site/node` of one whoever of
-   * the two dialled, or a destination, which is dialled for it.
+   * with back-off, and the behaviour told why. `whom` is the name `site/node` of a peer whoever of the two
+   * dialled, a destination, which is dialled for it, or a peer: one that is dialled until it is closed,
+   * and one that has dialled stands for its name, since it goes with its session.
    *
-   * @throws LinkError `link-closed`
+   * @throws LinkError `link-closed`, `peer-closed`
    */
   converse<Message, Request = never, Answer = never>(
     whom: Peer | string | Destination,
@@ -225,8 +226,9 @@ export class Link extends EventEmitter<LinkEvents> {
     this.#mustBeOpen();
     const { controller, leave } = following(this.#ending.signal, options.signal);
     const { signal } = controller;
-    const peer =
-      typeof whom === 'string' || whom instanceof Peer ? whom : this.dial(whom, { signal });
+    const peer = this.#toSpeakWith(whom, signal);
+    const stop = () => controller.abort(new LinkError('peer-closed', 'the peer is closed'));
+    if (peer instanceof Peer) peer.once('closed', stop);
     const conversation = new LinkConversation(options, {
       statistics: this.statistics,
       findPeer: (wanted) =>
@@ -235,6 +237,7 @@ export class Link extends EventEmitter<LinkEvents> {
     });
     void conversation.ended.finally(() => {
       leave();
+      if (peer instanceof Peer) peer.off('closed', stop);
       // What was dialled for it goes with it.
       controller.abort();
     });
@@ -272,9 +275,21 @@ export class Link extends EventEmitter<LinkEvents> {
     const cut = () => {
       for (const lane of this.#sessions.lanes()) lane.destroy();
     };
-    signal.addEventListener('abort', cut, { once: true });
+    onAbort(signal, cut);
     if (signal.aborted) cut();
     return this.#closing.finally(() => signal.removeEventListener('abort', cut));
+  }
+
+  #toSpeakWith(whom: Peer | string | Destination, signal: AbortSignal): Peer | string {
+    if (typeof whom === 'string') return whom;
+    if (!(whom instanceof Peer)) return this.dial(whom, { signal });
+    const { name, state } = whom;
+    if (state === 'closed' || (whom.direction === 'accepted' && name === undefined)) {
+      throw new LinkError('peer-closed', 'the peer is closed', {
+        hint: "say its name 'site/node', and the conversation goes on with whichever session it has",
+      });
+    }
+    return whom.direction === 'accepted' ? name! : whom;
   }
 
   async #close(): Promise<void> {
@@ -304,7 +319,7 @@ function following(...parents: readonly (AbortSignal | undefined)[]): {
   const follow = (event: Event) => controller.abort((event.target as AbortSignal).reason);
   for (const parent of parents) {
     if (parent?.aborted) controller.abort(parent.reason);
-    parent?.addEventListener('abort', follow, { once: true });
+    if (parent !== undefined) onAbort(parent, follow);
   }
   const leave = () => {
     for (const parent of parents) parent?.removeEventListener('abort', follow);

@@ -7,7 +7,7 @@ import type { Protocols } from '../protocols/protocols.ts';
 import type { Statistics } from '../stats/statistics.ts';
 import { resetCodeOf, StreamResetError } from '../streams/adapters/byte-channel.ts';
 import type { MessageCodec } from '../streams/adapters/message-stream.ts';
-import { abortReason } from '../transport/deadline.ts';
+import { abortReason, onAbort } from '../transport/deadline.ts';
 import { type Protocol, runHandler, spoken } from './incoming.ts';
 import type { Peer } from './peer/peer.ts';
 import type { LinkSession } from './session/link-session.ts';
@@ -74,7 +74,7 @@ export class Replies {
     const call = await openStream(session, { protocol: CALL }, statistics, signal);
     const messages = call.messages({ codecs: { 1: JSON_CODEC } });
     const stop = () => messages.reset('cancelled', errorText(signal?.reason));
-    signal?.addEventListener('abort', stop, { once: true });
+    if (signal !== undefined) onAbort(signal, stop);
     const coming = this.#await(inReplyTo, session, request);
     try {
       void messages.send({ ...asked, inReplyTo } satisfies Call).catch(() => undefined);

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { RoutyError } from '@routy/proto/base';
 import { LinkError } from './link-error.ts';
 
@@ -22,7 +23,7 @@ export async function step<T>(
   const follow = () => controller.abort(abortReason(signal!));
   // `run` is called even then: what it was given to own it has to dispose of.
   if (signal?.aborted) follow();
-  signal?.addEventListener('abort', follow, { once: true });
+  if (signal !== undefined) onAbort(signal, follow);
   const timer = setTimeout(() => controller.abort(onTimeout()), ms);
   try {
     return await run(controller.signal);
@@ -30,6 +31,15 @@ export async function step<T>(
     clearTimeout(timer);
     signal?.removeEventListener('abort', follow);
   }
+}
+
+/**
+ * Hears of a signal once, until the listener is removed. Many may wait for the one signal of an
+ * owner: what Node calls a possible leak from eleven on is none.
+ */
+export function onAbort(signal: AbortSignal, listener: (event: Event) => void): void {
+  setMaxListeners(0, signal);
+  signal.addEventListener('abort', listener, { once: true });
 }
 
 /** Why a signal fired, as a RoutyError; `dial-aborted` when the caller gave no RoutyError. */

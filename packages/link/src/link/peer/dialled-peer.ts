@@ -8,12 +8,13 @@ import { laneEndError } from '../../peers/end-text.ts';
 import { type DiallerOwner, PeerDialler } from '../../peers/peer-dialler.ts';
 import type { ProcessSessions } from '../../peers/process-sessions.ts';
 import { Succession, type Successor } from '../../peers/succession.ts';
+import { onAbort } from '../../transport/deadline.ts';
 import type { Lane } from '../../transport/lane.ts';
 import { realTimers } from '../../transport/timers.ts';
 import { endHint } from '../session/end-hints.ts';
 import { LinkSession, type SessionFollower } from '../session/link-session.ts';
-import { Peer, type PeerKeeper } from './peer.ts';
 import { type Destination, dialDestination, type Transports } from '../transports.ts';
+import { Peer, type PeerKeeper } from './peer.ts';
 
 /** How a peer is dialled. */
 export interface DialOptions {
@@ -66,7 +67,7 @@ export class DialledPeer {
     this.#succession = new Succession(() => new DialledNode(this));
     if (signal === undefined) return;
     const stop = () => this.close('its signal has fired');
-    signal.addEventListener('abort', stop, { once: true });
+    onAbort(signal, stop);
     this.#letGo = () => signal.removeEventListener('abort', stop);
   }
 

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import { type Identity, RoutyError } from '@routy/proto/base';
 import type { DriverStats, PingSample, SessionEnd } from '../../driver/driver-types.ts';
 import { endText } from '../../peers/end-text.ts';
-import { abortReason } from '../../transport/deadline.ts';
+import { abortReason, onAbort } from '../../transport/deadline.ts';
 import { LinkError } from '../../transport/link-error.ts';
 import { endHint } from '../session/end-hints.ts';
 import type { LinkSession, SessionKeeper, Vitals } from '../session/link-session.ts';
@@ -255,7 +255,7 @@ export class Peer extends EventEmitter<PeerEvents> {
         },
       };
       this.#waiting.add(waiter);
-      signal?.addEventListener('abort', stop, { once: true });
+      if (signal !== undefined) onAbort(signal, stop);
       if (signal?.aborted) stop();
     });
   }
@@ -269,7 +269,7 @@ function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const stop = () => reject(abortReason(signal));
     if (signal.aborted) stop();
-    signal.addEventListener('abort', stop, { once: true });
+    onAbort(signal, stop);
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
   });
 }

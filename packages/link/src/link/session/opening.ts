@@ -4,7 +4,7 @@ import { type Agreement, openFault, type StreamCode } from '@routy/proto/wire';
 import type { IncomingStream } from '../../driver/driver-types.ts';
 import type { Statistics } from '../../stats/statistics.ts';
 import { StreamResetError } from '../../streams/adapters/byte-channel.ts';
-import { abortReason } from '../../transport/deadline.ts';
+import { abortReason, onAbort } from '../../transport/deadline.ts';
 import type { LinkSession } from './link-session.ts';
 import { type GoOn, LinkStream, type StreamFacts } from './link-stream.ts';
 import { StreamJoint, type StreamOutcome } from './stream-joint.ts';
@@ -67,7 +67,7 @@ class StreamOpening {
     this.#resolve = resolve;
     this.#reject = reject;
     this.joint = new StreamJoint((outcome) => this.#refused(outcome));
-    signal?.addEventListener('abort', this.#stop, { once: true });
+    if (signal !== undefined) onAbort(signal, this.#stop);
   }
 
   accepted(picked: Agreement): void {

@@ -9,7 +9,7 @@ import {
 } from '@routy/proto/wire';
 import { resetCodeOf, StreamResetError } from '../../streams/adapters/byte-channel.ts';
 import type { MessageStream } from '../../streams/adapters/message-stream.ts';
-import { abortReason } from '../../transport/deadline.ts';
+import { abortReason, onAbort } from '../../transport/deadline.ts';
 import { LinkError } from '../../transport/link-error.ts';
 
 /** A stream of messages of any kind: a turn knows nothing of them. */
@@ -34,7 +34,7 @@ export async function askTurn(
   signal: AbortSignal | undefined,
 ): Promise<Agreement> {
   const stop = () => messages.reset('cancelled', errorText(signal?.reason));
-  signal?.addEventListener('abort', stop, { once: true });
+  if (signal !== undefined) onAbort(signal, stop);
   if (signal?.aborted) stop();
   try {
     await messages.mark(encode(request));

@@ -1,5 +1,6 @@
 import { errorText } from '@routy/proto/base';
 import type { StreamCode } from '@routy/proto/wire';
+import { onAbort } from '../../transport/deadline.ts';
 import type { ByteReceiver } from '../byte-stream.ts';
 import { ByteChannel, resetCodeOf } from './byte-channel.ts';
 
@@ -44,7 +45,7 @@ export class AsyncByteStream {
       abort();
       return;
     }
-    signal.addEventListener('abort', abort);
+    onAbort(signal, abort);
     this.#letGo = () => signal.removeEventListener('abort', abort);
   }
 

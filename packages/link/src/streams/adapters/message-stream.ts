@@ -33,7 +33,9 @@ const MAX_BYTES = 1024 * 1024;
 
 /** Messages up to this size are gathered with others that are sent in the same go. */
 const GATHERED_BYTES_MAX = 2048;
-const BLOCK_BYTES = 16 * 1024;
+/** The first block is for streams of a few messages; each is twice as large as the one before. */
+const BLOCK_BYTES_MIN = 512;
+const BLOCK_BYTES_MAX = 16 * 1024;
 
 const DONE = Promise.resolve();
 const NOTHING: Uint8Array = new Uint8Array(0);
@@ -300,15 +302,21 @@ export class MessageStream<T> {
 
   #gather(bytes: Uint8Array): void {
     const size = PREFIX_BYTES + bytes.length;
-    if (this.#filled + size > this.#block.length) {
-      this.#flush().catch(() => undefined);
-      this.#block = new Uint8Array(BLOCK_BYTES);
-      this.#from = 0;
-      this.#filled = 0;
-    }
+    if (this.#filled + size > this.#block.length) this.#renewBlock(size);
     writePrefix(this.#block, this.#filled, bytes.length);
     this.#block.set(bytes, this.#filled + PREFIX_BYTES);
     this.#filled += size;
+  }
+
+  /** A larger block takes along what is not sent yet; what the largest holds is sent by itself. */
+  #renewBlock(size: number): void {
+    if (this.#block.length === BLOCK_BYTES_MAX) this.#flush().catch(() => undefined);
+    const unsent = this.#block.subarray(this.#from, this.#filled);
+    const larger = Math.max(2 * this.#block.length, unsent.length + size, BLOCK_BYTES_MIN);
+    this.#block = new Uint8Array(Math.min(larger, BLOCK_BYTES_MAX));
+    this.#block.set(unsent);
+    this.#from = 0;
+    this.#filled = unsent.length;
   }
 
   #flush(): Promise<void> {
