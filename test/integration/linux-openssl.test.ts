@@ -7,7 +7,7 @@ import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { TlsAcceptor } from '../../packages/linux/src/tls/tls-acceptor.ts';
+import { TlsAcceptor } from '../../packages/linux/src/tls/handshake/tls-acceptor.ts';
 import type { TlsCredentials } from '../../packages/link/src/transport/lane.ts';
 import { testCa, testCredentials } from '../support/certificates.ts';
 import {
@@ -200,6 +200,9 @@ describe('key updates with openssl', () => {
     connection.layer.updateKeys();
     const { keyUpdatesReceived } = connection.layer.counts;
     connection.send();
+    // OpenSSL answers with what it writes next.
+    server.child.stdin.write('with its next key\n');
+    await carries(connection, Buffer.from('with its next key\n'));
     await connection.until(
       'its own',
       () => connection.layer.counts.keyUpdatesReceived > keyUpdatesReceived,

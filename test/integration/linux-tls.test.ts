@@ -4,8 +4,8 @@ import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { connect as tlsConnect, createServer as createTlsServer, type TLSSocket } from 'node:tls';
-import { HandshakeFailure } from '../../packages/linux/src/tls/handshake.ts';
-import { TlsAcceptor } from '../../packages/linux/src/tls/tls-acceptor.ts';
+import { HandshakeFailure } from '../../packages/linux/src/tls/handshake/handshake.ts';
+import { TlsAcceptor } from '../../packages/linux/src/tls/handshake/tls-acceptor.ts';
 import type { TlsCredentials } from '../../packages/link/src/transport/lane.ts';
 import { testCa, testCredentials } from '../support/certificates.ts';
 import {
@@ -27,7 +27,11 @@ before(async () => {
     testCredentials(ca, { site: 'red', node: 'red1' }),
     testCredentials(ca, { site: 'gray', node: 'gray1' }),
   ]);
-  stranger = await testCredentials(await testCa(), { site: 'red', node: 'red1' });
+  // Of another name, too: node:tls has no better word for a wrong signature than `EVP lib`.
+  stranger = await testCredentials(await testCa('fabric1', { name: 'another CA' }), {
+    site: 'red',
+    node: 'red1',
+  });
 });
 
 const closers: (() => void)[] = [];
@@ -195,8 +199,8 @@ describe('taking over from a handshake', () => {
     await Promise.all(
       servers.map((server) => server.until('a byte', () => server.receivedBytes === 1)),
     );
-    const seen = servers.map((server) => server.received[0]).sort();
-    assert.deepEqual(seen, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    const seen = new Set(servers.map((server) => server.received[0]));
+    assert.equal(seen.size, 10);
     for (const connection of [...clients, ...servers]) connection.destroy();
   });
 });
@@ -223,7 +227,7 @@ describe('key updates with node:tls, whose OpenSSL answers', () => {
 describe('what a handshake refuses', () => {
   const failure = (code: string, fault?: string) => (error: unknown) => {
     assert.ok(error instanceof HandshakeFailure, String(error));
-    assert.deepEqual([error.code, error.fault], [code, fault]);
+    assert.deepEqual([error.code, error.fault], [code, fault], error.message);
     return true;
   };
 

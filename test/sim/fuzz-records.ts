@@ -40,7 +40,7 @@ function main(): number {
     process.stdout.write(`replay: npm run fuzz:records -- --seed ${seed} --at ${error.index}\n`);
     return 1;
   }
-  for (const [outcome, times] of [...fuzzer.outcomes].sort()) {
+  for (const [outcome, times] of [...fuzzer.outcomes].sort(([a], [b]) => (a < b ? -1 : 1))) {
     process.stdout.write(`${outcome.padEnd(24)} ${times}\n`);
   }
   process.stdout.write(`${count} inputs: no crash, no plaintext of a bad record\n`);

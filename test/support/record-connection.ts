@@ -3,10 +3,10 @@ import { connect, type Socket } from 'node:net';
 import { nodeAead } from '../../packages/linux/src/crypto/node-aead.ts';
 import { opensslAead } from '../../packages/linux/src/crypto/openssl-aead.ts';
 import { loadProcessLibrary } from '../../packages/linux/src/native/process-library.ts';
-import { connectTls } from '../../packages/linux/src/tls/connect-tls.ts';
-import type { Established, Handshake } from '../../packages/linux/src/tls/handshake.ts';
+import { connectTls } from '../../packages/linux/src/tls/handshake/connect-tls.ts';
+import type { Established, Handshake } from '../../packages/linux/src/tls/handshake/handshake.ts';
 import { RecordLayer } from '../../packages/linux/src/tls/record-layer.ts';
-import type { TlsAcceptor } from '../../packages/linux/src/tls/tls-acceptor.ts';
+import type { TlsAcceptor } from '../../packages/linux/src/tls/handshake/tls-acceptor.ts';
 import type { TlsCredentials } from '../../packages/link/src/transport/lane.ts';
 
 const loaded = loadProcessLibrary();

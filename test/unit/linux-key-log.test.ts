@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import { KeyLog } from '../../packages/linux/src/tls/key-log.ts';
+import { KeyLog } from '../../packages/linux/src/tls/handshake/key-log.ts';
 
 const client = randomBytes(48).toString('hex');
 const server = randomBytes(32).toString('hex').toUpperCase();

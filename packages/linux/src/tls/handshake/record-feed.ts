@@ -1,5 +1,5 @@
 import { Duplex } from 'node:stream';
-import { CIPHERTEXT_MAX, HEADER_BYTES, lengthAt } from './record-format.ts';
+import { CIPHERTEXT_MAX, HEADER_BYTES, lengthAt } from '../record-format.ts';
 
 // Content types of RFC 8446 §5.1, from change_cipher_spec to application_data.
 const FIRST_TYPE = 20;

@@ -35,13 +35,13 @@ export class TlsAcceptor {
   }
 
   /** @throws RoutyError `credentials-invalid` */
-  accept({ send, signal }: AcceptTlsOptions): Handshake {
+  accept(options: AcceptTlsOptions): Handshake {
     this.#renew();
     const context = this.#context;
     const server = this.#idle.pop() ?? new OneAtATime(context);
-    const feed = new RecordFeed(send);
+    const feed = new RecordFeed((bytes) => options.send(bytes));
     const { fabric } = this.#current.identity;
-    const handshake = new Handshake({ feed, isClient: false, fabric, signal });
+    const handshake = new Handshake({ feed, isClient: false, fabric, signal: options.signal });
     server.begin(feed, handshake, () => {
       if (context === this.#context && this.#idle.length < IDLE_SERVERS_MAX)
         this.#idle.push(server);

@@ -11,7 +11,7 @@ import {
   tlsErrorText,
 } from '@routy/link/transport';
 import type { Identity } from '@routy/proto/base';
-import { type CipherSuite, cipherSuite } from '../crypto/cipher-suites.ts';
+import { type CipherSuite, cipherSuite } from '../../crypto/cipher-suites.ts';
 import { KeyLog } from './key-log.ts';
 import type { RecordFeed } from './record-feed.ts';
 
