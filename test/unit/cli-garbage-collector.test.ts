@@ -45,16 +45,17 @@ test('a session that ends takes its bytes out of the sum, which is no load', () 
 test('memory that has grown is collected under a load too, not again and again where it is in use', () => {
   const MIB = 1024 * 1024;
   const growth = new Growth();
-  const usage = (rss: number, external: number) => ({ rss: rss * MIB, external: external * MIB });
-  assert.equal(growth.collectionDue(usage(400, 250)), false, 'buffers are counted elsewhere');
-  assert.equal(growth.collectionDue(usage(400, 200)), true);
-  for (const left of [395, 320, 220]) {
-    assert.equal(growth.collectionDue(usage(400, 200)), true, 'three times: one gives little back');
-    growth.collected(usage(left, 20));
+  const due = (rss: number, held: number) => growth.collectionDue(rss * MIB, () => held * MIB);
+  const left = (rss: number, held: number) => growth.collected(rss * MIB, held * MIB);
+  assert.equal(due(400, 250), false, 'what sessions hold is limited elsewhere');
+  assert.equal(due(400, 200), true);
+  for (const rss of [395, 320, 220]) {
+    assert.equal(due(400, 300), true, 'three times: one gives little back');
+    left(rss, 20);
   }
-  assert.equal(growth.collectionDue(usage(231, 0)), false);
-  assert.equal(growth.collectionDue(usage(233, 0)), true);
-  for (const left of [200, 150, 100]) growth.collected(usage(left, 20));
-  assert.equal(growth.collectionDue(usage(150, 0)), false);
-  assert.equal(growth.collectionDue(usage(170, 0)), true);
+  assert.equal(due(231, 0), false);
+  assert.equal(due(233, 0), true);
+  for (const rss of [200, 150, 100]) left(rss, 20);
+  assert.equal(due(150, 0), false);
+  assert.equal(due(170, 0), true);
 });

@@ -17,7 +17,7 @@ const BUSY_WORK = 1_000;
  */
 const COLLECTIONS = 3;
 
-/** Memory beside buffers that is looked at closely: twice what a node has when it is idle, in bytes. */
+/** Memory beside what sessions hold that is looked at closely: twice an idle node's, in bytes. */
 const LARGE_BYTES = 160 * 1024 * 1024;
 
 /** So much beyond what the last collection has left, in bytes, it is time for another one. */
@@ -27,6 +27,11 @@ const GROWTH_BYTES = 32 * 1024 * 1024;
 export interface WorkDone {
   readonly streams: number;
   readonly bytes: number;
+}
+
+/** The same, and what its sessions hold now in bytes. */
+export interface Work extends WorkDone {
+  readonly heldBytes: number;
 }
 
 /**
@@ -43,20 +48,20 @@ export interface WorkDone {
  *
  * @returns a function that ends it
  */
-export function tuneGarbageCollector(workDone: () => WorkDone): () => void {
+export function tuneGarbageCollector(work: () => Work): () => void {
   setFlagsFromString('--no-incremental-marking');
   const collect = collector();
   const trimMemory = libc()?.trimMemory;
-  const calm = new CalmAfterLoad(workDone());
+  const calm = new CalmAfterLoad(work());
   const growth = new Growth();
   let looks = 0;
   const timer = setInterval(() => {
-    const isDue = ++looks % LOOKS_OF_WORK === 0 && calm.collectionDue(workDone());
-    const hasGrown = growth.collectionDue(process.memoryUsage());
+    const isDue = ++looks % LOOKS_OF_WORK === 0 && calm.collectionDue(work());
+    const hasGrown = growth.collectionDue(process.memoryUsage.rss(), () => work().heldBytes);
     if (!isDue && !hasGrown) return;
     collect();
     if (calm.isOver || hasGrown) trimMemory?.();
-    growth.collected(process.memoryUsage());
+    growth.collected(process.memoryUsage.rss(), work().heldBytes);
   }, LOOK_INTERVAL_MS);
   timer.unref();
   return () => clearInterval(timer);
@@ -93,23 +98,20 @@ export class Growth {
   #limit = LARGE_BYTES;
   #due = 0;
 
-  /** To be asked at each look, with what is in use; it is true for some looks in a row. */
-  collectionDue(usage: MemoryInUse): boolean {
-    if (besideBuffers(usage) > this.#limit) this.#due = COLLECTIONS;
+  /**
+   * To be asked at each look, with all memory in use and what sessions hold of it, in bytes; it is
+   * true for some looks in a row. What buffers take beyond what is held is garbage like any other.
+   */
+  collectionDue(rss: number, held: () => number): boolean {
+    if (rss > this.#limit && rss - held() > this.#limit) this.#due = COLLECTIONS;
     return this.#due > 0;
   }
 
   /** To be told what is left after each collection. */
-  collected(usage: MemoryInUse): void {
+  collected(rss: number, held: number): void {
     if (this.#due > 0) this.#due -= 1;
-    this.#limit = Math.max(LARGE_BYTES, besideBuffers(usage) + GROWTH_BYTES);
+    this.#limit = Math.max(LARGE_BYTES, rss - held + GROWTH_BYTES);
   }
-}
-
-type MemoryInUse = Pick<NodeJS.MemoryUsage, 'rss' | 'external'>;
-
-function besideBuffers({ rss, external }: MemoryInUse): number {
-  return rss - external;
 }
 
 /** Streams and the 64 KiB that one read brings weigh about the same. */

@@ -14,7 +14,7 @@ import { adminSocketPath } from '../context.ts';
 import { EXIT } from '../output.ts';
 import { shutInspector, takeEarlyHangup } from '../signals.ts';
 import { version } from '../version.ts';
-import { tuneGarbageCollector, type WorkDone } from './garbage-collector.ts';
+import { tuneGarbageCollector, type Work } from './garbage-collector.ts';
 import { ownCredentials } from './identity.ts';
 
 interface RunOptions {
@@ -66,7 +66,7 @@ async function serveUntilDone(
 ): Promise<void> {
   const { metricsListen } = config.admin;
   const release = onSignals(node, log, ending);
-  const stopCollecting = tuneGarbageCollector(() => workDone(node.status()));
+  const stopCollecting = tuneGarbageCollector(() => workOf(node.status()));
   const metrics =
     metricsListen &&
     (await startMetricsListener(metricsListen, node, {
@@ -169,11 +169,11 @@ class Ending {
   }
 }
 
-function workDone({ services, forwards, traffic }: NodeStatus): WorkDone {
+function workOf({ services, forwards, traffic, buffers }: NodeStatus): Work {
   let streams = 0;
   let bytes = 0;
   // Opened, and closed again: both leave garbage.
   for (const each of [...services, ...forwards]) streams += 2 * each.opened - each.streams;
   for (const { bytesSent, bytesReceived } of traffic) bytes += bytesSent + bytesReceived;
-  return { streams, bytes };
+  return { streams, bytes, heldBytes: buffers.usedBytes };
 }
