@@ -83,7 +83,11 @@ export class Terminal {
       });
       await this.#inTime(printed, line);
     }
-    assert.equal(this.#unread.shift(), line, `in the terminal ${this.#name}, after ${this.#said()}`);
+    assert.equal(
+      this.#unread.shift(),
+      line,
+      `in the terminal ${this.#name}, after ${this.#said()}`,
+    );
   }
 
   async #inTime(event: Promise<unknown>, awaited: string): Promise<void> {

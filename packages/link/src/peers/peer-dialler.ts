@@ -77,6 +77,7 @@ export class PeerDialler<A> {
     return this.#driver;
   }
 
+  /** Begins to dial, at once and for ever. */
   start(): void {
     this.#running = true;
     this.#first.scheduler.start();
@@ -127,10 +128,12 @@ export class PeerDialler<A> {
     for (const { scheduler } of this.#slots) scheduler.start();
   }
 
+  /** A lane carries the session. */
   laneUp(epoch: number): void {
     this.#slotOf(epoch)?.scheduler.established();
   }
 
+  /** A lane has ended: it is dialled again, unless its session is over. */
   laneClosed(end: LaneEnd): void {
     const slot = this.#slotOf(end.epoch);
     if (slot === undefined) return;
@@ -139,6 +142,7 @@ export class PeerDialler<A> {
     else slot.scheduler.laneClosed(this.#owner.endError(end));
   }
 
+  /** Its last lane is lost: all of them are dialled, and none waits any longer. */
   suspended(): void {
     for (const { scheduler } of this.#slots) scheduler.restart();
   }
