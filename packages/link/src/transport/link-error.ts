@@ -1,8 +1,9 @@
-import { RoutyError } from '@routy/proto/base';
+import { errorText, RoutyError, visibleText } from '@routy/proto/base';
 
 /** Everything the link fails with; stable, for programs to match on. */
 export type LinkErrorCode =
   | 'address-invalid'
+  | 'argument-invalid'
   | 'become-too-late'
   | 'credentials-invalid'
   | 'dial-aborted'
@@ -60,3 +61,23 @@ export class LinkError extends RoutyError {
     super(code, message, options);
   }
 }
+
+/** That what a program gave us cannot be meant. */
+export function invalidArgument(name: string, wanted: string, given: unknown): LinkError {
+  return new LinkError('argument-invalid', `${name} is ${shown(given)}`, {
+    hint: `${name} has to be ${wanted}`,
+  });
+}
+
+/** For messages: short, on one line. */
+function shown(given: unknown): string {
+  if (typeof given === 'function') return 'a function';
+  try {
+    const text = typeof given === 'object' ? JSON.stringify(given) : String(given);
+    return visibleText(text.length > SHOWN_MAX ? `${text.slice(0, SHOWN_MAX)}…` : text);
+  } catch (error) {
+    return `something that cannot be shown: ${errorText(error)}`;
+  }
+}
+
+const SHOWN_MAX = 80;
