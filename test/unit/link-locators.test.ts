@@ -430,7 +430,7 @@ test('what is no locator is refused where it is registered', () => {
   assert.throws(() => locators.locate('', () => []), { code, hint: /1 to 256 characters/ });
   assert.throws(() => locators.locate('cluster', 'x' as unknown as Locator), {
     code,
-    message: 'locator is x',
+    message: "locator is 'x'",
     hint: /a function/,
   });
 });

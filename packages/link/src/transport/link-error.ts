@@ -1,4 +1,5 @@
-import { errorText, RoutyError, visibleText } from '@routy/proto/base';
+import { inspect } from 'node:util';
+import { RoutyError, visibleText } from '@routy/proto/base';
 
 /** Everything the link fails with; stable, for programs to match on. */
 export type LinkErrorCode =
@@ -69,15 +70,10 @@ export function invalidArgument(name: string, wanted: string, given: unknown): L
   });
 }
 
-/** For messages: short, on one line. */
+/** For messages: short, on one line, and whatever it is. */
 function shown(given: unknown): string {
-  if (typeof given === 'function') return 'a function';
-  try {
-    const text = typeof given === 'object' ? JSON.stringify(given) : String(given);
-    return visibleText(text.length > SHOWN_MAX ? `${text.slice(0, SHOWN_MAX)}…` : text);
-  } catch (error) {
-    return `something that cannot be shown: ${errorText(error)}`;
-  }
+  const text = inspect(given, { depth: 1, breakLength: Infinity, customInspect: false });
+  return visibleText(text.length > SHOWN_MAX ? `${text.slice(0, SHOWN_MAX)}…` : text);
 }
 
 const SHOWN_MAX = 80;
