@@ -12,6 +12,7 @@ import { abortReason, onAbort } from '../transport/deadline.ts';
 import { LinkError } from '../transport/link-error.ts';
 import type { TransportAddress, TransportListener } from '../transport/transport.ts';
 import { type ConverseOptions, LinkConversation } from './conversing.ts';
+import { checkedDestination, type Destination, Destinations } from './destinations.ts';
 import type { Protocol } from './incoming.ts';
 import { LinkCore } from './link-core.ts';
 import type { LinkEvents } from './link-events.ts';
@@ -20,7 +21,7 @@ import { AcceptedPeers } from './peer/accepted-peers.ts';
 import { DialledPeer, type DialOptions } from './peer/dialled-peer.ts';
 import { Peer } from './peer/peer.ts';
 import type { LinkStream } from './session/link-stream.ts';
-import { type Destination, Transports } from './transports.ts';
+import { Transports } from './transports.ts';
 
 /** Where peers may dial this node. */
 export interface ListenAt {
@@ -64,6 +65,7 @@ export class Link extends EventEmitter<LinkEvents> {
   readonly #locators: Locators;
   readonly #protocols = new Protocols<Protocol>();
   readonly #transports: Transports;
+  readonly #destinations: Destinations;
   readonly #sessions: ProcessSessions;
   readonly #core: LinkCore;
   /** Those whose claims are proven, and the others, are kept apart. */
@@ -75,7 +77,7 @@ export class Link extends EventEmitter<LinkEvents> {
   readonly #ending = new AbortController();
   #closing: Promise<void> | undefined;
 
-  /** @throws LinkError `credentials-invalid` */
+  /** @throws LinkError `credentials-invalid`, `nat-map-invalid`, `argument-invalid` */
   constructor(options: LinkOptions) {
     super();
     const { credentials } = options;
@@ -86,6 +88,7 @@ export class Link extends EventEmitter<LinkEvents> {
     this.statistics = new Statistics({ heartbeatIntervalMs: times.heartbeatIntervalMs });
     this.#locators = new Locators(options.locators);
     this.#transports = new Transports(this.identity, current, options.transports ?? {});
+    this.#destinations = new Destinations(this.#locators, this.#transports, options.dialling ?? {});
     this.#sessions = new ProcessSessions({
       self: this.identity,
       instance: randomBytes(16).toString('hex'),
@@ -156,18 +159,17 @@ export class Link extends EventEmitter<LinkEvents> {
    * again, with back-off and jitter, and what they carried goes on. Several candidates race; a logical
    * name is located anew at each attempt. Does not wait: see `Peer.ready`.
    *
-   * @throws LinkError `link-closed`, RangeError for a number of lanes that cannot be
+   * @throws LinkError `link-closed`, `argument-invalid`, `locate-name-invalid`
    */
   dial(destination: Destination, options: DialOptions = {}): Peer {
     this.#mustBeOpen();
     const dialled = new DialledPeer(
       {
         sessions: this.#sessions,
-        locators: this.#locators,
-        transports: this.#transports,
+        destinations: this.#destinations,
         keeper: this.#core,
       },
-      destination,
+      checkedDestination(destination),
       options,
       () => void this.#dialled.delete(dialled),
     );
@@ -250,7 +252,7 @@ export class Link extends EventEmitter<LinkEvents> {
   }
 
   /** Counts of what the locators were asked; see `Locators.counts`. */
-  get locators(): Pick<Locators, 'counts' | 'unknownCount'> {
+  get locators(): Pick<Locators, 'counts' | 'total' | 'unknownCount'> {
     return this.#locators;
   }
 
