@@ -110,7 +110,7 @@ test(
     // From side to side as long as it is cut; each side is killed when a move has begun.
     let owner: Site = 'a';
     let moves = 0;
-    let begun = () => undefined as void;
+    let begun: () => void = () => undefined;
     const moving = (async () => {
       while (!isOver) {
         const next = otherOf(owner);
