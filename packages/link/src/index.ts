@@ -14,6 +14,7 @@ export type {
   LinkBehaviour,
   LinkConversation,
 } from './link/conversing.ts';
+export type { Destination, DiallingOptions } from './link/destinations.ts';
 export type { LinkEvents } from './link/link-events.ts';
 export { createLink, type Link, type ListenAt, type ProtocolOptions } from './link/link.ts';
 export type { LinkOptions } from './link/link-options.ts';
@@ -24,7 +25,7 @@ export type { Vitals } from './link/session/link-session.ts';
 export type { LinkStream } from './link/session/link-stream.ts';
 export type { StreamRequest } from './link/session/stream-request.ts';
 export type { StreamOutcome } from './link/session/stream-joint.ts';
-export type { Destination, TransportMaker } from './link/transports.ts';
+export type { TransportMaker } from './link/transports.ts';
 export { StreamResetError } from './streams/adapters/byte-channel.ts';
 export { LinkError, type LinkErrorCode } from './transport/link-error.ts';
 export type { TlsCredentials } from './transport/tls/credentials.ts';

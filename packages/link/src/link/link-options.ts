@@ -3,6 +3,7 @@ import type { SessionLimits, SessionTimes } from '../driver/session-options.ts';
 import type { LocatorsOptions } from '../locators/locators.ts';
 import { LinkError } from '../transport/link-error.ts';
 import type { TlsCredentials } from '../transport/tls/credentials.ts';
+import type { DiallingOptions } from './destinations.ts';
 import type { TransportMaker } from './transports.ts';
 
 /** What a link is made of. One of `credentials` and `identity` is needed, the rest has defaults. */
@@ -32,6 +33,8 @@ export interface LinkOptions {
   readonly software?: string;
   /** How long dials wait for a locator that has gone, and on which clock. */
   readonly locators?: LocatorsOptions;
+  /** Address translation, address families and the pace of racing. */
+  readonly dialling?: DiallingOptions;
 }
 
 const MIB = 1024 * 1024;
