@@ -48,7 +48,7 @@ export class Docstrings {
   /** Whether the file begins with a docstring of its own, which names it as a module. */
   hasModuleText(entry: string, module: string): boolean {
     const [first] = this.#parse(entry).comments;
-    return first !== undefined && first.value.endsWith(`@module ${module}\n `);
+    return first?.value.endsWith(`@module ${module}\n `) ?? false;
   }
 
   /** Whether the declaration, or the first of its overloads, has a docstring right before it. */
