@@ -62,7 +62,7 @@ export interface SessionEnd {
 
 /** Why a lane ended. */
 export interface LaneEnd {
-  readonly epoch: number;
+  readonly laneId: number;
   readonly code: LaneCode;
   readonly reason: string;
   /** True when the peer said so, false when this side decided. */
@@ -85,7 +85,7 @@ export interface DriverHandlers {
    */
   onEstablished(lane: Lane, capabilities: readonly string[]): void;
   /** A lane carries the session, the first one too. */
-  onLaneUp(epoch: number, lane: Lane): void;
+  onLaneUp(laneId: number, lane: Lane): void;
   /** Once for every lane that was dialled or attached. */
   onLaneClosed(end: LaneEnd): void;
   /** No lane carries the session any more; its streams wait. */
@@ -143,7 +143,8 @@ export interface DriverMemory {
 
 /** A lane that carries a session. */
 export interface LiveLane extends Pick<LaneFacts, 'rttMs' | 'streams' | 'bytesSent'> {
-  readonly epoch: number;
+  /** The lane's number in its session; `epoch` on the wire. */
+  readonly laneId: number;
   readonly lane: Lane;
   /** Since bytes of the peer arrived last. */
   readonly unheardMs: number;
@@ -155,22 +156,22 @@ export interface LiveLane extends Pick<LaneFacts, 'rttMs' | 'streams' | 'bytesSe
 export interface SessionDriverApi {
   readonly peer: Identity;
   readonly sessionId: string;
-  /** The highest of its lanes so far; 0 before the first. */
-  readonly epoch: number;
+  /** The highest id of its lanes so far; 0 before the first. */
+  readonly lastLaneId: number;
   /** It was established and has not ended; true while suspended. */
   readonly established: boolean;
   /** No lane carries it at the moment. */
   readonly suspended: boolean;
   /** No lane brought anything lately, though each should have. */
   readonly silent: boolean;
-  /** Dialler: joins a fresh lane to the session and returns its epoch. */
+  /** Dialler: joins a fresh lane to the session and returns its id. */
   dial(link: LaneLink): number;
   /** Acceptor: why the lane may not join, or undefined when it may. */
   judge(link: LaneLink, hello: Hello): Refusal | undefined;
   /** Acceptor: joins a lane whose HELLO is good, the first one or a further one. */
   attach(link: LaneLink, hello: Hello): void;
   /** Ends one lane; the session goes on over the others. */
-  closeLane(epoch: number, reason: string): void;
+  closeLane(laneId: number, reason: string): void;
   /**
    * Opens a stream that ends in `receiver`, which hears of what becomes of it in any case.
    *
