@@ -202,7 +202,7 @@ test('a dialler that knows the secret and does not wait for the answer is refuse
   const say = async (): Promise<ReadFrame[]> => {
     const ping = frame((writer) => writer.ping(1, 1));
     lanes.lie(FrameType.HELLO, (_hello, bytes) => concat([bytes, ping]));
-    lanes.cut(epoch);
+    lanes.cut(laneId);
     await until('red is told', () => red.lines.some(({ event }) => event === 'dial-failed'));
     const told = red.lines.find(({ event }) => event === 'dial-failed')!;
     return [closeFrame(told.code as LaneCode)];

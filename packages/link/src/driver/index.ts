@@ -1,3 +1,8 @@
+/**
+ * Sessions over lanes, below `createLink`: what the daemon and the link are made of.
+ *
+ * @module @routy/link/driver
+ */
 export type {
   DriverHandlers,
   IncomingStream,

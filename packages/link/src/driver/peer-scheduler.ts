@@ -213,6 +213,7 @@ export class PeerScheduler {
     this.#clock = clock;
   }
 
+  /** How many peers have lanes. */
   get size(): number {
     return this.#byPeer.size;
   }
@@ -226,6 +227,7 @@ export class PeerScheduler {
     return turn;
   }
 
+  /** The last lane of a peer is gone. */
   forget(peer: string): void {
     this.#byPeer.delete(peer);
   }

@@ -76,6 +76,7 @@ export class PeerDialler<A> {
     return this.#driver;
   }
 
+  /** Begins to dial, at once and for ever. */
   start(): void {
     this.#running = true;
     this.#first.scheduler.start();
@@ -126,10 +127,12 @@ export class PeerDialler<A> {
     for (const { scheduler } of this.#slots) scheduler.start();
   }
 
+  /** A lane carries the session. */
   laneUp(laneId: number): void {
     this.#slotOf(laneId)?.scheduler.established();
   }
 
+  /** A lane has ended: it is dialled again, unless its session is over. */
   laneClosed(end: LaneEnd): void {
     const slot = this.#slotOf(end.laneId);
     if (slot === undefined) return;
@@ -138,6 +141,7 @@ export class PeerDialler<A> {
     else slot.scheduler.laneClosed(this.#owner.endError(end));
   }
 
+  /** Its last lane is lost: all of them are dialled, and none waits any longer. */
   suspended(): void {
     for (const { scheduler } of this.#slots) scheduler.restart();
   }

@@ -14,6 +14,7 @@ export type SessionFactory = (options: DriverOptions, handlers: DriverHandlers) 
 
 /** What all sessions of a process have in common, whoever dialled: lanes, turns, and their ids. */
 export class ProcessSessions {
+  /** What all of them have in common. */
   readonly commons: SessionCommons;
   readonly #factory: SessionFactory;
   readonly #links = new Set<LaneLink>();

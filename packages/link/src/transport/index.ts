@@ -1,3 +1,9 @@
+/**
+ * Ways to make lanes: the port `Transport`, TLS, plain TCP and unix sockets as ones of it, and what
+ * they are made of. A program needs it for a transport of its own.
+ *
+ * @module @routy/link/transport
+ */
 export { type DialTimeouts, dialLane, dialTcp, HURRIED_TIMEOUTS } from './dial.ts';
 export { type HandshakeFault, handshakeFault, systemCode, tlsErrorText } from './failures.ts';
 export { LANE_EXPORTER_BYTES, LANE_EXPORTER_LABEL, type Lane } from './lane.ts';

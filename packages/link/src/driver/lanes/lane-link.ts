@@ -20,7 +20,9 @@ export interface LaneReceiver {
  * before its first frame, and a lane can be bound only once.
  */
 export class LaneLink {
+  /** The connection. */
   readonly lane: Lane;
+  /** Who its bytes are for at the moment; undefined after its end. */
   receiver: LaneReceiver | undefined;
   /** Of the lane in its session, once it has one. */
   laneId = 0;
@@ -73,6 +75,7 @@ export class LaneLink {
     this.lane.pause();
   }
 
+  /** Reading goes on after `hold`. */
   release(): void {
     if (!this.#held) return;
     this.#held = false;
@@ -85,6 +88,7 @@ export class LaneLink {
     this.lane.pause();
   }
 
+  /** For the turn of the peer: goes on after `pause`. */
   resume(): void {
     this.receiver?.laneResumed(this);
     this.#goOn();

@@ -23,6 +23,7 @@ export type ConnectionRefusalCode =
 export interface ConnectionRefusal {
   /** `host:port` it came from. */
   readonly remoteAddress: string;
+  /** Stable, for metrics. */
   readonly code: ConnectionRefusalCode;
   /** What about its certificate, in a word that is the same each time. */
   readonly cause?: ChainFault | undefined;
@@ -59,6 +60,7 @@ export interface UnverifiedConnection {
   hold(): void;
   /** It has shown who it is, and counts no more. */
   admit(): void;
+  /** Hangs up, and tells the owner why. */
   refuse(code: ConnectionRefusalCode, reason: string, cause?: ChainFault): void;
 }
 
@@ -135,6 +137,7 @@ export class ConnectionAcceptor {
     return this.#halfOpen.count;
   }
 
+  /** Takes a connection that was just accepted through the handshake. */
   accept(raw: Socket): void {
     // Before TLS takes it over an error would be nobody's; its `close` tells.
     raw.on('error', () => {});
