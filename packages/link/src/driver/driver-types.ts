@@ -67,8 +67,8 @@ export interface SessionEnd {
 
 /** Why a lane ended. */
 export interface LaneEnd {
-  /** Id of the lane in its session. */
-  readonly epoch: number;
+  /** Id of the lane in its session; `epoch` on the wire. */
+  readonly laneId: number;
   /** Why, for programs. */
   readonly code: LaneCode;
   /** Why, in a line for people. */
@@ -93,7 +93,7 @@ export interface DriverHandlers {
    */
   onEstablished(lane: Lane, capabilities: readonly string[]): void;
   /** A lane carries the session, the first one too. */
-  onLaneUp(epoch: number, lane: Lane): void;
+  onLaneUp(laneId: number, lane: Lane): void;
   /** Once for every lane that was dialled or attached. */
   onLaneClosed(end: LaneEnd): void;
   /** No lane carries the session any more; its streams wait. */
@@ -162,7 +162,7 @@ export interface DriverMemory {
 /** A lane that carries a session. */
 export interface LiveLane extends Pick<LaneFacts, 'rttMs' | 'streams' | 'bytesSent'> {
   /** Id of the lane in its session: a later one is higher. */
-  readonly epoch: number;
+  readonly laneId: number;
   /** The connection. */
   readonly lane: Lane;
   /** Since bytes of the peer arrived last. */
@@ -177,22 +177,22 @@ export interface SessionDriverApi {
   readonly peer: Identity;
   /** 32 hex digits. */
   readonly sessionId: string;
-  /** The highest of its lanes so far; 0 before the first. */
-  readonly epoch: number;
+  /** The highest id of its lanes so far; 0 before the first. */
+  readonly lastLaneId: number;
   /** It was established and has not ended; true while suspended. */
   readonly established: boolean;
   /** No lane carries it at the moment. */
   readonly suspended: boolean;
   /** No lane brought anything lately, though each should have. */
   readonly silent: boolean;
-  /** Dialler: joins a fresh lane to the session and returns its epoch. */
+  /** Dialler: joins a fresh lane to the session and returns its id. */
   dial(link: LaneLink): number;
   /** Acceptor: why the lane may not join, or undefined when it may. */
   judge(link: LaneLink, hello: Hello): Refusal | undefined;
   /** Acceptor: joins a lane whose HELLO is good, the first one or a further one. */
   attach(link: LaneLink, hello: Hello): void;
   /** Ends one lane; the session goes on over the others. */
-  closeLane(epoch: number, reason: string): void;
+  closeLane(laneId: number, reason: string): void;
   /**
    * Opens a stream that ends in `receiver`, which hears of what becomes of it in any case.
    *
