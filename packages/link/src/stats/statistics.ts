@@ -77,7 +77,7 @@ const CLASSES_MAX = 32;
 /**
  * Counts by stream, conversation, session and class. Every count goes to its meter and to the sums of
  * its class at once, so that no sum loses anything, and none runs backwards, when a meter ends.
- * Memory: the living meters, and three sums for each class. Takes the time as an argument.
+ * Memory: the living meters, and three sums for each class. Times are those of `performance.now()`, in ms.
  */
 export class Statistics {
   readonly heartbeatIntervalMs: number;
@@ -104,7 +104,8 @@ export class Statistics {
     return meter;
   }
 
-  snapshot(nowMs: number): StatisticsSnapshot {
+  /** All counts as they are; `nowMs` is for who has a clock of his own. */
+  snapshot(nowMs = performance.now()): StatisticsSnapshot {
     this.#beat(nowMs);
     return {
       meters: [...this.#live].map((meter) => meter.snapshot(nowMs)),
