@@ -90,7 +90,8 @@ test('the tutorial works in a project that has nothing but the library', async (
     assert.match(command, /^node counter\.js .* 127\.0\.0\.1:7443\n$/);
     return command.replace('127.0.0.1:7443', places[i]!).trim().split(' ').slice(1);
   });
-  const start = ([script, ...args]: readonly string[]) => new Program(script!, args, project);
+  const start = ([script, ...args]: readonly string[]) =>
+    new Program(script!, args, { directory: project });
   const gray = start(grayCommand!);
   await gray.hear(/^gray is up$/, { past: true });
   let red = start(redCommand!);

@@ -1,5 +1,5 @@
 import type { OpenChannel } from './channel.ts';
-import type { ConversationError } from './failure.ts';
+import type { ConversationError, RetryKind } from './failure.ts';
 
 /** What `established` is told. */
 export interface EstablishedInfo {
@@ -14,6 +14,11 @@ export interface RetryInfo {
   /** From 0: the retry after a channel that was up goes at once. */
   readonly attempt: number;
   readonly delayMs: number;
+  /**
+   * Why, as far as it decides how long to wait: a peer that drains is asked again at one pace, by
+   * attempts that do not count; a network that fails for up to 0.8 s; the others up to 10 s.
+   */
+  readonly kind: RetryKind;
 }
 
 /** How a conversation stands; the counts are since it was begun. */

@@ -8,4 +8,4 @@ export type {
 } from './behaviour.ts';
 export type { MessageChannel, OpenChannel } from './channel.ts';
 export { Conversation } from './conversation.ts';
-export { ConversationError, type ConversationErrorCode } from './failure.ts';
+export { ConversationError, type ConversationErrorCode, type RetryKind } from './failure.ts';

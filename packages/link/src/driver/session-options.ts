@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
-import type { Identity } from '@routy/proto/base';
+import { type Identity, nodeName } from '@routy/proto/base';
 import { FairPool, type HandshakeOptions, type SessionOptions } from '@routy/proto/session';
 
 /** How long a peer may take from the lane's first moment to its HELLO, in ms. */
@@ -72,13 +72,15 @@ export interface DriverOptions {
   readonly sessionId: string;
   /** Dialler: id of the session with the same peer that this one stands in for. */
   readonly replaces?: string | undefined;
+  /** Whose share of the process's budgets it takes from; the peer's, `site/node`, when left out. */
+  readonly holder?: string | undefined;
 }
 
 /** `pauseWriters`: stops whoever writes to streams, when memory is short. */
 export function sessionOptions(options: DriverOptions, pauseWriters: () => void): SessionOptions {
   const { commons, role, peer, sessionId, replaces } = options;
   const { times, limits, pools } = commons;
-  const name = `${peer.site}/${peer.node}`;
+  const { holder = nodeName(peer) } = options;
   return {
     ...handshakeOptions(commons, peer),
     role,
@@ -89,7 +91,7 @@ export function sessionOptions(options: DriverOptions, pauseWriters: () => void)
     streamWindow: limits.streamWindow,
     sessionBuffer: limits.sessionBuffer,
     streams: limits.streams,
-    pools: { send: pools.send.of(name), receive: pools.receive.of(name) },
+    pools: { send: pools.send.of(holder), receive: pools.receive.of(holder) },
     pauseWriters,
   };
 }

@@ -38,6 +38,14 @@ export interface DialHow {
   readonly signal: AbortSignal;
 }
 
+/** What a dial has led to. */
+interface DialledLane {
+  readonly lane: Lane;
+  readonly candidate: Candidate;
+  /** Its peer has proven who it is. */
+  readonly isProven: boolean;
+}
+
 /** From where a link wants to go to a lane that leads there. */
 export class Destinations {
   readonly #locators: Locators;
@@ -69,18 +77,16 @@ export class Destinations {
    * @throws LinkError as `Locators.resolve`, `raceCandidates` and the transports say;
    *   `peer-not-verified` where another peer answers than the candidate names
    */
-  async dial(
-    destination: Destination,
-    { insecure, first, signal }: DialHow,
-  ): Promise<{ readonly lane: Lane; readonly candidate: Candidate }> {
+  async dial(destination: Destination, { insecure, first, signal }: DialHow): Promise<DialledLane> {
     const found = await this.#candidatesOf(destination, signal);
     const candidates = withFirst(inFamilyOrder(found, this.#preferredFamily), first);
     const attempt = async (candidate: Candidate, own: AbortSignal) => {
       const { transport, address } = candidate;
-      const lane = await this.#transports.get(transport, insecure).dial(address, own);
-      return { lane: expected(lane, candidate), candidate };
+      const found = this.#transports.get(transport, insecure);
+      const lane = expected(await found.dial(address, own), candidate);
+      return { lane, candidate, isProven: found.isProven };
     };
-    const discard = ({ lane }: { readonly lane: Lane }) => lane.destroy();
+    const discard = ({ lane }: DialledLane) => lane.destroy();
     return raceCandidates(candidates, attempt, { signal, discard, delayMs: this.#attemptDelayMs });
   }
 

@@ -8,7 +8,7 @@ import { Locators } from '../locators/locators.ts';
 import { ProcessSessions } from '../peers/process-sessions.ts';
 import { Protocols } from '../protocols/protocols.ts';
 import { Statistics } from '../stats/statistics.ts';
-import { abortReason, onAbort } from '../transport/deadline.ts';
+import { abortReason, following, onAbort } from '../transport/deadline.ts';
 import { LinkError } from '../transport/link-error.ts';
 import type { TransportAddress, TransportListener } from '../transport/transport.ts';
 import { type ConverseOptions, LinkConversation } from './conversing.ts';
@@ -130,7 +130,10 @@ export class Link extends EventEmitter<LinkEvents> {
     const transport = this.#transports.get(name, insecure);
     const accepted = this.#accepted[transport.isProven ? 'proven' : 'claimed'];
     const listener = await transport.listen(address, {
-      onLane: (lane) => accepted.acceptor.onLane(lane),
+      onLane: (lane) => {
+        if (!transport.isProven) this.#sessions.claimed(lane);
+        accepted.acceptor.onLane(lane);
+      },
       onRefused: ({ remoteAddress, code, reason }) =>
         this.#core.onRefused({ remoteAddress, code, reason }),
       onError: (error) => this.#core.tell('listenerFailed', error, address),
@@ -182,7 +185,8 @@ export class Link extends EventEmitter<LinkEvents> {
 
   /**
    * A peer by its name `site/node`, whoever of the two dialled; waits until there is one. Of several
-   * sessions one that has a lane comes first.
+   * sessions those that have proven the name come before those that only claim it (`Peer.isProven`), and
+   * one that has a lane before one that waits.
    *
    * @throws LinkError `link-closed`, or what `signal` fired with
    */
@@ -310,23 +314,6 @@ export class Link extends EventEmitter<LinkEvents> {
   #mustBeOpen(): void {
     if (this.#closing !== undefined) throw closedError();
   }
-}
-
-/** A controller that fires when either of two signals does; `leave` takes its listeners away again. */
-function following(...parents: readonly (AbortSignal | undefined)[]): {
-  readonly controller: AbortController;
-  readonly leave: () => void;
-} {
-  const controller = new AbortController();
-  const follow = (event: Event) => controller.abort((event.target as AbortSignal).reason);
-  for (const parent of parents) {
-    if (parent?.aborted) controller.abort(parent.reason);
-    if (parent !== undefined) onAbort(parent, follow);
-  }
-  const leave = () => {
-    for (const parent of parents) parent?.removeEventListener('abort', follow);
-  };
-  return { controller, leave };
 }
 
 function closedError(): LinkError {

@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import {
   backoffCapMs,
   classifyFailure,
-  type Identity,
   nextDelayMs,
   nodeName,
   type RoutyError,
@@ -19,9 +18,9 @@ export interface DiallerOwner<A> {
   dial(address: A, signal: AbortSignal, hurried: boolean): Promise<Lane>;
   /** Starts reading a fresh lane. */
   link(lane: Lane): LaneLink;
-  /** Begins a session; its handlers tell the dialler of what becomes of it. */
+  /** Begins a session with the peer of a lane; its handlers tell the dialler of what becomes of it. */
   begin(
-    peer: Identity,
+    lane: Lane,
     id: { readonly sessionId: string; readonly replaces: string | undefined },
   ): SessionDriverApi;
   /** Why a lane has ended, for its next attempt. */
@@ -208,7 +207,7 @@ export class PeerDialler<A> {
 
   #begin(lane: Lane): SessionDriverApi {
     const sessionId = randomBytes(16).toString('hex');
-    return this.#owner.begin(lane.peer, { sessionId, replaces: this.#givenUp });
+    return this.#owner.begin(lane, { sessionId, replaces: this.#givenUp });
   }
 
   /** What the next session has to say that it replaces. */

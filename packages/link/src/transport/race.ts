@@ -1,5 +1,5 @@
 import { errorText, type RoutyError } from '@routy/proto/base';
-import { abortReason } from './deadline.ts';
+import { abortReason, onAbort } from './deadline.ts';
 import { LinkError } from './link-error.ts';
 import { realTimers, type Timers } from './timers.ts';
 
@@ -63,7 +63,7 @@ export class Race<C, T> {
     } else if (this.#untried.length === 0) {
       this.#lose(combine([]));
     } else {
-      signal.addEventListener('abort', this.#stop, { once: true });
+      onAbort(signal, this.#stop);
       this.#tryNext();
     }
   }

@@ -61,21 +61,21 @@ export class SessionHost {
     this.nowMs = parts.nowMs;
   }
 
-  /** Begins a session with a peer that this node dials. */
+  /** Begins a session with the peer of a lane that this node has dialled. */
   dialled(
-    peer: Identity,
+    lane: Pick<Lane, 'peer'>,
     id: { readonly sessionId: string; readonly replaces: string | undefined },
     owner: SessionOwner,
   ): SessionDriverApi {
-    const handlers = new HostedSession(this, peer, 'dialled', owner);
-    handlers.driver = this.sessions.dialled(peer, id, handlers);
+    const handlers = new HostedSession(this, lane.peer, 'dialled', owner);
+    handlers.driver = this.sessions.dialled(lane, id, handlers);
     return handlers.driver;
   }
 
-  /** Begins a session that a peer asks for; the peer has named it. */
-  accepted(peer: Identity, sessionId: string, owner: SessionOwner): SessionDriverApi {
-    const handlers = new HostedSession(this, peer, 'accepted', owner);
-    handlers.driver = this.sessions.accepted(peer, sessionId, handlers);
+  /** Begins a session that the peer of a lane asks for; the peer has named it. */
+  accepted(lane: Pick<Lane, 'peer'>, sessionId: string, owner: SessionOwner): SessionDriverApi {
+    const handlers = new HostedSession(this, lane.peer, 'accepted', owner);
+    handlers.driver = this.sessions.accepted(lane, sessionId, handlers);
     return handlers.driver;
   }
 

@@ -39,9 +39,14 @@ export class AcceptedPeers implements AcceptorOwner {
 
   begin(accepted: AcceptedSession): SessionDriverApi {
     const follower = new AcceptedFollower(this, accepted);
-    const { peer } = accepted.firstLane;
-    const session = new LinkSession(peer, this.owner, follower);
-    return session.drivenBy(this.#sessions.accepted(peer, accepted.sessionId, session));
+    const { firstLane } = accepted;
+    const session = new LinkSession(
+      firstLane.peer,
+      this.#sessions.isProven(firstLane),
+      this.owner,
+      follower,
+    );
+    return session.drivenBy(this.#sessions.accepted(firstLane, accepted.sessionId, session));
   }
 
   refused({ remoteAddress }: Lane, end: HandshakeEnd): void {

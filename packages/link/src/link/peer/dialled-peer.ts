@@ -1,4 +1,4 @@
-import type { Identity, RoutyError } from '@routy/proto/base';
+import type { RoutyError } from '@routy/proto/base';
 import type { LaneEnd, SessionDriverApi, SessionEnd } from '../../driver/driver-types.ts';
 import type { LaneLink } from '../../driver/lanes/lane-link.ts';
 import type { Candidate } from '../../locators/candidate.ts';
@@ -149,7 +149,8 @@ class DialledNode implements Successor, DiallerOwner<Destination>, SessionFollow
   async dial(destination: Destination, signal: AbortSignal): Promise<Lane> {
     const { ground, insecure } = this.#owner;
     const how = { insecure, first: this.#found, signal };
-    const { lane, candidate } = await ground.destinations.dial(destination, how);
+    const { lane, candidate, isProven } = await ground.destinations.dial(destination, how);
+    if (!isProven) ground.sessions.claimed(lane);
     this.#found = candidate;
     return lane;
   }
@@ -159,13 +160,13 @@ class DialledNode implements Successor, DiallerOwner<Destination>, SessionFollow
   }
 
   begin(
-    peer: Identity,
+    lane: Lane,
     id: { readonly sessionId: string; readonly replaces: string | undefined },
   ): SessionDriverApi {
     const { sessions, keeper } = this.#owner.ground;
-    const session = new LinkSession(peer, keeper, this);
+    const session = new LinkSession(lane.peer, sessions.isProven(lane), keeper, this);
     this.#session = session;
-    return session.drivenBy(sessions.dialled(peer, id, session));
+    return session.drivenBy(sessions.dialled(lane, id, session));
   }
 
   endError(end: LaneEnd): RoutyError {

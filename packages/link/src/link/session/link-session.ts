@@ -53,6 +53,8 @@ export class LinkSession implements DriverHandlers {
   readonly peer: Identity;
   /** `site/node`. */
   readonly name: string;
+  /** It has shown a certificate; otherwise it is only believed. */
+  readonly isProven: boolean;
   /** Optional parts of the session protocol that both ends can use. */
   capabilities: readonly string[] = [];
   readonly #keeper: SessionKeeper;
@@ -65,8 +67,9 @@ export class LinkSession implements DriverHandlers {
   #lossText = '';
   #isDraining = false;
 
-  constructor(peer: Identity, keeper: SessionKeeper, follower: SessionFollower) {
+  constructor(peer: Identity, isProven: boolean, keeper: SessionKeeper, follower: SessionFollower) {
     this.peer = peer;
+    this.isProven = isProven;
     this.name = nodeName(peer);
     this.#keeper = keeper;
     this.#follower = follower;
