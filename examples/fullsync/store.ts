@@ -4,6 +4,8 @@ import { MerkleTree } from './merkle.ts';
 
 const KEY_LENGTH_MAX = 500;
 const VALUE_LENGTH_MAX = 500_000;
+/** Entries in one go to the disk. */
+const AT_ONCE = 1000;
 
 /** The keys and values of one site. There is no removal: it would be a value that says so. */
 export class Store {
@@ -46,8 +48,11 @@ export class Store {
   /** Takes what is newer than what is here; on the disk when it returns. */
   merge(entries: readonly Entry[]): void {
     const newer = entries.filter((entry) => isNewer(stampOf(entry), this.stampOf(entry.key)));
-    this.#journal.append(...newer);
-    for (const entry of newer) this.#note(entry);
+    for (let from = 0; from < newer.length; from += AT_ONCE) {
+      const some = newer.slice(from, from + AT_ONCE);
+      this.#journal.append(...some);
+      for (const entry of some) this.#note(entry);
+    }
   }
 
   #note(entry: Entry): void {

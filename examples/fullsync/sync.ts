@@ -44,21 +44,22 @@ export async function compare(stream: LinkStream, store: Store): Promise<Report>
   while (differing.length > 0) {
     // The last first: few wait then, however many differ.
     const names = differing.splice(-PARTS_AT_ONCE);
-    const ours: Stamp[] = [];
-    const theirs: Stamp[] = [];
+    const ours: (readonly Stamp[])[] = [];
+    const theirs: (readonly Stamp[])[] = [];
     for (const [i, description] of (await other.describe(names)).entries()) {
       const name = names[i]!;
       if ('hashes' in description) {
         report.hashes += description.hashes.length;
         differing.push(...partsThatDiffer(store, name, description.hashes));
       } else {
-        ours.push(...store.tree.stampsOf(name));
-        theirs.push(...description.stamps);
+        ours.push(store.tree.stampsOf(name));
+        theirs.push(description.stamps);
       }
     }
-    report.keys += theirs.length;
-    report.received += await takeNewer(theirs, store, other);
-    report.sent += await giveNewer(ours, theirs, store, other);
+    const listed = theirs.flat();
+    report.keys += listed.length;
+    report.received += await takeNewer(listed, store, other);
+    report.sent += await giveNewer(ours.flat(), listed, store, other);
   }
   other.end();
   return report;
