@@ -1,3 +1,13 @@
+/**
+ * A node of a fabric in a program of one's own: `createLink` makes it, and all else is made by that.
+ * docs/LINK.md is the guide.
+ *
+ * @module @routy/link
+ */
+export { type Identity, RoutyError } from '@routy/proto/base';
+export type { StreamCode } from '@routy/proto/wire';
+export type { DriverStats, PingSample } from './driver/driver-types.ts';
+export type { SessionLimits, SessionTimes } from './driver/session-options.ts';
 export type {
   ConversationInfo,
   ConverseOptions,
@@ -16,3 +26,6 @@ export type { LinkStream } from './link/session/link-stream.ts';
 export type { StreamRequest } from './link/session/stream-request.ts';
 export type { StreamOutcome } from './link/session/stream-joint.ts';
 export type { TransportMaker } from './link/transports.ts';
+export { StreamResetError } from './streams/adapters/byte-channel.ts';
+export { LinkError, type LinkErrorCode } from './transport/link-error.ts';
+export type { TlsCredentials } from './transport/tls/credentials.ts';

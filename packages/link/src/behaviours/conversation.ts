@@ -47,6 +47,7 @@ export class Conversation<Message, Request, Answer> {
     this.ended = this.#run().finally(() => options.signal.removeEventListener('abort', stop));
   }
 
+  /** How it stands, and counts since it was begun. */
   get status(): ConversationStatus {
     return { ...this.#status };
   }

@@ -12,6 +12,7 @@ export type ConversationErrorCode =
 
 /** A RoutyError of a conversation: the compiler knows its codes. `cause` is what was thrown. */
 export class ConversationError extends RoutyError {
+  /** Stable, for programs to match on. */
   declare readonly code: ConversationErrorCode;
 
   /** Takes no other code. */

@@ -1,3 +1,9 @@
+/**
+ * Conversations over any channel of messages, established again by themselves; `link.converse` makes
+ * those over streams.
+ *
+ * @module @routy/link/behaviours
+ */
 export type {
   Behaviour,
   ConversationOptions,

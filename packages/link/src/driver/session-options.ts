@@ -16,12 +16,15 @@ export interface ProcessPools {
 
 /** When a session takes its peer for gone. Both ends have the same, as they are among `settings`. */
 export interface SessionTimes {
+  /** Between two heartbeats, in ms. */
   readonly heartbeatIntervalMs: number;
+  /** A lane that has brought nothing for so many intervals is given up. */
   readonly heartbeatMisses: number;
   /** Counted from the last byte heard; 0 ends a session with its last lane. */
   readonly resumeTimeMs: number;
 }
 
+/** How much a session and the process may hold. */
 export interface SessionLimits {
   /** Most bytes of window one stream may be granted. */
   readonly streamWindow: number;
@@ -35,17 +38,21 @@ export interface SessionLimits {
 
 /** What every session of this node has in common. */
 export interface SessionCommons {
+  /** Who this node is. */
   readonly self: Identity;
   /** 32 hex digits, random per process start. */
   readonly instance: string;
+  /** When a peer is taken for gone. */
   readonly times: SessionTimes;
   /** What HELLO says of the settings that must be equal at both ends, as people write them. */
   readonly settings: Readonly<Record<string, string>>;
+  /** Most bytes and streams. */
   readonly limits: SessionLimits;
   /** Optional parts of the session protocol that this node can use; none by default. */
   readonly capabilities?: readonly string[];
   /** For people: `routy/0.1.0`. */
   readonly software: string;
+  /** The budgets that the sessions share. */
   readonly pools: ProcessPools;
 }
 
@@ -65,8 +72,11 @@ export function handshakeOptions(commons: SessionCommons, peer: Identity): Hands
 
 /** How a session is made. */
 export interface DriverOptions {
+  /** What all sessions of this node have in common. */
   readonly commons: SessionCommons;
+  /** Which end this side is: the dialler brings lost lanes back. */
   readonly role: 'dialler' | 'acceptor';
+  /** Who is at the other end, proven or believed. */
   readonly peer: Identity;
   /** 32 hex digits: random for a dialler, an acceptor takes the dialler's. */
   readonly sessionId: string;

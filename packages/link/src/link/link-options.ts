@@ -20,6 +20,10 @@ export interface LinkOptions {
   readonly transports?: Readonly<Record<string, TransportMaker>>;
   /** Both ends need the same: another heartbeat or resume time is refused with `settings-mismatch`. */
   readonly times?: Partial<SessionTimes>;
+  /**
+   * Most bytes and streams: 4 MiB of window for a stream, 256 MiB for a session and for the link,
+   * 16,384 streams in a session, where nothing else is said.
+   */
   readonly limits?: Partial<SessionLimits>;
   /** What else has to be equal at both ends, as people write it. */
   readonly settings?: Readonly<Record<string, string>>;
@@ -27,6 +31,7 @@ export interface LinkOptions {
   readonly capabilities?: readonly string[];
   /** For people: the program and its version, `counter/1.0.0`. */
   readonly software?: string;
+  /** How long dials wait for a locator that has gone, and on which clock. */
   readonly locators?: LocatorsOptions;
   /** Address translation, address families and the pace of racing. */
   readonly dialling?: DiallingOptions;

@@ -27,6 +27,7 @@ import { Transports } from './transports.ts';
 export interface ListenAt {
   /** `tls`, `tcp`, `unix`, or the name of one that `createLink` was given. */
   readonly transport: string;
+  /** Where it listens; port 0 is one that the system chooses, see the result of `listen`. */
   readonly address: TransportAddress;
   /** Plain TCP is meant: nothing is encrypted and nobody proves who it is. */
   readonly insecure?: boolean;
@@ -59,6 +60,7 @@ export function createLink(options: LinkOptions): Link {
  * that outlive their connections. Several may be in one process.
  */
 export class Link extends EventEmitter<LinkEvents> {
+  /** Who this node is: of its certificate, or as `createLink` was told. */
   readonly identity: Identity;
   /** Counts of everything this link carries; for snapshots, `subscribe` and prom-client. */
   readonly statistics: Statistics;

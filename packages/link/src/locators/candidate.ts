@@ -4,6 +4,10 @@ import { alternatingFamilies } from '../transport/tcp/families.ts';
 
 /** One way to a destination: a transport by its name, and where it is to go. */
 export interface Candidate {
+  /**
+   * Name of the transport, 1 to 64 characters: `tls`, `tcp`, `unix`, or one that `createLink` was
+   * given.
+   */
   readonly transport: string;
   /** Text is for the transport alone to read. */
   readonly address: Address | string;

@@ -26,6 +26,7 @@ export type LocatorCounts = Readonly<Record<LocatorOutcome | 'late', number>>;
 
 /** What a table of locators may be given; all of it has defaults. */
 export interface LocatorsOptions {
+  /** The clock; tests have their own. */
   readonly timers?: Timers;
   /**
    * How long dials of a kind whose last locator has just gone wait for the next, so that an owner

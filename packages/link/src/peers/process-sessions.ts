@@ -1,7 +1,7 @@
 import { nodeName } from '@routy/proto/base';
 import type { DriverHandlers, SessionDriverApi } from '../driver/driver-types.ts';
 import { LaneLink } from '../driver/lanes/lane-link.ts';
-import { PeerTurns } from '../driver/peer-turns.ts';
+import { PeerScheduler } from '../driver/peer-scheduler.ts';
 import { startSession } from '../driver/session-driver.ts';
 import type { DriverOptions, SessionCommons } from '../driver/session-options.ts';
 import type { Lane } from '../transport/lane.ts';
@@ -14,10 +14,11 @@ export type SessionFactory = (options: DriverOptions, handlers: DriverHandlers) 
 
 /** What all sessions of a process have in common, whoever dialled: lanes, turns, and their ids. */
 export class ProcessSessions {
+  /** What all of them have in common. */
   readonly commons: SessionCommons;
   readonly #factory: SessionFactory;
   readonly #links = new Set<LaneLink>();
-  readonly #turns = new PeerTurns();
+  readonly #scheduler = new PeerScheduler();
   /** Ids of the sessions that this side dialled, until they are closed. */
   readonly #dialled = new Set<string>();
   /** Lanes whose peer is only believed to be who it says it is. */
@@ -44,7 +45,7 @@ export class ProcessSessions {
 
   /** Starts reading a fresh lane. */
   link(lane: Lane): LaneLink {
-    const turn = this.#turns.of(this.#holderOf(lane));
+    const turn = this.#scheduler.of(this.#holderOf(lane));
     const link = new LaneLink(lane, turn, (gone) => this.#gone(gone));
     turn.charge(HANDSHAKE_MS);
     this.#links.add(link);

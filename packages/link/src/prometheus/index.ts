@@ -1,3 +1,8 @@
+/**
+ * The sums of `@routy/link/stats` as metrics of prom-client, which its user brings along.
+ *
+ * @module @routy/link/prometheus
+ */
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { ClassSnapshot, Counters, Statistics } from '../stats/statistics.ts';
 

@@ -1,3 +1,9 @@
+/**
+ * What a stream ends in: the port `ByteStream` and `ByteReceiver`, and its adapters to promises, web
+ * streams, Node streams, sockets and messages.
+ *
+ * @module @routy/link/streams
+ */
 export { AsyncByteStream, webStreamsOf } from './adapters/async-byte-stream.ts';
 export { ByteChannel, type ChannelUser, StreamResetError } from './adapters/byte-channel.ts';
 export {

@@ -14,10 +14,15 @@ import { TlsLane } from './tls/tls-lane.ts';
 
 /** The time each step of dialling may take, in ms, and all of them together. */
 export interface DialTimeouts {
+  /** For the name. */
   readonly resolveMs: number;
+  /** For the TCP connection. */
   readonly connectMs: number;
+  /** For the proxy's answer. */
   readonly proxyMs: number;
+  /** For the TLS handshake. */
   readonly tlsMs: number;
+  /** For all of it. */
   readonly totalMs: number;
 }
 

@@ -28,6 +28,7 @@ export interface LaneHandlers {
 export interface Lane {
   /** From the peer's certificate, already verified against the fabric's CA. */
   readonly peer: Identity;
+  /** Which end this side is. */
   readonly direction: 'dialled' | 'accepted';
   /** `host:port`. */
   readonly remoteAddress: string;
@@ -47,7 +48,9 @@ export interface Lane {
   bind(handlers: LaneHandlers): void;
   /** Queues the buffers in order as one gathered write; false asks the caller to wait for `onDrain`. */
   write(buffers: readonly Uint8Array[]): boolean;
+  /** Reads no more until `resume`; what the system holds is the back pressure. */
   pause(): void;
+  /** Reads again. */
   resume(): void;
   /** Sends what is queued, then ends the connection. */
   end(): void;

@@ -51,6 +51,7 @@ export type LinkErrorCode =
 
 /** A RoutyError of the link: the compiler knows its codes. */
 export class LinkError extends RoutyError {
+  /** Stable, for programs to match on. */
   declare readonly code: LinkErrorCode;
 
   /** Takes no other code. */

@@ -1,3 +1,8 @@
+/**
+ * Names, addresses, units, errors and back-off: what everything else speaks of.
+ *
+ * @module @routy/proto/base
+ */
 export {
   type Address,
   formatAddress,

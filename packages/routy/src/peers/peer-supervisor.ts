@@ -159,8 +159,8 @@ export class PeerSupervisor implements SessionOwner, Successor, DiallerOwner<Tcp
     this.#dialler.up();
   }
 
-  onLaneUp(epoch: number): void {
-    this.#dialler.laneUp(epoch);
+  onLaneUp(laneId: number): void {
+    this.#dialler.laneUp(laneId);
   }
 
   onLaneClosed(end: LaneEnd): void {

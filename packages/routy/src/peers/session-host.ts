@@ -21,7 +21,7 @@ export interface SessionOwner {
   /** Once, with the first lane. */
   onUp(session: LiveSession): void;
   /** A lane carries the session, the first one too. */
-  onLaneUp(epoch: number): void;
+  onLaneUp(laneId: number): void;
   onLaneClosed(end: LaneEnd): void;
   onSuspended(): void;
   /** Last. `session` is undefined when it never was up. */
@@ -184,12 +184,12 @@ class HostedSession implements DriverHandlers {
     this.#owner.onUp(session);
   }
 
-  onLaneUp(epoch: number, lane: Lane): void {
+  onLaneUp(laneId: number, lane: Lane): void {
     const session = this.#session!;
     session.remoteAddress = lane.remoteAddress;
     session.security = lane.security;
-    this.#host.events.laneUp(session, epoch, lane);
-    this.#owner.onLaneUp(epoch);
+    this.#host.events.laneUp(session, laneId, lane);
+    this.#owner.onLaneUp(laneId);
   }
 
   onLaneClosed(end: LaneEnd): void {

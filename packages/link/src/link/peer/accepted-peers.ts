@@ -13,8 +13,13 @@ import { Peer, type PeerKeeper } from './peer.ts';
 
 /** A connection that was turned away, before or after it said who it is. */
 export interface Refused {
+  /** `host:port` it came from. */
   readonly remoteAddress: string;
+  /**
+   * Stable, for programs: a lane code such as `settings-mismatch`, or what the handshake failed with.
+   */
   readonly code: string;
+  /** One line for people. */
   readonly reason: string;
 }
 

@@ -10,9 +10,9 @@ import { Succession, type Successor } from '../../peers/succession.ts';
 import { onAbort } from '../../transport/deadline.ts';
 import type { Lane } from '../../transport/lane.ts';
 import { realTimers } from '../../transport/timers.ts';
+import type { Destination, Destinations } from '../destinations.ts';
 import { endHint } from '../session/end-hints.ts';
 import { LinkSession, type SessionFollower } from '../session/link-session.ts';
-import type { Destination, Destinations } from '../destinations.ts';
 import { Peer, type PeerKeeper } from './peer.ts';
 
 /** How a peer is dialled. */
@@ -192,8 +192,8 @@ class DialledNode implements Successor, DiallerOwner<Destination>, SessionFollow
     if (this.#owner.isCurrent(this)) this.#owner.peer.tellUp(session);
   }
 
-  onLaneUp(epoch: number): void {
-    this.#dialler.laneUp(epoch);
+  onLaneUp(laneId: number): void {
+    this.#dialler.laneUp(laneId);
   }
 
   onLaneClosed(end: LaneEnd): void {

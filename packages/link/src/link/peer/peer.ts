@@ -76,6 +76,7 @@ export class Peer extends EventEmitter<PeerEvents> {
     this.#close = close;
   }
 
+  /** How it stands at the moment; the events tell of each change. */
   get state(): PeerState {
     if (this.#isClosed) return 'closed';
     if (this.#session === undefined) return 'connecting';

@@ -32,7 +32,7 @@ export interface Vitals {
 /** What the two sides of a session do differently. */
 export interface SessionFollower {
   onUp(session: LinkSession): void;
-  onLaneUp(epoch: number): void;
+  onLaneUp(laneId: number): void;
   onLaneClosed(end: LaneEnd): void;
   onSuspended(reason: string): void;
   onResumed(suspendedMs: number): void;
@@ -135,9 +135,9 @@ export class LinkSession implements DriverHandlers {
     this.#follower.onUp(this);
   }
 
-  onLaneUp(epoch: number, lane: Lane): void {
+  onLaneUp(laneId: number, lane: Lane): void {
     this.#lastLane = lane;
-    this.#follower.onLaneUp(epoch);
+    this.#follower.onLaneUp(laneId);
   }
 
   onLaneClosed(end: LaneEnd): void {
