@@ -4,7 +4,7 @@ import { digestOf, type Stamp } from './entry.ts';
 /** A part with more keys is told by the hashes of its 16 parts, one with fewer by its keys. */
 export const KEYS_LISTED_MAX = 16;
 
-const DIGITS = [...'0123456789abcdef'];
+const DIGITS = Array.from({ length: 16 }, (_, digit) => digit.toString(16));
 
 /** What is said of a part of the tree. An empty one has the hash ''. */
 export type Description =
