@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { appendFile, cp, mkdir, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { basename, join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
+import { freePort } from '../../bench/processes.ts';
 import { temporary } from '../support/example-programs.ts';
 import { type CodeBlock, codeBlocks, documentText } from '../support/markdown.ts';
 import { NPM_ENV, packed } from '../support/packed.ts';
@@ -14,6 +14,8 @@ const run = promisify(execFile);
 const TYPED = ['+', 'pull', 'plug'];
 /** The first line of a block that is a file, or a further part of one. */
 const FILE = /^\/\/ ([\w.-]+)(, continued)?\n/;
+/** Addresses of the text that are others here. */
+const PLACE = /7443|7444|gray\.example(?=:\d)|0\.0\.0\.0/g;
 
 /** Machines of the text are directories here. */
 const SCP = `scp() { local machine="../\${2%:}"; mkdir -p "$machine"; cp "$1" "$machine"; }`;
@@ -24,7 +26,7 @@ class Reader {
   readonly #places: ReadonlyMap<string, string>;
   readonly #terminals = new Map<string, Terminal>();
 
-  /** `places` are the addresses of the text, and those that they are here. */
+  /** `places`: for each of {@link PLACE} the one that it is here. */
   constructor(base: string, places: ReadonlyMap<string, string>) {
     this.#base = base;
     this.#places = places;
@@ -48,7 +50,7 @@ class Reader {
   }
 
   #here(text: string): string {
-    return [...this.#places].reduce((so, [there, here]) => so.replaceAll(there, here), text);
+    return text.replace(PLACE, (place) => this.#places.get(place)!);
   }
 
   /** A name with a dot is that of another machine. */
@@ -75,28 +77,16 @@ class Reader {
   }
 }
 
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  const ports: number[] = [];
-  for (const server of servers) {
-    if (!server.listening) await new Promise((resolve) => server.once('listening', resolve));
-    ports.push((server.address() as { port: number }).port);
-  }
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
-}
-
 test('whoever does what the tutorial says sees what it shows', { timeout: 180_000 }, async (t) => {
   const base = temporary(t);
   const library = await packed('@routy/link', ['proto', 'link'], base);
   await mkdir(join(base, 'project'));
   await cp(library, join(base, 'project', basename(library)));
 
-  const [listening, cable] = await freePorts(2);
   const places = new Map([
-    ['7443', String(listening)],
-    ['7444', String(cable)],
-    ['dial gray.example', 'dial 127.0.0.1'],
+    ['7443', String(await freePort())],
+    ['7444', String(await freePort())],
+    ['gray.example', '127.0.0.1'],
     ['0.0.0.0', '127.0.0.1'],
   ]);
   const reader = new Reader(base, places);

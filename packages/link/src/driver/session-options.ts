@@ -16,23 +16,23 @@ export interface ProcessPools {
 
 /** When a session takes its peer for gone. Both ends have the same, as they are among `settings`. */
 export interface SessionTimes {
-  /** Between two heartbeats, in ms. */
+  /** Between two heartbeats, in ms; 10 to 600,000 in `createLink`. */
   readonly heartbeatIntervalMs: number;
-  /** A lane that has brought nothing for so many intervals is given up. */
+  /** A lane that has brought nothing for so many intervals is given up; 1 to 100. */
   readonly heartbeatMisses: number;
-  /** Counted from the last byte heard; 0 ends a session with its last lane. */
+  /** In ms from the last byte heard, at most a day; 0 ends a session with its last lane. */
   readonly resumeTimeMs: number;
 }
 
 /** How much a session and the process may hold. */
 export interface SessionLimits {
-  /** Most bytes of window one stream may be granted. */
+  /** Most bytes of window one stream may be granted; 64 KiB to 1 GiB in `createLink`. */
   readonly streamWindow: number;
-  /** Most bytes buffered by one session, both ways together. */
+  /** Most bytes buffered by one session, both ways together; 1 MiB to 1 TiB. */
   readonly sessionBuffer: number;
-  /** Most bytes buffered by the process. */
+  /** Most bytes buffered by all sessions of the node, half for each direction; 1 MiB to 1 TiB. */
   readonly processBuffer: number;
-  /** Most streams open at once in one session. */
+  /** Most streams open at once in one session; 1 to 1,000,000. */
   readonly streams: number;
 }
 

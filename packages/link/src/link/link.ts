@@ -16,11 +16,11 @@ import { checkedDestination, type Destination, Destinations } from './destinatio
 import type { Protocol } from './incoming.ts';
 import { LinkCore } from './link-core.ts';
 import type { LinkEvents } from './link-events.ts';
-import { DEFAULT_LIMITS, DEFAULT_TIMES, identityOf, type LinkOptions } from './link-options.ts';
+import { identityOf, limitsOf, type LinkOptions, timesOf } from './link-options.ts';
 import { AcceptedPeers } from './peer/accepted-peers.ts';
 import { DialledPeer, type DialOptions } from './peer/dialled-peer.ts';
 import { Peer } from './peer/peer.ts';
-import type { LinkStream } from './session/link-stream.ts';
+import type { ProtocolOptions } from './protocol-options.ts';
 import { Transports } from './transports.ts';
 
 /** Where peers may dial this node. */
@@ -33,24 +33,15 @@ export interface ListenAt {
   readonly insecure?: boolean;
 }
 
-/**
- * A protocol to be registered; without versions it has version 1 alone. It has `accept`, `reply` or
- * both.
- */
-export type ProtocolOptions = Pick<Protocol, 'name' | 'class'> &
-  Partial<Pick<Protocol, 'versions' | 'capabilities' | 'reply'>> & {
-    /**
-     * Takes a stream that the peer has opened; both ends know what was agreed. What it throws, or
-     * rejects with, resets the stream. Without it the peer may only ask for such streams.
-     */
-    accept?(stream: LinkStream, peer: Peer): void | Promise<void>;
-  };
-
 interface Owned {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A node of its own in this process, which neither listens nor dials yet. */
+/**
+ * A node of its own in this process, which neither listens nor dials yet.
+ *
+ * @throws LinkError `credentials-invalid`, `nat-map-invalid`, `argument-invalid`
+ */
 export function createLink(options: LinkOptions): Link {
   return new Link(options);
 }
@@ -85,8 +76,8 @@ export class Link extends EventEmitter<LinkEvents> {
     const { credentials } = options;
     const current = typeof credentials === 'object' ? () => credentials : credentials;
     this.identity = identityOf(options, current?.());
-    const times = { ...DEFAULT_TIMES, ...options.times };
-    const limits = { ...DEFAULT_LIMITS, ...options.limits };
+    const times = timesOf(options);
+    const limits = limitsOf(options);
     this.statistics = new Statistics({ heartbeatIntervalMs: times.heartbeatIntervalMs });
     this.#locators = new Locators(options.locators);
     this.#transports = new Transports(this.identity, current, options.transports ?? {});

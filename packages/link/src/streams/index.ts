@@ -18,4 +18,4 @@ export { keepReadable } from './kept-readable.ts';
 export { type EndpointSide, SocketEndpoint } from './socket-endpoint.ts';
 export { isGone, type Watched, watch } from './socket-watch.ts';
 export { resetSocket } from './sockets.ts';
-export type { StreamEnd } from './stream-end.ts';
+export type { StreamEnd, StreamEndHandler } from './stream-end.ts';

@@ -14,4 +14,5 @@ export interface StreamEnd {
   readonly bytesOut: number;
 }
 
+/** Called once, when a stream has ended. */
 export type StreamEndHandler = (end: StreamEnd) => void;

@@ -6,7 +6,7 @@
  */
 export { type DialTimeouts, dialLane, dialTcp, HURRIED_TIMEOUTS } from './dial.ts';
 export { type HandshakeFault, handshakeFault, systemCode, tlsErrorText } from './failures.ts';
-export { LANE_EXPORTER_BYTES, LANE_EXPORTER_LABEL, type Lane } from './lane.ts';
+export { LANE_EXPORTER_BYTES, LANE_EXPORTER_LABEL, type Lane, type LaneHandlers } from './lane.ts';
 export { LinkError, type LinkErrorCode } from './link-error.ts';
 export { type LaneListener, listenLanes } from './listen.ts';
 export { libc, libcLoaded } from './native/libc.ts';

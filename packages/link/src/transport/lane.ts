@@ -12,6 +12,7 @@ export const LANE_EXPORTER_BYTES = 32;
 /** How long `end` waits for the queue to leave and the peer to end too, in ms. */
 export const LANE_LINGER_MS = 10_000;
 
+/** Who a lane tells what comes of it. */
 export interface LaneHandlers {
   /** Decrypted bytes, in order, any size. The view is the receiver's to keep. */
   onData(chunk: Uint8Array): void;
