@@ -406,7 +406,7 @@ test(
       'abcd',
     );
     const sums = () => {
-      const { classes } = lab.red.statistics.snapshot(performance.now());
+      const { classes } = lab.red.statistics.snapshot();
       return Object.fromEntries(classes.map((each) => [`${each.kind} ${each.class}`, each]));
     };
     const { messagesSent, messagesReceived, bytesSent } = sums()['stream fullsync']!.counters;

@@ -123,7 +123,7 @@ function limited(fileBlocksMax: number, command: readonly string[]): string[] {
 
 /** What stands between two programs, and cuts what goes through it. */
 export class Cutter {
-  readonly #server = createServer((client) => this.#carry(client));
+  readonly #server = createServer({ noDelay: true }, (client) => this.#carry(client));
   readonly #sockets = new Set<Socket>();
   #target = 0;
   cuts = 0;
@@ -155,7 +155,7 @@ export class Cutter {
   }
 
   #carry(client: Socket): void {
-    const onward = connect({ port: this.#target, host: '127.0.0.1' });
+    const onward = connect({ port: this.#target, host: '127.0.0.1', noDelay: true });
     for (const [one, other] of [
       [client, onward],
       [onward, client],

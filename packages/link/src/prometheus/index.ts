@@ -26,7 +26,7 @@ export function registerStatistics(
   statistics: Statistics,
   prefix = 'routy_link_',
 ): void {
-  const classes = () => statistics.snapshot(performance.now()).classes;
+  const classes = () => statistics.snapshot().classes;
   for (const key of Object.keys(COUNTERS) as (keyof Counters)[]) {
     const [name, help] = COUNTERS[key];
     new Counter({

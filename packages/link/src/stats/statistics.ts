@@ -110,7 +110,7 @@ const CLASSES_MAX = 32;
 /**
  * Counts by stream, conversation, session and class. Every count goes to its meter and to the sums of
  * its class at once, so that no sum loses anything, and none runs backwards, when a meter ends.
- * Memory: the living meters, and three sums for each class. Takes the time as an argument.
+ * Memory: the living meters, and three sums for each class. Times are those of `performance.now()`, in ms.
  */
 export class Statistics {
   /** The pace of subscribers and rates, in ms. */
@@ -138,8 +138,8 @@ export class Statistics {
     return meter;
   }
 
-  /** Everything at one moment; `nowMs` is that of `performance.now()`. */
-  snapshot(nowMs: number): StatisticsSnapshot {
+  /** Everything at one moment: now, or `nowMs` of `performance.now()`. */
+  snapshot(nowMs = performance.now()): StatisticsSnapshot {
     this.#beat(nowMs);
     return {
       meters: [...this.#live].map((meter) => meter.snapshot(nowMs)),
