@@ -11,6 +11,7 @@ const GIVEN: Readonly<Record<string, string>> = {
   grayCredentials: 'import("@routy/link").TlsCredentials',
   TEXT: 'import("@routy/link/streams").MessageCodec<string>',
   signal: 'AbortSignal',
+  nextName: '(signal: AbortSignal) => Promise<string>',
   candidatesOf:
     '(name: unknown, signal?: AbortSignal) => Promise<import("@routy/link/locators").Candidate[]>',
 };
@@ -37,6 +38,22 @@ const OF_ENTRY = /((?:`\w+`(?:,\s+|\s+and\s+)?)+)\s+of\s+`(@routy\/link[\w/]*)`/
 /** In a sentence: `` `peer.vitals` ``, `` `stream.become({ … })` ``. */
 const MEMBER = /`(link|peer|stream|messages)\.(\w+)/g;
 
+/** In a table: `` | event of a peer | ``, and the names before the second bar. */
+const EVENTS = /^\| event of a (peer|link) \|.*\n\|[-|]*\n((?:\|.*\n)+)/gm;
+const EVENT_TYPES = { peer: 'PeerEvents', link: 'LinkEvents' };
+
+/** Assigns the events of the tables to all there are: none is missing and none is made up. */
+function eventsOf(document: string): string[] {
+  return [...document.matchAll(EVENTS)].map(([, of, rows], i) => {
+    const names = rows!
+      .split('\n')
+      .flatMap((row) => [...(row.split('|')[1]?.matchAll(/`(\w+)`/g) ?? [])]);
+    const type = `import('@routy/link').${EVENT_TYPES[of as 'peer' | 'link']}`;
+    const list = names.map(([, name]) => `${name}: true`).join(', ');
+    return `export const events${i}: Record<keyof ${type}, true> = { ${list} };\n`;
+  });
+}
+
 /** A module that uses everything the sentences of a document say is there. */
 export function mentionsOf(document: string): string {
   const prose = document.replace(/^```.*?^```$/gms, '');
@@ -50,5 +67,7 @@ export function mentionsOf(document: string): string {
   const given = ['link', 'peer', 'stream', 'messages'].map(
     (name) => `declare const ${name}: ${GIVEN[name]};\n`,
   );
-  return [...imports, ...given, ...new Set(members), 'export {};\n'].join('');
+  return [...imports, ...given, ...new Set(members), ...eventsOf(document), 'export {};\n'].join(
+    '',
+  );
 }
