@@ -74,7 +74,7 @@ export interface DialOptions extends DialTcpOptions {
 export async function dialLane(options: DialOptions): Promise<Lane> {
   const context = secureContext(options.credentials);
   const { fabric } = options.credentials.identity;
-  return inSteps(options, async (run) => {
+  return dialInSteps(options, async (run) => {
     const socket = await reach(options, run);
     return run('TLS handshake', run.timeouts.tlsMs, (signal) =>
       secure({ socket, address: options.address, context, fabric, signal }),
@@ -89,10 +89,11 @@ export async function dialLane(options: DialOptions): Promise<Lane> {
  * @throws RoutyError the `dial-…` codes of {@link dialLane}
  */
 export function dialTcp(options: DialTcpOptions): Promise<Socket> {
-  return inSteps(options, (run) => reach(options, run));
+  return dialInSteps(options, (run) => reach(options, run));
 }
 
-interface RunStep {
+/** Runs one step of dialling, by its name, within its own time and that of all. */
+export interface RunStep {
   <T>(
     name: string,
     ms: number,
@@ -103,7 +104,10 @@ interface RunStep {
 }
 
 /** Gives every step its own deadline within the one for all, and names it when time is up. */
-function inSteps<T>(options: DialTcpOptions, work: (run: RunStep) => Promise<T>): Promise<T> {
+export function dialInSteps<T>(
+  options: DialTcpOptions,
+  work: (run: RunStep) => Promise<T>,
+): Promise<T> {
   const timeouts = { ...DIAL_TIMEOUTS, ...options.timeouts };
   const label = formatHostPort(options.address.host, options.address.port);
   let current = 'start';
