@@ -112,6 +112,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
       'proto/wire',
       'link/transport',
       'link/streams',
+      'linux/native',
       'linux/system',
       'linux/loop',
       'linux/memory',

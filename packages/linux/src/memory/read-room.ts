@@ -41,7 +41,8 @@ export class ReadRoom {
 
   /** Nothing is read for now: a slab that nobody keeps anything of goes back to its pool. */
   rest(): void {
-    if (this.#filled === 0) this.#leave();
+    const slab = this.#slab;
+    if (slab?.holders === 1 && !slab.isSurrendered) this.#leave();
   }
 
   /** Nothing is read any more. */

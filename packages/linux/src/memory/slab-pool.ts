@@ -61,7 +61,9 @@ export class Slab {
 
   /** Leaves it to whoever keeps a view without being counted: the garbage collector frees it. */
   surrender(): void {
+    if (this.#isSurrendered) return;
     this.#isSurrendered = true;
+    this.#pool.strikeOff();
   }
 }
 
@@ -84,7 +86,7 @@ export class SlabPool {
     this.#idleMs = idleMs ?? IDLE_MS;
   }
 
-  /** Slabs that somebody holds. */
+  /** Slabs that somebody holds and that will come back. */
   get held(): number {
     return this.#held;
   }
@@ -107,11 +109,17 @@ export class SlabPool {
 
   /** By {@link Slab.release}: nobody holds it any more. */
   takeBack(slab: Slab): void {
+    if (slab.isSurrendered) return;
     this.#held--;
-    if (slab.isSurrendered || this.#free.length >= this.#freeMax) return;
+    if (this.#free.length >= this.#freeMax) return;
     if (this.#poisons) slab.bytes.fill(POISON);
     this.#free.push(slab);
     this.#timer ??= setInterval(() => this.#look(), this.#idleMs).unref();
+  }
+
+  /** By {@link Slab.surrender}: one will not come back. */
+  strikeOff(): void {
+    this.#held--;
   }
 
   #look(): void {

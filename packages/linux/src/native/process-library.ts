@@ -51,7 +51,12 @@ export function loadProcessLibrary(
       },
     };
   } catch (error) {
-    const [line] = (error instanceof Error ? error.message : String(error)).split('\n');
-    return { missing: line || 'koffi does not load' };
+    return { missing: reasonOf(error, 'koffi does not load') };
   }
+}
+
+/** One line for whoever is told what is missing. */
+export function reasonOf(error: unknown, otherwise: string): string {
+  const [line] = (error instanceof Error ? error.message : String(error)).split('\n');
+  return line || otherwise;
 }

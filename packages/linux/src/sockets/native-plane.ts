@@ -1,6 +1,7 @@
 import { EventLoop } from '../loop/event-loop.ts';
 import { ReadRoom } from '../memory/read-room.ts';
 import { SLAB_BYTES, SlabPool } from '../memory/slab-pool.ts';
+import { reasonOf } from '../native/process-library.ts';
 import { loadSystem, type System, type SystemLoaded } from '../system/system.ts';
 
 /** The plane, or why this process cannot have it, in one line. */
@@ -20,7 +21,7 @@ export function loadNativePlane(options: NativePlaneOptions = {}): NativePlaneLo
   try {
     return { plane: new NativePlane(loaded.system, options.poisonsSlabs ?? false) };
   } catch (error) {
-    return { missing: error instanceof Error ? error.message : String(error) };
+    return { missing: reasonOf(error, 'libuv cannot be asked') };
   }
 }
 

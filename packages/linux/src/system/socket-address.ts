@@ -111,8 +111,8 @@ function ipv6Text(view: DataView): string {
 /** The number of an interface, by which the kernel knows it. */
 function scopeOf(zone: string): number {
   if (/^\d+$/.test(zone)) return Number(zone);
-  const known = networkInterfaces()[zone]?.find(({ scopeid }) => scopeid !== undefined);
-  if (known?.scopeid === undefined) throw invalid(`no interface ${zone} has an IPv6 address`);
+  const known = networkInterfaces()[zone]?.find(({ scopeid }) => scopeid);
+  if (!known?.scopeid) throw invalid(`no interface ${zone} has a link-local IPv6 address`);
   return known.scopeid;
 }
 

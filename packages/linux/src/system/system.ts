@@ -3,6 +3,7 @@ import {
   loadProcessLibrary,
   type ProcessLibrary,
   type ProcessLibraryLoaded,
+  reasonOf,
 } from '../native/process-library.ts';
 import { SO_LINGER, SOL_SOCKET } from './constants.ts';
 import { allocateMemory, type NativeMemory } from './native-memory.ts';
@@ -64,8 +65,7 @@ export function loadSystem(surroundings: Partial<SystemSurroundings> = {}): Syst
     system.close(probe);
     return { system };
   } catch (error) {
-    const [line] = (error instanceof Error ? error.message : String(error)).split('\n');
-    return { missing: line || 'a system call is missing' };
+    return { missing: reasonOf(error, 'a system call is missing') };
   }
 }
 
