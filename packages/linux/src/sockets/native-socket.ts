@@ -6,6 +6,7 @@ import {
   EPOLLHUP,
   EPOLLIN,
   EPOLLOUT,
+  EPOLLPRI,
   EPOLLRDHUP,
   SO_ERROR,
   SOL_SOCKET,
@@ -17,7 +18,7 @@ import { isSilent, setKeepAlive, setUserTimeout } from './socket-options.ts';
 import { WriteQueue } from './write-queue.ts';
 
 /** All that ever happens to a connection, told once each time it happens: it is added to epoll once. */
-export const CONNECTION_EVENTS = EPOLLIN + EPOLLOUT + EPOLLRDHUP + EPOLLET;
+export const CONNECTION_EVENTS = EPOLLIN + EPOLLOUT + EPOLLPRI + EPOLLRDHUP + EPOLLET;
 
 /** The other end says no more, or nothing at all any more. */
 const ENDING = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
@@ -57,8 +58,11 @@ export class NativeSocket {
   #handlers: SocketHandlers | undefined;
   /** The system may have bytes; it says when it has some again. */
   #isReadable = true;
-  /** What can be read ends soon: a short read does not mean that nothing is left. */
-  #isEnding = false;
+  /**
+   * A short read does not mean that nothing is left: the end is behind it, or an urgent byte, before
+   * which the system stops.
+   */
+  #isReadInParts = false;
   /** The system has an error for this connection, which it says once to whoever asks first. */
   #hasError = false;
   #isPaused = true;
@@ -183,7 +187,7 @@ export class NativeSocket {
 
   /** By the loop. */
   ready(events: number): void {
-    if ((events & ENDING) !== 0) this.#isEnding = true;
+    if ((events & (ENDING | EPOLLPRI)) !== 0) this.#isReadInParts = true;
     if ((events & EPOLLERR) !== 0) this.#hasError = true;
     if ((events & EPOLLOUT) !== 0 && this.#queue.isBlocked) this.#writeOut();
     if ((events & (EPOLLIN | ENDING)) !== 0) {
@@ -230,7 +234,7 @@ export class NativeSocket {
     this.#plane.restLater();
     const taken = system.receive(this.#fd, slab.address + at, length);
     if (taken > 0) {
-      if (taken < length && !this.#isEnding) this.#isReadable = false;
+      if (taken < length && !this.#isReadInParts) this.#isReadable = false;
       else this.#readAgain();
       const bytes = slab.bytes.subarray(at, at + taken);
       if (this.#handlers!.onData(bytes, slab)) room.keep(taken);
@@ -238,6 +242,7 @@ export class NativeSocket {
       this.#endOfBytes();
     } else if (taken === EAGAIN) {
       this.#isReadable = false;
+      this.#isReadInParts = false;
     } else {
       this.#isReadable = false;
       this.#handlers!.onError(systemError('read', taken));

@@ -1,6 +1,7 @@
 // Numbers of the kernel's interface that x64 and arm64 have in common.
 
 export const EPOLLIN = 0x1;
+export const EPOLLPRI = 0x2;
 export const EPOLLOUT = 0x4;
 export const EPOLLERR = 0x8;
 export const EPOLLHUP = 0x10;
