@@ -54,7 +54,10 @@ export class SocketLog implements SocketHandlers {
   }
 }
 
-export const LOOPBACK_PLACE: SocketPlace = { host: '127.0.0.1', port: 0 };
+/** What a place is that is no unix socket's. */
+export type TcpPlace = Extract<SocketPlace, { port: number }>;
+
+export const LOOPBACK_PLACE: TcpPlace = { host: '127.0.0.1', port: 0 };
 
 /** A listener whose connections come one by one. */
 export function nativeListener(at: SocketPlace = LOOPBACK_PLACE, delayMs = 10) {

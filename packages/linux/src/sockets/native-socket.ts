@@ -24,8 +24,8 @@ export const CONNECTION_EVENTS = EPOLLIN + EPOLLOUT + EPOLLPRI + EPOLLRDHUP + EP
 const ENDING = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 
 /**
- * Whoever has a socket. It is told from within the loop's rounds, and `onWritten`, `onFinished` and
- * `onWritingDied` also from within `flush` and `end`.
+ * Whoever has a socket. It is told from within the loop's rounds, and `onWritten` and `onFinished` also
+ * from within `flush` and `end`.
  */
 export interface SocketHandlers {
   /**
@@ -278,7 +278,10 @@ export class NativeSocket {
     if (this.#death !== undefined) return;
     this.#death = error;
     this.#queue.clear();
-    this.#handlers!.onWritingDied(error);
+    // Not from within a write: whoever made it is in the middle of something.
+    this.#plane.loop.atRoundEnd(() => {
+      if (this.#fd >= 0) this.#handlers!.onWritingDied(error);
+    });
   }
 
   #finish(): void {
