@@ -138,9 +138,10 @@ function listening(): void {
   test('500 connections at once are all accepted', async () => {
     const { listener, next, place } = nativeListener();
     assert.ok('port' in place);
-    const peers = Array.from({ length: 500 }, () => connect({ ...place }));
+    const peers = Array.from({ length: 500 }, () => connect({ ...place }).resume());
+    const closed = peers.map((peer) => once(peer, 'close'));
     for (let n = 0; n < peers.length; n++) (await next()).close();
-    await Promise.all(peers.map((peer) => peer.destroyed || once(peer.resume(), 'close')));
+    await Promise.all(closed);
     listener.close();
   });
 

@@ -45,7 +45,10 @@ const portable: MakeEndpoint = async (side, path) => {
     isClosed: () => socket.destroyed,
     endCode: () => code,
     queuedBytes: () => socket.writableLength,
-    close: () => void [socket, peer].forEach((each) => each.destroy()),
+    close: () => {
+      socket.destroy();
+      peer.destroy();
+    },
   };
 };
 

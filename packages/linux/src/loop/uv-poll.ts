@@ -43,13 +43,13 @@ export class UvPoll {
 
 type Calls = ReturnType<typeof bind>;
 
-function bind({ func }: ProcessLibrary) {
+function bind(library: ProcessLibrary) {
   return {
-    defaultLoop: func('size_t uv_default_loop()'),
-    handleSize: func('size_t uv_handle_size(int)'),
-    init: func('int uv_poll_init(size_t, size_t, int)'),
-    start: func('int uv_poll_start(size_t, int, size_t)'),
-    stop: func('int uv_poll_stop(size_t)'),
-    close: func('void uv_close(size_t, size_t)'),
+    defaultLoop: library.func('size_t uv_default_loop()'),
+    handleSize: library.func('size_t uv_handle_size(int)'),
+    init: library.func('int uv_poll_init(size_t, size_t, int)'),
+    start: library.func('int uv_poll_start(size_t, int, size_t)'),
+    stop: library.func('int uv_poll_stop(size_t)'),
+    close: library.func('void uv_close(size_t, size_t)'),
   };
 }

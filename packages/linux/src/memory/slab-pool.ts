@@ -79,11 +79,11 @@ export class SlabPool {
   #unneeded = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor({ allocate, poisons, freeMax, idleMs }: SlabPoolOptions) {
-    this.#allocate = allocate;
-    this.#poisons = poisons ?? false;
-    this.#freeMax = freeMax ?? FREE_MAX;
-    this.#idleMs = idleMs ?? IDLE_MS;
+  constructor(options: SlabPoolOptions) {
+    this.#allocate = () => options.allocate();
+    this.#poisons = options.poisons ?? false;
+    this.#freeMax = options.freeMax ?? FREE_MAX;
+    this.#idleMs = options.idleMs ?? IDLE_MS;
   }
 
   /** Slabs that somebody holds and that will come back. */

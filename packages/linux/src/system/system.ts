@@ -250,24 +250,24 @@ export class System {
 
 type Calls = ReturnType<typeof bind>;
 
-function bind({ func }: ProcessLibrary) {
+function bind(library: ProcessLibrary) {
   return {
-    epollCreate: func('int epoll_create1(int)'),
-    epollControl: func('int epoll_ctl(int, int, int, size_t)'),
-    epollWait: func('int epoll_wait(int, size_t, int, int)'),
-    socket: func('int socket(int, int, int)'),
-    bind: func('int bind(int, size_t, uint32_t)'),
-    connect: func('int connect(int, size_t, uint32_t)'),
-    listen: func('int listen(int, int)'),
-    accept: func('int accept4(int, size_t, size_t, int)'),
-    receive: func('long recv(int, size_t, size_t, int)'),
-    send: func('long send(int, size_t, size_t, int)'),
-    writev: func('long writev(int, size_t, int)'),
-    shutdown: func('int shutdown(int, int)'),
-    close: func('int close(int)'),
-    setOption: func('int setsockopt(int, int, int, size_t, uint32_t)'),
-    getOption: func('int getsockopt(int, int, int, size_t, size_t)'),
-    socketName: func('int getsockname(int, size_t, size_t)'),
-    peerName: func('int getpeername(int, size_t, size_t)'),
+    epollCreate: library.func('int epoll_create1(int)'),
+    epollControl: library.func('int epoll_ctl(int, int, int, size_t)'),
+    epollWait: library.func('int epoll_wait(int, size_t, int, int)'),
+    socket: library.func('int socket(int, int, int)'),
+    bind: library.func('int bind(int, size_t, uint32_t)'),
+    connect: library.func('int connect(int, size_t, uint32_t)'),
+    listen: library.func('int listen(int, int)'),
+    accept: library.func('int accept4(int, size_t, size_t, int)'),
+    receive: library.func('long recv(int, size_t, size_t, int)'),
+    send: library.func('long send(int, size_t, size_t, int)'),
+    writev: library.func('long writev(int, size_t, int)'),
+    shutdown: library.func('int shutdown(int, int)'),
+    close: library.func('int close(int)'),
+    setOption: library.func('int setsockopt(int, int, int, size_t, uint32_t)'),
+    getOption: library.func('int getsockopt(int, int, int, size_t, size_t)'),
+    socketName: library.func('int getsockname(int, size_t, size_t)'),
+    peerName: library.func('int getpeername(int, size_t, size_t)'),
   };
 }
