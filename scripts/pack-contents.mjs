@@ -11,6 +11,9 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const LINK_PARTS = ['driver', 'peers', 'streams', 'transport'];
 const link = join(root, 'packages', 'link', 'dist');
 
+/** Made of docstrings on whoever's machine it was asked for. */
+const api = join(root, 'docs', 'api');
+
 /** Files of the repository, by their places in the package; packages; which of their files. */
 const CONTENTS = {
   routy: {
@@ -41,7 +44,10 @@ function gather({ shared, bundled, takes }) {
   if (process.env.ROUTY_BUILT !== '1') build();
   remove(contents);
   for (const [to, from] of Object.entries(shared)) {
-    cpSync(join(root, from), join(directory, to), { recursive: true });
+    cpSync(join(root, from), join(directory, to), {
+      recursive: true,
+      filter: (path) => path !== api,
+    });
   }
   for (const name of bundled) {
     const place = join(directory, 'node_modules', '@routy', name);

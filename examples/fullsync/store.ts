@@ -1,22 +1,19 @@
 import { Journal } from '../shared/journal.ts';
-import { bucketOf, MerkleTree } from './merkle.ts';
+import { type Entry, isNewer, type Stamp, stampOf } from './entry.ts';
+import { MerkleTree } from './merkle.ts';
 
-/** A value and what decides which of two is newer. */
-export interface Entry {
-  readonly key: string;
-  readonly value: string;
-  /** One more than that of the value it replaces. */
-  readonly version: number;
-  /** Where it was written: decides between two of one version, at both sites alike. */
-  readonly site: string;
-}
+const KEY_LENGTH_MAX = 500;
+const VALUE_LENGTH_MAX = 500_000;
+/** Entries in one go to the disk. */
+const AT_ONCE = 1000;
 
-/** The keys and values of one site, in buckets of a Merkle tree. */
+/** The keys and values of one site. There is no removal: it would be a value that says so. */
 export class Store {
+  /** Of what is here now. */
+  readonly tree = new MerkleTree();
   readonly #site: string;
   readonly #journal: Journal<Entry>;
-  readonly #buckets = new Map<string, Map<string, Entry>>();
-  #tree: MerkleTree | undefined;
+  readonly #kept = new Map<string, { readonly entry: Entry; readonly stamp: Stamp }>();
 
   constructor(site: string, path: string) {
     this.#site = site;
@@ -25,48 +22,43 @@ export class Store {
   }
 
   get size(): number {
-    return [...this.#buckets.values()].reduce((sum, bucket) => sum + bucket.size, 0);
-  }
-
-  /** As it is now. */
-  get tree(): MerkleTree {
-    this.#tree ??= new MerkleTree(
-      new Map([...this.#buckets].map(([name, bucket]) => [name, bucket.values()])),
-    );
-    return this.#tree;
+    return this.#kept.size;
   }
 
   get(key: string): Entry | undefined {
-    return this.#buckets.get(bucketOf(key))?.get(key);
+    return this.#kept.get(key)?.entry;
   }
 
-  write(key: string, value: string): void {
-    const version = (this.get(key)?.version ?? 0) + 1;
-    this.merge([{ key, value, version, site: this.#site }]);
+  stampOf(key: string): Stamp | undefined {
+    return this.#kept.get(key)?.stamp;
   }
 
-  entriesOf(bucket: string): Entry[] {
-    return [...(this.#buckets.get(bucket)?.values() ?? [])];
+  /** Writes here; on the disk when it returns. */
+  write(values: ReadonlyMap<string, string>): void {
+    const entries = [...values].map(([key, value]) => {
+      if (key === '' || key.length > KEY_LENGTH_MAX || value.length > VALUE_LENGTH_MAX)
+        throw new Error(
+          `a key has 1 to ${KEY_LENGTH_MAX} characters, a value up to ${VALUE_LENGTH_MAX}`,
+        );
+      return { key, value, version: (this.get(key)?.version ?? 0) + 1, site: this.#site };
+    });
+    this.merge(entries);
   }
 
-  /** Takes what is newer than what is here; it is on the disk when this returns. */
+  /** Takes what is newer than what is here; on the disk when it returns. */
   merge(entries: readonly Entry[]): void {
-    const newer = entries.filter((entry) => isNewer(entry, this.get(entry.key)));
-    this.#journal.append(...newer);
-    for (const entry of newer) this.#note(entry);
+    const newer = entries.filter((entry) => isNewer(stampOf(entry), this.stampOf(entry.key)));
+    for (let from = 0; from < newer.length; from += AT_ONCE) {
+      const some = newer.slice(from, from + AT_ONCE);
+      this.#journal.append(...some);
+      for (const entry of some) this.#note(entry);
+    }
   }
 
   #note(entry: Entry): void {
-    const name = bucketOf(entry.key);
-    const bucket = this.#buckets.get(name) ?? new Map<string, Entry>();
-    this.#buckets.set(name, bucket.set(entry.key, entry));
-    this.#tree = undefined;
+    const stamp = stampOf(entry);
+    if (!isNewer(stamp, this.stampOf(entry.key))) return;
+    this.#kept.set(entry.key, { entry, stamp });
+    this.tree.put(stamp);
   }
-}
-
-/** Than what is there. */
-export function isNewer(one: Entry, other: Entry | undefined): boolean {
-  if (other === undefined) return true;
-  if (one.version !== other.version) return one.version > other.version;
-  return one.site > other.site;
 }

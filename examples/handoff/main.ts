@@ -6,6 +6,7 @@ import { digestOf, Partitions } from './partitions.ts';
 const USAGE = `examples/handoff: partitions, each owned by one site, that move from site to site
 
 Reads lines from its input:
+  create PARTITION          makes one that no site has yet
   put PARTITION KEY VALUE   writes, and says so when the write is on the disk
   move PARTITION SITE       gives the partition to another site
   show PARTITION            says what has become of it here, and how much is in it`;
@@ -23,15 +24,22 @@ link.protocol({
 /** Until it is moved, however often that has to be begun again. */
 function move(partition: string, name: string): void {
   const moved = new AbortController();
-  link.converse(name, {
+  const conversation = link.converse(name, {
     protocol: 'handoff',
     class: 'handoff',
     codecs: CODECS,
-    behaviour: new Mover(partitions, partition, () => {
-      console.log(`moved ${partition}`);
-      moved.abort();
+    behaviour: new Mover(partitions, partition, {
+      goesOn: (have, all) =>
+        console.log(`${partition} goes on: ${have} of ${all} writes are there`),
+      moved() {
+        console.log(`moved ${partition}`);
+        moved.abort();
+      },
     }),
     signal: AbortSignal.any([signal, moved.signal]),
+  });
+  void conversation.ended.then((failure) => {
+    if (failure !== undefined) console.log(`${partition} moves no more: ${failure.message}`);
   });
 }
 
@@ -43,30 +51,37 @@ for (const name of peers) {
   for (const partition of partitions.movingTo(site)) move(partition, name);
 }
 
+function obey(command: string, partition: string, rest: readonly string[]): void {
+  const [first = '', ...more] = rest;
+  if (command === 'create') {
+    partitions.create(partition);
+    console.log(`created ${partition}`);
+  } else if (command === 'put') {
+    partitions.put(partition, { key: first, value: more.join(' ') });
+    console.log(`put ${partition} ${first}`);
+  } else if (command === 'move') {
+    const name = nameOf(first);
+    if (name === undefined) throw new Error(`--peer ${first} was not said`);
+    partitions.move(partition, first);
+    console.log(`moving ${partition}`);
+    move(partition, name);
+  } else if (command === 'show') {
+    const event = partitions.stateOf(partition);
+    const holds = event !== undefined && event.state !== 'gone';
+    const items = holds ? partitions.items(event.id).records : [];
+    const what = `${event?.state ?? 'unknown'}: ${items.length} writes, ${digestOf(items)}`;
+    console.log(`${partition} is ${what}`);
+  } else {
+    throw new Error('this is no command');
+  }
+}
+
 for await (const line of lines) {
-  const [command, partition = '', ...rest] = line.split(' ');
+  const [command, partition, ...rest] = line.split(' ');
   try {
-    if (command === 'put') {
-      const [key = '', ...value] = rest;
-      partitions.put(partition, { key, value: value.join(' ') });
-      console.log(`put ${partition} ${key}`);
-    } else if (command === 'move') {
-      const name = nameOf(rest[0] ?? '');
-      if (name === undefined) throw new Error(`--peer ${rest[0]} was not said`);
-      partitions.move(partition, name.split('/')[0]!);
-      console.log(`moving ${partition}`);
-      move(partition, name);
-    } else if (command === 'show') {
-      const event = partitions.stateOf(partition);
-      const holds = event !== undefined && event.state !== 'gone';
-      const items = holds ? partitions.items(event.id).records : [];
-      console.log(
-        `${partition} is ${event?.state ?? 'unknown'}: ${items.length} writes, ${digestOf(items)}`,
-      );
-    } else if (line !== '') {
-      console.log(`not understood: ${line}`);
-    }
+    if (command && partition) obey(command, partition, rest);
   } catch (error) {
-    console.log(`refused: ${(error as Error).message}`);
+    const what = [command, partition, ...rest.slice(0, 1)].join(' ');
+    console.log(`refused ${what}: ${(error as Error).message}`);
   }
 }

@@ -5,10 +5,10 @@ import { digestOf, type Item, type Partitions } from './partitions.ts';
 
 const ITEMS_AT_ONCE = 200;
 
-/** From the owner, in this order: what moves, all of it, and that this was all. */
+/** From the owner, in this order: what moves, all of it from somewhere on, and that this was all. */
 type FromOwner =
   | { readonly move: string; readonly as: string }
-  | { readonly items: readonly Item[] }
+  | { readonly from: number; readonly items: readonly Item[] }
   | { readonly digest: string };
 
 /** From the next owner: what it has on its disk, until it owns it. */
@@ -18,26 +18,33 @@ const UUID = /^[0-9a-f-]{36}$/;
 
 export const CODECS = { 1: json<FromOwner | FromNext>() };
 
+/** What is told of a move. */
+interface MoveEvents {
+  /** At each beginning: how many items of all the next owner has already. */
+  goesOn(have: number, all: number): void;
+  moved(): void;
+}
+
 /** Moves one partition. It begins where the next owner says, after a cut or a crash of either. */
 export class Mover implements LinkBehaviour<FromOwner | FromNext> {
   readonly #partitions: Partitions;
   readonly #partition: string;
-  readonly #onMoved: () => void;
+  readonly #events: MoveEvents;
   readonly #told = new EventEmitter<{ have: [] }>();
-  /** The ownership here, and the one that it becomes. */
-  readonly #id: string;
+  readonly #items: readonly Item[];
+  /** The ownership that it becomes. */
   readonly #next: string;
-  #step: 'move' | 'items' | 'digest' | 'wait' = 'move';
+  #step: 'move' | 'items' | 'wait' = 'move';
   /** Items that have been sent; undefined until the next owner has said how many it has. */
   #sent: number | undefined;
 
-  constructor(partitions: Partitions, partition: string, onMoved: () => void) {
+  constructor(partitions: Partitions, partition: string, events: MoveEvents) {
+    const { id, next } = partitions.stateOf(partition)!;
     this.#partitions = partitions;
     this.#partition = partition;
-    const { id, next } = partitions.stateOf(partition)!;
-    this.#id = id;
+    this.#events = events;
+    this.#items = partitions.items(id).records;
     this.#next = next!;
-    this.#onMoved = onMoved;
   }
 
   established(): void {
@@ -58,24 +65,25 @@ export class Mover implements LinkBehaviour<FromOwner | FromNext> {
   }
 
   message(message: FromOwner | FromNext): void {
-    if ('owned' in message && this.#step !== 'wait') {
+    if ('owned' in message) {
       this.#step = 'wait';
-      this.#partitions.release(this.#partition);
-      this.#onMoved();
+      this.#partitions.release(this.#partition, this.#next);
+      this.#events.moved();
     }
-    if (!('have' in message)) return;
-    this.#sent ??= message.have;
+    if (!('have' in message) || this.#sent !== undefined) return;
+    this.#sent = message.have;
+    this.#events.goesOn(message.have, this.#items.length);
     this.#told.emit('have');
   }
 
   async #nextItems(signal: AbortSignal): Promise<FromOwner> {
     while (this.#sent === undefined) await once(this.#told, 'have', { signal });
-    const all = this.#partitions.items(this.#id).records;
-    const items = all.slice(this.#sent, this.#sent + ITEMS_AT_ONCE);
+    const from = this.#sent;
+    const items = this.#items.slice(from, from + ITEMS_AT_ONCE);
     this.#sent += items.length;
-    if (items.length > 0) return { items };
-    this.#step = 'digest';
-    return { digest: digestOf(all) };
+    if (items.length > 0) return { from, items };
+    this.#step = 'wait';
+    return { digest: digestOf(this.#items) };
   }
 }
 
@@ -86,20 +94,15 @@ export async function takeOver(stream: LinkStream, partitions: Partitions): Prom
   if (first.done || !('move' in first.value)) throw new Error('nothing is said to move');
   const { move: partition, as: id } = first.value;
   if (!UUID.test(id)) throw new Error(`${id} is no name of an ownership`);
+  partitions.receive(partition, id);
   const answer = () =>
     partitions.hasTaken(id)
       ? { owned: true as const }
       : { have: partitions.items(id).records.length };
   await messages.send(answer());
   for await (const message of messages) {
-    if ('items' in message) partitions.items(id).append(...message.items);
-    if ('digest' in message && !partitions.hasTaken(id)) {
-      if (digestOf(partitions.items(id).records) !== message.digest) {
-        partitions.discard(id);
-        throw new Error(`what came of ${partition} is not what was sent`);
-      }
-      partitions.take(partition, id);
-    }
+    if ('items' in message) partitions.add(partition, id, message.from, message.items);
+    if ('digest' in message) partitions.take(partition, id, message.digest);
     await messages.send(answer());
   }
   messages.end();

@@ -1,5 +1,4 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { EventEmitter } from 'node:events';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Journal } from '../shared/journal.ts';
@@ -13,7 +12,8 @@ export interface Item {
 /** What has become of a partition here; the last line of it holds. */
 interface Event {
   readonly partition: string;
-  readonly state: 'owned' | 'moving' | 'gone';
+  /** At the site that takes it: coming, owned. At the one that gives it away: moving, gone. */
+  readonly state: 'coming' | 'owned' | 'moving' | 'gone';
   /** Of this ownership: another one each time it is taken over, also by who has had it before. */
   readonly id: string;
   /** The site it moves to, and the ownership there: a move that is told twice is known by it. */
@@ -25,15 +25,16 @@ interface Event {
  * The partitions of one site. Who owns one says a single line of a journal, on either side: written
  * there before the other is told, and so an owner is never missing and never two of them take writes.
  */
-export class Partitions extends EventEmitter<{ moving: [partition: string] }> {
+export class Partitions {
   readonly #data: string;
   readonly #ledger: Journal<Event>;
   readonly #items = new Map<string, Journal<Item>>();
 
   constructor(data: string) {
-    super();
     this.#data = data;
     this.#ledger = new Journal(join(data, 'ledger.jsonl'));
+    // A crash may have come between the line and the removal.
+    for (const { id } of this.#all().filter(({ state }) => state === 'gone')) this.#forget(id);
   }
 
   stateOf(partition: string): Event | undefined {
@@ -47,40 +48,8 @@ export class Partitions extends EventEmitter<{ moving: [partition: string] }> {
 
   /** Those that are on their way to a site. */
   movingTo(site: string): string[] {
-    const all = new Set(this.#ledger.records.map(({ partition }) => partition));
-    return [...all].filter((partition) => {
-      const event = this.stateOf(partition);
-      return event?.state === 'moving' && event.to === site;
-    });
-  }
-
-  put(partition: string, item: Item): void {
-    const event = this.stateOf(partition);
-    if (event?.state === 'moving') throw new Error(`${partition} is moving to ${event.to}`);
-    if (event?.state === 'gone') throw new Error(`${partition} has gone to ${event.to}`);
-    const id = event?.id ?? randomUUID();
-    if (event === undefined) this.#ledger.append({ partition, state: 'owned', id });
-    this.items(id).append(item);
-  }
-
-  /** From now on it takes no writes. */
-  move(partition: string, to: string): void {
-    const event = this.stateOf(partition);
-    if (event?.state !== 'owned') throw new Error(`${partition} is ${event?.state ?? 'not here'}`);
-    this.#ledger.append({ ...event, state: 'moving', to, next: randomUUID() });
-    this.emit('moving', partition);
-  }
-
-  /** It is the other side's now, which has said so. */
-  release(partition: string): void {
-    const event = this.stateOf(partition)!;
-    this.#ledger.append({ ...event, state: 'gone' });
-    this.#forget(event.id);
-  }
-
-  /** It is this side's from now on, with the items that have come. */
-  take(partition: string, id: string): void {
-    this.#ledger.append({ partition, state: 'owned', id });
+    const moving = this.#all().filter(({ state, to }) => state === 'moving' && to === site);
+    return moving.map(({ partition }) => partition);
   }
 
   /** The items of an ownership, complete or on their way. */
@@ -92,15 +61,80 @@ export class Partitions extends EventEmitter<{ moving: [partition: string] }> {
     return journal;
   }
 
-  /** Items that came and are not those that were sent. */
-  discard(id: string): void {
-    this.#forget(id);
+  /** Makes one that no site has yet: which site does that is for people to say, once. */
+  create(partition: string): void {
+    const event = this.stateOf(partition);
+    if (event !== undefined) throw new Error(`${partition} is ${event.state} here already`);
+    this.#ledger.append({ partition, state: 'owned', id: randomUUID() });
+  }
+
+  put(partition: string, item: Item): void {
+    this.items(this.#owned(partition).id).append(item);
+  }
+
+  /** From now on it takes no writes. */
+  move(partition: string, to: string): void {
+    const event = this.#owned(partition);
+    this.#ledger.append({ ...event, state: 'moving', to, next: randomUUID() });
+  }
+
+  /** It is the other side's now, which has said so; said again it changes nothing. */
+  release(partition: string, next: string): void {
+    const event = this.stateOf(partition);
+    // It may have come back since, and that is another ownership.
+    if (event?.state !== 'moving' || event.next !== next) return;
+    this.#ledger.append({ ...event, state: 'gone' });
+    this.#forget(event.id);
+  }
+
+  /** An ownership begins to come, or goes on to; one that has been taken over stays as it is. */
+  receive(partition: string, id: string): void {
+    const event = this.stateOf(partition);
+    if (this.hasTaken(id) || (event?.state === 'coming' && event.id === id)) return;
+    if (event !== undefined && event.state !== 'gone') {
+      throw new Error(`${partition} cannot come: it is ${event.state} here`);
+    }
+    this.#ledger.append({ partition, state: 'coming', id });
+  }
+
+  /** Takes items that come, if they follow what is here: what was sent before a crash may still come. */
+  add(partition: string, id: string, from: number, items: readonly Item[]): void {
+    const isExpected = this.#isComing(partition, id) && from === this.items(id).records.length;
+    if (isExpected) this.items(id).append(...items);
+  }
+
+  /** It is this side's from now on, if all items have come. */
+  take(partition: string, id: string, digest: string): void {
+    if (!this.#isComing(partition, id)) return;
+    if (digestOf(this.items(id).records) !== digest) {
+      this.#forget(id);
+      throw new Error(`what came of ${partition} is not what was sent; it comes again`);
+    }
+    this.#ledger.append({ partition, state: 'owned', id });
+  }
+
+  /** The last event of each. */
+  #all(): Event[] {
+    const last = new Map(this.#ledger.records.map((event) => [event.partition, event]));
+    return [...last.values()];
+  }
+
+  #owned(partition: string): Event {
+    const event = this.stateOf(partition);
+    if (event?.state === 'owned') return event;
+    if (event === undefined) throw new Error(`${partition} is not here: create it, at one site`);
+    throw new Error(`${partition} is ${event.state}${event.to ? ` to ${event.to}` : ''}`);
+  }
+
+  #isComing(partition: string, id: string): boolean {
+    const event = this.stateOf(partition);
+    return event?.state === 'coming' && event.id === id;
   }
 
   #forget(id: string): void {
-    this.items(id).close();
+    this.#items.get(id)?.close();
     this.#items.delete(id);
-    rmSync(this.#fileOf(id));
+    rmSync(this.#fileOf(id), { force: true });
   }
 
   #fileOf(id: string): string {

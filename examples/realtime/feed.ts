@@ -20,6 +20,8 @@ export class Feed implements LinkBehaviour<ToNeighbour | Acknowledged> {
   readonly #store: Store;
   readonly #neighbour: string;
   readonly #told = new EventEmitter<{ position: [] }>();
+  /** Up to here the neighbour has everything on its disk. */
+  #acknowledged = 0;
   /** The number that was sent last; undefined until the neighbour has said where to begin. */
   #position: number | undefined;
 
@@ -28,12 +30,19 @@ export class Feed implements LinkBehaviour<ToNeighbour | Acknowledged> {
     this.#neighbour = neighbour;
   }
 
+  /** Entries that the neighbour needs and has not acknowledged. */
+  get behind(): number {
+    return this.#store.countFor(this.#neighbour, this.#acknowledged);
+  }
+
   established(): void {
     this.#position = undefined;
   }
 
   message(message: ToNeighbour | Acknowledged): void {
-    if (!('acknowledged' in message) || this.#position !== undefined) return;
+    if (!('acknowledged' in message)) return;
+    this.#acknowledged = message.acknowledged;
+    if (this.#position !== undefined) return;
     this.#position = message.acknowledged;
     this.#told.emit('position');
   }

@@ -69,13 +69,22 @@ export class Store extends EventEmitter<{ grown: [] }> {
    */
   take(neighbour: string, queued: readonly Queued[]): void {
     const fresh: Kept[] = [];
+    const seen = new Map(this.#seen);
     for (const { number, entry } of queued) {
-      this.#heard.set(neighbour, number);
-      if (entry.sequence <= (this.#seen.get(entry.origin) ?? 0)) continue;
-      this.#seen.set(entry.origin, entry.sequence);
+      if (entry.sequence <= (seen.get(entry.origin) ?? 0)) continue;
+      seen.set(entry.origin, entry.sequence);
       fresh.push({ ...entry, path: [...entry.path, this.#site], from: neighbour, number });
     }
     this.#keep(fresh);
+    // Only now: what the disk did not take has not been heard, and comes again.
+    const last = queued.at(-1);
+    if (last !== undefined) this.#hear(neighbour, last.number);
+  }
+
+  /** How many entries behind a number a neighbour needs. */
+  countFor(neighbour: string, after: number): number {
+    const behind = this.#journal.records.slice(after);
+    return behind.filter(({ path }) => !path.includes(neighbour)).length;
   }
 
   /** The next entry behind a number that a neighbour needs; waits for one. */
@@ -97,9 +106,13 @@ export class Store extends EventEmitter<{ grown: [] }> {
     const { origin, sequence, key, from, number } = kept;
     this.#seen.set(origin, sequence);
     this.#clock = Math.max(this.#clock, sequence);
-    if (from !== undefined) this.#heard.set(from, Math.max(number!, this.heardOf(from)));
+    if (from !== undefined) this.#hear(from, number!);
     const newest = this.#newest.get(key);
     if (newest === undefined || isNewer(kept, newest)) this.#newest.set(key, kept);
+  }
+
+  #hear(neighbour: string, number: number): void {
+    this.#heard.set(neighbour, Math.max(number, this.heardOf(neighbour)));
   }
 }
 

@@ -1,7 +1,7 @@
 import { startSession } from '../../packages/link/src/driver/session-driver.ts';
+import type { SessionFactory } from '../../packages/link/src/peers/process-sessions.ts';
 import type { Lane } from '../../packages/link/src/transport/lane.ts';
 import { type FrameType, HEADER_BYTES } from '../../packages/proto/src/wire/layout.ts';
-import type { SessionFactory } from '../../packages/link/src/peers/process-sessions.ts';
 import { concat, type ReadFrame, readFrames } from '../support/frames.ts';
 
 /** Most bytes kept of one lane: a session begins long before that. */
@@ -22,7 +22,7 @@ interface CrookedLane {
  */
 export class CrookedLanes {
   #lie: { readonly type: FrameType; readonly lie: Lie } | undefined;
-  /** By epoch, of the session that began last. */
+  /** By lane id, of the session that began last. */
   readonly #lanes = new Map<number, CrookedLane>();
 
   /** For the node whose lanes they are. */
@@ -31,21 +31,21 @@ export class CrookedLanes {
     const dial = driver.dial.bind(driver);
     this.#lanes.clear();
     driver.dial = (link) => {
-      const epoch = dial(link);
-      this.#take(link.lane, epoch);
-      return epoch;
+      const laneId = dial(link);
+      this.#take(link.lane, laneId);
+      return laneId;
     };
     return driver;
   };
 
   /** Of the lane that was dialled last. */
-  get epoch(): number {
+  get laneId(): number {
     return Math.max(0, ...this.#lanes.keys());
   }
 
   /** What was said on a lane, from its beginning. */
-  recording(epoch: number): Uint8Array {
-    return concat(this.#lanes.get(epoch)!.said);
+  recording(laneId: number): Uint8Array {
+    return concat(this.#lanes.get(laneId)!.said);
   }
 
   /** Tells a lie in place of the next frame of a type. */
@@ -54,12 +54,12 @@ export class CrookedLanes {
   }
 
   /** Ends a lane at once, or all. */
-  cut(epoch?: number): void {
-    for (const [each, { lane }] of this.#lanes) if (each === (epoch ?? each)) lane.destroy();
+  cut(laneId?: number): void {
+    for (const [each, { lane }] of this.#lanes) if (each === (laneId ?? each)) lane.destroy();
   }
 
   /** Nothing is written before the round of the event loop in which it was dialled is over. */
-  #take(lane: Lane, epoch: number): void {
+  #take(lane: Lane, laneId: number): void {
     const said: Uint8Array[] = [];
     const write = lane.write.bind(lane);
     let bytes = 0;
@@ -69,7 +69,7 @@ export class CrookedLanes {
       for (const { length } of wanted) bytes += length;
       return write(wanted);
     };
-    this.#lanes.set(epoch, { lane, said });
+    this.#lanes.set(laneId, { lane, said });
   }
 
   /** A session writes whole frames. */

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Store } from '../../examples/realtime/store.ts';
 import {
   Cutter,
   cutEachSecond,
@@ -62,6 +63,14 @@ class Ring {
     return JSON.parse(await this.programs[site].ask('values', /^values (.*)$/)) as never;
   }
 
+  /** Every neighbour has acknowledged everything. */
+  async isAcknowledged(): Promise<boolean> {
+    const behind = await Promise.all(
+      SITES.map((site) => this.programs[site].ask('behind', /^behind (.*)$/)),
+    );
+    return behind.every((counts) => Object.values(JSON.parse(counts)).every((n) => n === 0));
+  }
+
   async end(): Promise<void> {
     await Promise.all(SITES.map((site) => this.programs[site].kill()));
     for (const site of SITES) this.#cutters[site].close();
@@ -75,6 +84,11 @@ class Ring {
       .map((line) => JSON.parse(line) as { origin: string; sequence: number })
       .map(({ origin, sequence }) => `${origin}:${sequence}`);
   }
+}
+
+/** Whole lines of a journal. */
+function linesOf(path: string): number {
+  return readFileSync(path, 'utf8').split('\n').length - 1;
 }
 
 const numberOf = (value: string) => Number(value.split(' ')[1]);
@@ -113,6 +127,7 @@ test(
       return complete && others.every((each) => each === first);
     };
     while (!(await same())) await sleep(100);
+    while (!(await ring.isAcknowledged())) await sleep(100);
     const values = await ring.values('b');
     for (const [key, value] of ring.written) {
       // One that was killed may have written once more and not said so.
@@ -130,3 +145,82 @@ test(
     for (const site of SITES) await ring.programs[site].stop();
   },
 );
+
+const FULL = { fileBlocksMax: 8 };
+const WRITES = 60;
+
+test(
+  'realtime: what a full disk did not take is neither confirmed nor acknowledged',
+  EXAMPLE_TIMEOUT,
+  async (t) => {
+    const directory = temporary(t);
+    const running: Program[] = [];
+    t.after(() => Promise.all(running.map((program) => program.kill())));
+    const begin = (site: string, args: readonly string[], options = {}): Program => {
+      const own = ['--site', site, '--data', join(directory, site)];
+      const program = new Program('realtime/main.ts', [...own, ...args], options);
+      running.push(program);
+      return program;
+    };
+    const journal = (site: string) => join(directory, site, 'writes.jsonl');
+    const valuesAt = async (program: Program) =>
+      JSON.parse(await program.ask('values', /^values (.*)$/)) as Record<string, string>;
+
+    // The site that writes has a full disk.
+    let a = begin('a', ['--listen', '127.0.0.1:0'], FULL);
+    await a.port();
+    const outcomes: string[] = [];
+    for (let n = 0; n < WRITES; n++) {
+      const pattern = new RegExp(`^((?:wrote|did not write) key-${n}\\b)`);
+      outcomes.push(await a.ask(`set key-${n} ${'x'.repeat(100)}`, pattern));
+    }
+    const confirmed = outcomes.filter((outcome) => outcome.startsWith('wrote'));
+    assert.ok(confirmed.length > 0 && confirmed.length < WRITES, `${confirmed.length} confirmed`);
+    await a.kill();
+    a = begin('a', ['--listen', '127.0.0.1:0', '--peer', 'b']);
+    const port = await a.port();
+    const kept = await valuesAt(a);
+    for (const outcome of confirmed) assert.ok(outcome.slice('wrote '.length) in kept, outcome);
+
+    // The site that takes has one: the writer knows what is missing there, and sends it again.
+    for (let n = 0; n < WRITES; n++) a.say(`set key-${n} ${'y'.repeat(100)}`);
+    const total = confirmed.length + WRITES;
+    const dial = ['--dial', `127.0.0.1:${port}`];
+    let b = begin('b', dial, FULL);
+    await b.hear(/^realtime failed: (.*make room.*)$/, { past: true });
+    await b.hear(/^realtime failed: (.*make room.*)$/);
+    const onDisk = linesOf(journal('b'));
+    assert.ok(onDisk < total);
+    const behind = async () => JSON.parse(await a.ask('behind', /^behind (.*)$/)) as { b: number };
+    while (linesOf(journal('a')) < total) await sleep(50);
+    assert.ok((await behind()).b >= total - onDisk, 'nothing is acknowledged that is not there');
+    await b.kill();
+    b = begin('b', dial);
+    while ((await behind()).b > 0) await sleep(50);
+    assert.deepEqual(await valuesAt(b), await valuesAt(a));
+    assert.equal(linesOf(journal('b')), total);
+    await Promise.all([a.stop(), b.stop()]);
+  },
+);
+
+test('realtime: an entry goes on, and to no site that it comes from', async (t) => {
+  const store = new Store('b', join(temporary(t), 'writes.jsonl'));
+  const entry = { origin: 'a', sequence: 1, key: 'key', value: 'of a', path: ['a'] };
+  store.take('a', [{ number: 7, entry }]);
+  const { sequence } = store.write('key', 'of b');
+  const { signal } = new AbortController();
+  const first = await store.nextFor('c', 0, signal);
+  assert.deepEqual(first, { number: 1, entry: { ...entry, path: ['a', 'b'] } });
+  const second = await store.nextFor('a', 0, signal);
+  assert.equal(second.entry.value, 'of b');
+  assert.equal(second.number, 2);
+  assert.equal(sequence, 2, 'larger than what was known when it was written');
+  assert.deepEqual(
+    [store.countFor('a', 0), store.countFor('c', 0), store.countFor('c', 1)],
+    [1, 2, 1],
+  );
+  // Sent again, as after a lost acknowledgement: it is acknowledged and not applied.
+  store.take('a', [{ number: 7, entry: { ...entry, value: 'again' } }]);
+  assert.equal(store.heardOf('a'), 7);
+  assert.equal(store.countFor('c', 0), 2);
+});

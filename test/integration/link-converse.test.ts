@@ -100,7 +100,7 @@ describe('a conversation', TIMEOUT, () => {
     assert.equal(conversation.status.establishments, 3);
     assert.ok(queue.failures.length >= 2);
 
-    const { classes } = lab.red.statistics.snapshot(performance.now());
+    const { classes } = lab.red.statistics.snapshot();
     const { counters } = classes.find(({ kind }) => kind === 'conversation')!;
     assert.ok(counters.messagesSent >= 4 && counters.messagesReceived >= 4);
     assert.ok(counters.retries >= 2);

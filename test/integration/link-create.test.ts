@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import type { RoutyError } from '../../packages/proto/src/base/index.ts';
 import { createLink, type LinkStream } from '../../packages/link/src/index.ts';
 import type { StreamResetError } from '../../packages/link/src/streams/index.ts';
 import { testCa, testCredentials } from '../support/certificates.ts';
@@ -405,7 +406,7 @@ test(
       'abcd',
     );
     const sums = () => {
-      const { classes } = lab.red.statistics.snapshot(performance.now());
+      const { classes } = lab.red.statistics.snapshot();
       return Object.fromEntries(classes.map((each) => [`${each.kind} ${each.class}`, each]));
     };
     const { messagesSent, messagesReceived, bytesSent } = sums()['stream fullsync']!.counters;
@@ -458,7 +459,10 @@ test('who only claims a name takes nothing from who has proven it', TIMEOUT, asy
     testCredentials(ca, { site: 'red' }),
     testCredentials(ca, { site: 'gray' }),
   ]);
-  const gray = createLink({ credentials: grayPapers });
+  const limits = { processBuffer: 2 * 1024 * 1024 };
+  const gray = createLink({ credentials: grayPapers, limits });
+  gray.protocol({ name: 'echo', accept: echo });
+  gray.protocol({ name: 'hold', accept: () => undefined });
   const red = createLink({ credentials: redPapers });
   const impostor = createLink({ identity: identity('red') });
   const proven = await gray.listen({ transport: 'tls', address: LOOPBACK });
@@ -471,12 +475,23 @@ test('who only claims a name takes nothing from who has proven it', TIMEOUT, asy
   await other.ready();
   await peer.ping();
   assert.deepEqual(
-    gray.peers.map(({ name, security }) => [name, security === 'none (tcp)']),
+    gray.peers.map(({ name, isProven }) => [name, isProven]),
     [
-      ['red/red1', false],
       ['red/red1', true],
+      ['red/red1', false],
     ],
   );
+  assert.equal((await gray.peer('red/red1')).isProven, true);
+  assert.deepEqual([peer.isProven, other.isProven], [true, false]);
+
+  // Nor memory: all that one peer can have is taken in its name.
+  const opened = await Promise.allSettled(
+    Array.from({ length: 300 }, () => other.open({ protocol: 'hold' })),
+  );
+  const refused = opened.filter((each) => each.status === 'rejected');
+  assert.ok(refused.length > 0);
+  for (const { reason } of refused) assert.equal((reason as RoutyError).code, 'overload');
+  assert.equal(await ask(await peer.open({ protocol: 'echo' }), 'room'), 'room');
   assert.deepEqual(ends, []);
   await Promise.all([red.close(), impostor.close(), gray.close()]);
 });

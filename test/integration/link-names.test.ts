@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { describe, test } from 'node:test';
 import type { RoutyError } from '../../packages/proto/src/base/index.ts';
 import { createLink } from '../../packages/link/src/index.ts';
-import { NatMap } from '../../packages/link/src/locators/index.ts';
+import { type Candidate, NatMap } from '../../packages/link/src/locators/index.ts';
 import { LOOPBACK, until } from '../support/lane-pair.ts';
 import { ask, echo, identity, memoryLab } from '../support/link-lab.ts';
 
@@ -99,6 +99,49 @@ describe('a logical name that a link dials', TIMEOUT, () => {
     answerLate([]);
     await until('it is late', () => lab.red.locators.counts().get('hanging')?.late === 1);
     assert.ok(lab.red.locators.counts().get('throwing')!.failed >= 1);
+    await lab.close();
+  });
+
+  test('is not led anywhere by an answer after the deadline, and is asked again', async () => {
+    const lab = await memoryLab({ locators: { timeoutMs: 50 } });
+    const answers: ((found: readonly Candidate[]) => void)[] = [];
+    lab.red.locate('cluster', () => new Promise((resolve) => answers.push(resolve)));
+    const peer = lab.red.dial({ cluster: 'north' });
+    const [failure] = (await once(peer, 'attempt')) as [RoutyError];
+    assert.equal(failure.code, 'locate-timeout');
+    assert.match(failure.message, /did not answer within 50 ms/);
+    assert.match(failure.hint!, /deadlineMs/);
+    answers[0]!([lab.at]);
+    await until('it is late', () => lab.red.locators.counts().get('cluster')!.late === 1);
+    await until('it is asked again', () => answers.length >= 2);
+    assert.equal(lab.network.lanes.length, 0);
+    answers.at(-1)!([lab.at]);
+    // That question may be over, too: then the next one is answered.
+    lab.red.locate('cluster', () => [lab.at]);
+    await peer.ready();
+    await lab.close();
+  });
+
+  test('is asked of the last of a thousand locators, and of the first when their owner dies', async () => {
+    const lab = await memoryLab();
+    const owner = new AbortController();
+    const nowhere = { transport: 'memory', address: 'nowhere' };
+    lab.red.locate('cluster', () => [lab.at]);
+    let asked = 0;
+    for (let i = 0; i < 1000; i++) {
+      const locator = () => {
+        asked++;
+        return [nowhere];
+      };
+      lab.red.locate('cluster', locator, owner);
+    }
+    const peer = lab.red.dial({ cluster: 'north' });
+    const [failure] = (await once(peer, 'attempt')) as [RoutyError];
+    assert.equal(failure.code, 'dial-refused');
+    owner.abort();
+    const before = asked;
+    await peer.ready();
+    assert.equal(asked, before);
     await lab.close();
   });
 

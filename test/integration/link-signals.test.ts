@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { memoryLab, TEXT } from '../support/link-lab.ts';
 
-const MANY = 50;
+const MANY = 1000;
 
 test('one signal ends whatever many have begun, and nobody is warned of its many listeners', async (t) => {
   const warnings: string[] = [];
@@ -31,6 +31,10 @@ test('one signal ends whatever many have begun, and nobody is warned of its many
       ...{ protocol: 'echo', codecs: { 1: TEXT }, behaviour: {}, signal },
     }),
   );
+  // With one peer, too.
+  for (const _ of times) {
+    lab.red.converse<string>(peer, { protocol: 'echo', codecs: { 1: TEXT }, behaviour: {} });
+  }
   // Without a signal of their own, too.
   for (const _ of times) {
     lab.red.converse<string>('gray/gray1', {

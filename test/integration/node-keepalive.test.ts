@@ -1,26 +1,16 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { test } from 'node:test';
 import { formatAddress } from '../../packages/proto/src/base/address.ts';
+import { KEEPALIVE_TIMER, timerOf } from '../support/tcp-table.ts';
 import { credentials, forward, LabNode, LISTEN, peerTo, service } from './node-lab.ts';
 import { dial, serve, until } from './node-support.ts';
 
 const skip = process.platform !== 'linux' && 'reads /proc/net/tcp';
 
-/** `tr` of the connection from the one port to the other: 02 while the keepalive timer runs. */
-function timerOf(localPort: number, remotePort: number): string | undefined {
-  const port = (number: number) => number.toString(16).toUpperCase().padStart(4, '0');
-  const row = new RegExp(
-    `^ *\\d+: [0-9A-F]+:${port(localPort)} [0-9A-F]+:${port(remotePort)} 01 \\S+ (\\d\\d):`,
-    'm',
-  );
-  return row.exec(readFileSync('/proc/net/tcp', 'utf8'))?.[1];
-}
-
 for (const [name, more, timer] of [
-  ['are asked whether they are there', '', '02'],
+  ['are asked whether they are there', '', KEEPALIVE_TIMER],
   ['are not asked where keepalive is off', 'keepalive = "0s"', '00'],
 ] as const) {
   test(`clients and targets ${name}`, { skip }, async () => {

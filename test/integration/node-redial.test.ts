@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { startSession } from '../../packages/link/src/driver/session-driver.ts';
 import type { DriverOptions } from '../../packages/link/src/driver/session-options.ts';
+import type { SessionFactory } from '../../packages/link/src/peers/process-sessions.ts';
 import {
   formatAddress,
   parseAddress,
   type TcpAddress,
 } from '../../packages/proto/src/base/address.ts';
-import type { SessionFactory } from '../../packages/link/src/peers/process-sessions.ts';
 import { FaultProxy } from '../support/fault-proxy.ts';
 import { credentials, LabNode, LISTEN } from './node-lab.ts';
 import { serve, until } from './node-support.ts';
@@ -80,10 +80,10 @@ test('a session that never came up does not hide the one before, which the peer 
     if (begun.length !== 2) return driver;
     const dial = driver.dial.bind(driver);
     driver.dial = (link) => {
-      const epoch = dial(link);
+      const laneId = dial(link);
       // Before its HELLO is written, which is done at the end of this round.
       link.lane.destroy();
-      return epoch;
+      return laneId;
     };
     return driver;
   };

@@ -30,7 +30,7 @@ function resumeWith(rewrite: Rewrite): Lie {
       const resume = new ResumeWriter(writer);
       const truth: ResumeSink = {
         opened: (seen, opened) => resume.opened(seen, opened),
-        dead: (epoch) => resume.dead(epoch),
+        dead: (laneId) => resume.dead(laneId),
         seen: (id) => resume.seen(id),
         stream: (entry) => resume.stream(entry),
         ended: (id, code) => resume.ended(id, code),
@@ -148,11 +148,11 @@ for (const [name, { lie, reason, code }] of Object.entries(BREACHES)) {
 }
 
 test('a RESUME that says of its own lane that it is lost ends the session', async (t) => {
-  const own = (epoch: number): Lie =>
+  const own = (laneId: number): Lie =>
     resumeWith((resume) => ({
       opened: (seen, opened) => {
         resume.opened(seen, opened);
-        resume.dead(epoch);
+        resume.dead(laneId);
       },
     }));
   await endsSession(t, own, /a lane says that it is lost/);
@@ -161,13 +161,13 @@ test('a RESUME that says of its own lane that it is lost ends the session', asyn
 /** Gray ends the session with `protocol-error`: nothing of it can be trusted any more. */
 async function endsSession(
   t: TestContext,
-  lieOn: (epoch: number) => Lie,
+  lieOn: (laneId: number) => Lie,
   reason: RegExp,
   expected: LaneCode = 'protocol-error',
 ): Promise<void> {
   const { gray, lanes, streams } = await startHostileLab(t, { lanes: 1, streams: 2 });
   const before = sessionOf(gray);
-  lanes.lie(FrameType.RESUME, (resume, bytes) => lieOn(lanes.epoch)(resume, bytes));
+  lanes.lie(FrameType.RESUME, (resume, bytes) => lieOn(lanes.laneId)(resume, bytes));
   lanes.cut();
   await until('the session ends', () => gray.events().includes('session-down'));
   const {

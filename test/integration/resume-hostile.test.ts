@@ -39,7 +39,7 @@ async function resumed(t: TestContext): Promise<Resumed> {
   lanes.cut();
   await until('the session is resumed', () => gray.events().includes('session-resumed'));
   await untilMore(streams[0]!, 300_000);
-  const recording = lanes.recording(lanes.epoch).slice(0, SAID_BYTES);
+  const recording = lanes.recording(lanes.laneId).slice(0, SAID_BYTES);
   const types = readWhole([recording]).map(({ type }) => type);
   assert.deepEqual([types[0], types.includes(FrameType.RESUME)], [FrameType.HELLO, true]);
   return { ...lab, recording };
@@ -198,11 +198,11 @@ for (const [name, { papers, change, verdict }] of Object.entries(ATTACKS)) {
 test('a dialler that knows the secret and does not wait for the answer is refused', async (t) => {
   const lab = await startHostileLab(t, { lanes: 2, streams: 1 });
   const { gray, red, lanes } = lab;
-  const { epoch } = lanes;
+  const { laneId } = lanes;
   const say = async (): Promise<ReadFrame[]> => {
     const ping = frame((writer) => writer.ping(1, 1));
     lanes.lie(FrameType.HELLO, (_hello, bytes) => concat([bytes, ping]));
-    lanes.cut(epoch);
+    lanes.cut(laneId);
     await until('red is told', () => red.lines.some(({ event }) => event === 'dial-failed'));
     const told = red.lines.find(({ event }) => event === 'dial-failed')!;
     return [closeFrame(told.code as LaneCode)];

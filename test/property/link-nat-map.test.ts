@@ -191,6 +191,20 @@ test('peers that do not see each other’s rules may have the same addresses', (
   assert.equal(map.toOutside('host.example', 'red'), undefined);
 });
 
+test('a node has rules of its own, those of its site and those of everybody, in this order', () => {
+  const site = { inside: '10.0.0.0/24', outside: '192.168.5.0/24', peer: 'red' };
+  const node = { inside: '10.0.0.0/24', outside: '192.168.6.0/24', peer: 'red/red1' };
+  const all = { inside: '10.0.0.0/24', outside: '192.168.7.0/24' };
+  const map = new NatMap([all, site, node]);
+  assert.equal(map.toOutside('10.0.0.9', 'red/red1'), '192.168.6.9');
+  assert.equal(map.toOutside('10.0.0.9', 'red/red2'), '192.168.5.9');
+  assert.equal(map.toOutside('10.0.0.9', 'red'), '192.168.5.9');
+  assert.equal(map.toOutside('10.0.0.9', 'gray/gray1'), '192.168.7.9');
+  assert.throws(() => new NatMap([site, { ...node, outside: site.outside }]), /overlap outside/);
+  const other = { ...node, outside: site.outside, peer: 'gray/gray1' };
+  assert.equal(new NatMap([site, other]).toInside('192.168.5.7', 'gray/gray1'), '10.0.0.7');
+});
+
 test('a rule that cannot be meant is refused with what is wrong', () => {
   const wrong: readonly (readonly [NatRule, RegExp])[] = [
     [{ inside: '10.0.0.5/24', outside: '10.1.0.0/24' }, /10\.0\.0\.5\/24 is neither/],

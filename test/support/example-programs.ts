@@ -19,15 +19,25 @@ export const EXAMPLE_TIMEOUT = { timeout: CUT_SECONDS * 1000 + 90_000 };
 
 const ANSWER_TIMEOUT_MS = 30_000;
 
+interface ProgramOptions {
+  /** Where the script and its packages are; `examples/` of this clone by default. */
+  readonly directory?: string;
+  /** A disk that is full: no file grows beyond so many blocks of 512 bytes, writing more fails. */
+  readonly fileBlocksMax?: number;
+}
+
 /** A program of `examples/`, or of another directory, which is told lines and answers with lines. */
 export class Program {
   readonly #child: ChildProcess;
   readonly #waiting = new Set<(line: string) => void>();
   readonly lines: string[] = [];
 
-  constructor(script: string, args: readonly string[], directory = root) {
-    const command = directory === root ? ['--import', 'tsx', join('examples', script)] : [script];
-    this.#child = spawn(process.execPath, [...command, ...args], {
+  constructor(script: string, args: readonly string[], options: ProgramOptions = {}) {
+    const { directory = root, fileBlocksMax } = options;
+    const source = directory === root ? ['--import', 'tsx', join('examples', script)] : [script];
+    const node = [process.execPath, ...source, ...args];
+    const [command, ...rest] = fileBlocksMax === undefined ? node : limited(fileBlocksMax, node);
+    this.#child = spawn(command!, rest, {
       cwd: directory,
       stdio: ['pipe', 'pipe', 'pipe'],
     });
@@ -106,9 +116,14 @@ export class Program {
   }
 }
 
+/** The shell gives way to the program, which so has the process id that is known here. */
+function limited(fileBlocksMax: number, command: readonly string[]): string[] {
+  return ['sh', '-c', `trap '' XFSZ; ulimit -f ${fileBlocksMax}; exec "$@"`, 'sh', ...command];
+}
+
 /** What stands between two programs, and cuts what goes through it. */
 export class Cutter {
-  readonly #server = createServer((client) => this.#carry(client));
+  readonly #server = createServer({ noDelay: true }, (client) => this.#carry(client));
   readonly #sockets = new Set<Socket>();
   #target = 0;
   cuts = 0;
@@ -140,7 +155,7 @@ export class Cutter {
   }
 
   #carry(client: Socket): void {
-    const onward = connect({ port: this.#target, host: '127.0.0.1' });
+    const onward = connect({ port: this.#target, host: '127.0.0.1', noDelay: true });
     for (const [one, other] of [
       [client, onward],
       [onward, client],

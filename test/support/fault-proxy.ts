@@ -8,11 +8,16 @@ import { type DirectionFaults, FaultPipe, NO_FAULTS } from './fault-proxy-pipe.t
 export type Direction = 'up' | 'down';
 export type Directions = Direction | 'both';
 
+/** Where a socket of TCP or a unix socket is. */
+type Endpoint = { readonly host: string; readonly port: number } | { readonly path: string };
+
 export interface FaultProxyOptions {
-  readonly target: { readonly host: string; readonly port: number };
+  readonly target: Endpoint;
   /** Where it listens: a free port of 127.0.0.1 by default. */
   readonly host?: string;
   readonly port?: number;
+  /** A unix socket, in place of host and port. */
+  readonly path?: string;
 }
 
 export interface CutOptions {
@@ -55,7 +60,8 @@ const TAIL_MS = 50;
 export class FaultProxy {
   readonly host: string;
   readonly port: number;
-  readonly #target: FaultProxyOptions['target'];
+  readonly #listenAt: Endpoint;
+  readonly #target: Endpoint;
   readonly #joints = new Set<Joint>();
   #server: Server;
   #faults: Record<Direction, DirectionFaults> = { up: NO_FAULTS, down: NO_FAULTS };
@@ -72,17 +78,21 @@ export class FaultProxy {
   };
 
   private constructor(options: FaultProxyOptions, server: Server) {
-    const { address, port } = server.address() as AddressInfo;
+    const { path } = options;
+    const { address, port } =
+      path === undefined ? (server.address() as AddressInfo) : { address: '', port: 0 };
     this.host = address;
     this.port = port;
+    this.#listenAt = path === undefined ? { host: address, port } : { path };
     this.#target = options.target;
     this.#server = server;
     server.on('connection', (client) => this.#join(client));
   }
 
   static async start(options: FaultProxyOptions): Promise<FaultProxy> {
-    const { host = '127.0.0.1', port = 0 } = options;
-    return new FaultProxy(options, await listenAt(host, port));
+    const { host = '127.0.0.1', port = 0, path } = options;
+    const at = path === undefined ? { host, port } : { path };
+    return new FaultProxy(options, await listenAt(at));
   }
 
   /** Changes how bytes are carried, on the connections there are and those to come. */
@@ -129,7 +139,7 @@ export class FaultProxy {
 
   async accept(): Promise<void> {
     if (this.#server.listening) return;
-    this.#server = await listenAt(this.host, this.port);
+    this.#server = await listenAt(this.#listenAt);
     this.#server.on('connection', (client) => this.#join(client));
   }
 
@@ -218,9 +228,9 @@ function chosen(directions: Directions): readonly Direction[] {
   return directions === 'both' ? DIRECTIONS : [directions];
 }
 
-async function listenAt(host: string, port: number): Promise<Server> {
+async function listenAt(endpoint: Endpoint): Promise<Server> {
   const server = createServer({ allowHalfOpen: true });
-  server.listen({ host, port, backlog: 4096 });
+  server.listen({ ...endpoint, backlog: 4096 });
   await once(server, 'listening');
   return server;
 }

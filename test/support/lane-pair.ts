@@ -7,7 +7,7 @@ import {
   type ListenOptions,
   listenLanes,
 } from '../../packages/link/src/transport/listen.ts';
-import type { ConnectionRefusal } from '../../packages/link/src/transport/tcp/reception.ts';
+import type { ConnectionRefusal } from '../../packages/link/src/transport/tcp/connection-acceptor.ts';
 import type { RoutyError } from '../../packages/proto/src/base/errors.ts';
 import { testCa, testCredentials } from './certificates.ts';
 

@@ -5,7 +5,7 @@ import type {
 } from '../../packages/link/src/driver/driver-types.ts';
 import { LaneLink } from '../../packages/link/src/driver/lanes/lane-link.ts';
 import { PendingLane } from '../../packages/link/src/driver/lanes/pending-lane.ts';
-import { PeerTurns } from '../../packages/link/src/driver/peer-turns.ts';
+import { PeerScheduler } from '../../packages/link/src/driver/peer-scheduler.ts';
 import { startSession } from '../../packages/link/src/driver/session-driver.ts';
 import {
   createPools,
@@ -124,7 +124,7 @@ function commonsOf(self: Identity, digit: string): SessionCommons {
 }
 
 function linkOf(lane: Lane): LaneLink {
-  return new LaneLink(lane, new PeerTurns().of(lane.peer.node), () => undefined);
+  return new LaneLink(lane, new PeerScheduler().of(lane.peer.node), () => undefined);
 }
 
 /** Those that are given; the others do nothing. */

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
 import {
   type Behaviour,
@@ -6,6 +7,7 @@ import {
   ConversationError,
   type ConversationStatus,
 } from '../../packages/link/src/behaviours/index.ts';
+import { StreamResetError } from '../../packages/link/src/streams/index.ts';
 import { LinkError } from '../../packages/link/src/transport/index.ts';
 import { MemoryChannel } from '../support/memory-channel.ts';
 import { until as untilNamed } from '../support/lane-pair.ts';
@@ -15,7 +17,7 @@ const until = (condition: () => boolean) => untilNamed(String(condition), condit
 type Own = Behaviour<string, string, string>;
 
 /** A conversation whose channels a test holds; back-off is as short as it can be. */
-function rig(behaviour: Own, credit = Infinity) {
+function rig(behaviour: Own, credit = Infinity, random01 = () => 0) {
   const controller = new AbortController();
   const channels: MemoryChannel[] = [];
   const failures: unknown[] = [];
@@ -28,7 +30,7 @@ function rig(behaviour: Own, credit = Infinity) {
     },
     behaviour,
     signal: controller.signal,
-    random01: () => 0,
+    random01,
   });
   return { conversation, channels, failures, stop: () => controller.abort() };
 }
@@ -250,4 +252,91 @@ test('a callback that is interrupted by a lost channel does not end the conversa
   assert.equal(conversation.status.callbackErrors, 0);
   stop();
   assert.equal(await conversation.ended, undefined);
+});
+
+test('a peer that drains is asked again at one pace, and its refusals are no failures', async () => {
+  const heard: unknown[] = [];
+  const own: Own = {
+    established: ({ failedAttempts }) => void heard.push(failedAttempts),
+    retry: (_, { kind, attempt, delayMs }) => void heard.push([kind, attempt, delayMs]),
+  };
+  const { conversation, failures, stop } = rig(own);
+  failures.push(
+    new LinkError('dial-refused', 'down'),
+    new StreamResetError('draining', 'it stops'),
+    new StreamResetError('draining', 'it stops'),
+    new StreamResetError('overload', 'too many'),
+  );
+  await until(() => conversation.status.establishments === 1);
+  assert.deepEqual(heard, [
+    ['network', 1, 0],
+    ['draining', 1, 500],
+    ['draining', 1, 500],
+    ['shortage', 2, 0],
+    2,
+  ]);
+  stop();
+  await conversation.ended;
+});
+
+for (const [what, random01] of [
+  [
+    'throws',
+    () => {
+      throw new Error('no entropy');
+    },
+  ],
+  ['gives no number', () => Number.NaN],
+  ['gives 1', () => 1],
+] as const) {
+  test(`a source of jitter that ${what} ends the conversation with a typed failure`, async () => {
+    const { conversation, failures } = rig({}, Infinity, random01);
+    failures.push(new LinkError('dial-refused', 'no'));
+    const failure = await conversation.ended;
+    assert.equal(failure!.code, 'conversation-callback');
+    assert.match(failure!.message, /no entropy|random01 gave/);
+    assert.equal(conversation.status.callbackErrors, 1);
+    assert.equal(conversation.status.state, 'ended');
+  });
+}
+
+test('a thousand conversations may have one signal, and one a thousand calls and sends', async (t) => {
+  const warnings: string[] = [];
+  const note = ({ message }: Error) => warnings.push(message);
+  process.on('warning', note);
+  t.after(() => process.off('warning', note));
+  const controller = new AbortController();
+  const { signal } = controller;
+  let channel: MemoryChannel | undefined;
+  const sends: Promise<unknown>[] = [];
+  const never = () => new Promise<string>(() => undefined);
+  const own: Own = {
+    call: never,
+    established: (_, { send }) => {
+      for (let n = 0; n < 1000; n++) sends.push(send(`${n}`));
+    },
+  };
+  const one = new Conversation<string, string, string>({
+    open: async () => (channel ??= new MemoryChannel(1)),
+    behaviour: own,
+    signal,
+  });
+  const calls = Array.from({ length: 1000 }, () => one.call('x', 60_000));
+  const others = Array.from(
+    { length: 1000 },
+    () =>
+      new Conversation({
+        open: () => new Promise<MemoryChannel>(() => undefined),
+        behaviour: {},
+        signal,
+      }),
+  );
+  await until(() => one.status.state === 'established');
+  const settled = Promise.allSettled([...calls, ...sends]);
+  controller.abort();
+  assert.equal((await settled).filter(({ status }) => status === 'rejected').length, 1999);
+  for (const { ended } of [one, ...others]) assert.equal(await ended, undefined);
+  assert.equal(getEventListeners(signal, 'abort').length, 0);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(warnings, []);
 });

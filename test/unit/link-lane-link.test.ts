@@ -3,7 +3,7 @@ import { performance } from 'node:perf_hooks';
 import { test } from 'node:test';
 import { setImmediate as nextRound } from 'node:timers/promises';
 import { LaneLink, type LaneReceiver } from '../../packages/link/src/driver/lanes/lane-link.ts';
-import { PeerTurns } from '../../packages/link/src/driver/peer-turns.ts';
+import { PeerScheduler } from '../../packages/link/src/driver/peer-scheduler.ts';
 import { RoutyError } from '../../packages/proto/src/base/errors.ts';
 import { FakeLane } from '../support/fake-lane.ts';
 
@@ -24,7 +24,7 @@ function receiver(): LaneReceiver & { readonly heard: string[] } {
 function linked() {
   const lane = new FakeLane(peer);
   const gone: LaneLink[] = [];
-  const turns = new PeerTurns();
+  const turns = new PeerScheduler();
   const link = new LaneLink(lane, turns.of('red/red1'), (each) => gone.push(each));
   return { lane, link, gone, turns };
 }
@@ -101,7 +101,7 @@ test('a lane whose bytes make long work waits until others have had their turn',
 test('bytes that take long are passed on in parts, and those of a held lane later', async () => {
   const lane = new FakeLane(peer);
   let nowMs = 0;
-  const turns = new PeerTurns({ nowMs: () => nowMs, idleMs: () => 0 });
+  const turns = new PeerScheduler({ nowMs: () => nowMs, idleMs: () => 0 });
   const link = new LaneLink(lane, turns.of('red/red1'), () => {});
   turns.of('blue/blue1');
   const parts: number[] = [];

@@ -10,6 +10,7 @@ import {
   Locators,
   type LogicalName,
 } from '../../packages/link/src/locators/index.ts';
+import { GONE_KINDS_MAX } from '../../packages/link/src/locators/locators.ts';
 import { ManualTimers, settled } from '../support/manual-timers.ts';
 
 const NORTH = { cluster: 'north' };
@@ -346,6 +347,26 @@ test('of 1,000 locators, of one kind or of as many, one is asked for a dial', as
   assert.equal(await whereIs(locators), '10.9.9.9');
 });
 
+test('kinds made of data are not remembered for ever, and no count is lost', async () => {
+  const { timers, locators } = rig();
+  const kinds = GONE_KINDS_MAX + 10;
+  for (let index = 0; index < kinds; index += 1) {
+    const owner = new AbortController();
+    locators.locate(`kind${index}`, () => [at('10.0.0.1')], owner);
+    await locators.resolve({ [`kind${index}`]: 1 });
+    owner.abort();
+    await timers.advance(1000);
+  }
+  locators.locate('kind5', () => [at('10.0.0.1')]);
+  locators.locate('kind12', () => [at('10.0.0.1')]);
+  const counts = locators.counts();
+  // kind5 was forgotten and is new; kind12 has come back before it was.
+  assert.equal(counts.size, GONE_KINDS_MAX + 1);
+  assert.equal(counts.get('kind5')!.answered, 0);
+  assert.equal(counts.get('kind12')!.answered, 1);
+  assert.equal(locators.total.answered, kinds);
+});
+
 test('all locators of one owner die together: a dial is not asked of one that is about to go', async () => {
   const { locators } = rig();
   const owner = new AbortController();
@@ -405,8 +426,13 @@ test('a name of no kind, of two, or of a value that is neither text nor number i
 
 test('what is no locator is refused where it is registered', () => {
   const { locators } = rig();
-  assert.throws(() => locators.locate('', () => []), TypeError);
-  assert.throws(() => locators.locate('cluster', 'x' as unknown as Locator), TypeError);
+  const code = 'argument-invalid';
+  assert.throws(() => locators.locate('', () => []), { code, hint: /1 to 256 characters/ });
+  assert.throws(() => locators.locate('cluster', 'x' as unknown as Locator), {
+    code,
+    message: "locator is 'x'",
+    hint: /a function/,
+  });
 });
 
 test('candidates are in turn of the two families, beginning with the one preferred', () => {

@@ -5,7 +5,7 @@ import {
   type HandshakeEnd,
   PendingLane,
 } from '../../packages/link/src/driver/lanes/pending-lane.ts';
-import { PeerTurns } from '../../packages/link/src/driver/peer-turns.ts';
+import { PeerScheduler } from '../../packages/link/src/driver/peer-scheduler.ts';
 import { makeHello, type Refusal } from '../../packages/proto/src/session/lanes/handshake.ts';
 import type { HandshakeOptions } from '../../packages/proto/src/session/options.ts';
 import { FrameType } from '../../packages/proto/src/wire/layout.ts';
@@ -30,7 +30,7 @@ const ping = frame((writer) => writer.ping(1, 0));
 /** A pending whose owner gives this answer to every HELLO. */
 function greet(answer?: Refusal) {
   const lane = new FakeLane(red);
-  const link = new LaneLink(lane, new PeerTurns().of('red/red1'), () => {});
+  const link = new LaneLink(lane, new PeerScheduler().of('red/red1'), () => {});
   const routed: { id: string; early: boolean }[] = [];
   const ends: (HandshakeEnd | undefined)[] = [];
   const pending = new PendingLane(link, options(), {

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { setImmediate as nextRound } from 'node:timers/promises';
 import type { DriverHandlers } from '../../packages/link/src/driver/driver-types.ts';
 import { LaneLink } from '../../packages/link/src/driver/lanes/lane-link.ts';
-import { PeerTurns } from '../../packages/link/src/driver/peer-turns.ts';
+import { PeerScheduler } from '../../packages/link/src/driver/peer-scheduler.ts';
 import { startSession } from '../../packages/link/src/driver/session-driver.ts';
 import {
   createPools,
@@ -42,12 +42,12 @@ function handlers(told: string[], given: Partial<DriverHandlers> = {}): DriverHa
   });
 }
 
-function linkOf(lane: FakeLane, turns = new PeerTurns()): LaneLink {
+function linkOf(lane: FakeLane, turns = new PeerScheduler()): LaneLink {
   return new LaneLink(lane, turns.of(`${lane.peer.site}/${lane.peer.node}`), () => undefined);
 }
 
 /** The lane of a dialled session, and what the session tells. */
-async function established(given: Partial<DriverHandlers> = {}, turns?: PeerTurns) {
+async function established(given: Partial<DriverHandlers> = {}, turns?: PeerScheduler) {
   const told: string[] = [];
   const red = commonsOf(RED, 'a');
   const gray = commonsOf(GRAY, 'b');
@@ -125,7 +125,7 @@ test('a flood of opens is dispatched in slices, and nothing more is read until a
     const untilMs = performance.now() + 0.2;
     while (performance.now() < untilMs);
   };
-  const turns = new PeerTurns();
+  const turns = new PeerScheduler();
   turns.of('blue/blue1');
   const { lane, driver } = await established({ onStream }, turns);
   const opens = Array.from({ length: 300 }, (_, index) => openFrame(2 * index + 2, 0));

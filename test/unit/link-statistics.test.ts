@@ -25,6 +25,14 @@ test('what ended stays in the sums of its class, and what is counted late too', 
   });
 });
 
+test('a snapshot is of now where no time is said', () => {
+  const statistics = new Statistics({ heartbeatIntervalMs: 100 });
+  const before = performance.now();
+  statistics.begin(before, 'stream', 'realtime', 'a');
+  const { ageMs } = statistics.snapshot().meters[0]!;
+  assert.ok(ageMs >= 0 && ageMs <= performance.now() - before, String(ageMs));
+});
+
 test('classes beyond the limit count as other', () => {
   const statistics = new Statistics({ heartbeatIntervalMs: 100, classesMax: 1 });
   for (const name of ['realtime', 'b', 'c']) statistics.begin(0, 'stream', name, name).sent(1);

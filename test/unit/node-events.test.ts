@@ -98,13 +98,13 @@ function livesOfLanes(count: number, lifeMs: number): Line[] {
   const session = { name: 'red/red1', driver: { stats } } as unknown as LiveSession;
   return logged(
     (events) => {
-      for (let epoch = 1; epoch <= count; epoch++) {
-        const remoteAddress = `192.0.2.7:${40_000 + epoch}`;
-        events.laneUp(session, epoch, { direction: 'accepted', remoteAddress } as Lane);
-        if (epoch > 1) events.sessionResumed(session, epoch, 0);
+      for (let laneId = 1; laneId <= count; laneId++) {
+        const remoteAddress = `192.0.2.7:${40_000 + laneId}`;
+        events.laneUp(session, laneId, { direction: 'accepted', remoteAddress } as Lane);
+        if (laneId > 1) events.sessionResumed(session, laneId, 0);
         now += lifeMs;
         const reason = `lane to ${remoteAddress} was reset by the peer`;
-        const end = { epoch, code: 'lane-lost', reason, remote: false, lanesLeft: 0 };
+        const end = { laneId, code: 'lane-lost', reason, remote: false, lanesLeft: 0 };
         events.laneDown(session, { ...end, wasUp: true, withSession: false } as LaneEnd);
         session.trouble = { reason, hint: undefined };
         events.sessionSuspended(session);

@@ -28,6 +28,8 @@ function rig() {
     stream: { write: (line: string) => lines.push(JSON.parse(line)) },
   });
   const list = { leftOut: 0 };
+  const streams = new Map<string, number>();
+  const closed: string[] = [];
   const made: DriverHandlers[] = [];
   const live = new LiveSessions(() => undefined);
   const host = new SessionHost({
@@ -42,15 +44,22 @@ function rig() {
     nowMs: () => 0,
     factory: (options, handlers) => {
       made.push(handlers);
-      const driver = { peer: options.peer, sessionId: options.sessionId };
-      return { ...driver, offer: () => list.leftOut } as unknown as SessionDriverApi;
+      const { peer, sessionId } = options;
+      const driver = {
+        ...{ peer, sessionId },
+        offer: () => list.leftOut,
+        stats: () => ({ streams: streams.get(sessionId) ?? 0 }),
+        drain: () => undefined,
+        close: () => closed.push(sessionId),
+      };
+      return driver as unknown as SessionDriverApi;
     },
   });
   const establish = (node: string, sessionId: string): void => {
-    host.accepted({ fabric: 'f', site: 'red', node }, sessionId, NOBODY);
+    host.accepted({ peer: { fabric: 'f', site: 'red', node } }, sessionId, NOBODY);
     made.at(-1)!.onEstablished({ remoteAddress: '192.0.2.1:1', security: '' } as Lane, []);
   };
-  return { host, live, list, lines, log, establish };
+  return { host, live, list, lines, log, establish, streams, closed };
 }
 
 test('a list that has no room for all services is said once for a session, and kept', () => {
@@ -84,4 +93,35 @@ test('a list that has no room for all services is said once for a session, and k
   }
   assert.equal(lines.length, 2, 'and what comes again is counted');
   log.close();
+});
+
+test('a session that was drained is begun anew when it is empty, unless another drain has come', (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  const { host, establish, streams, closed } = rig();
+  establish('red1', 'idle');
+  establish('red2', 'busy');
+  streams.set('busy', 1);
+  host.drain();
+  assert.equal(host.undrain(), 1);
+  assert.deepEqual(closed, ['idle']);
+  host.drain();
+  streams.set('busy', 0);
+  t.mock.timers.tick(60_000);
+  assert.deepEqual(closed, ['idle']);
+  host.undrain();
+  assert.deepEqual(closed, ['idle', 'idle', 'busy']);
+});
+
+test('a session that was drained while it was busy is begun anew with its last stream', (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  const { host, establish, streams, closed } = rig();
+  establish('red1', 'busy');
+  streams.set('busy', 1);
+  host.drain();
+  assert.equal(host.undrain(), 1);
+  t.mock.timers.tick(60_000);
+  assert.deepEqual(closed, []);
+  streams.set('busy', 0);
+  t.mock.timers.tick(1_000);
+  assert.deepEqual(closed, ['busy']);
 });

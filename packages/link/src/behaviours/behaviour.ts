@@ -1,5 +1,5 @@
 import type { OpenChannel } from './channel.ts';
-import type { ConversationError } from './failure.ts';
+import type { ConversationError, RetryKind } from './failure.ts';
 
 /** What `established` is told. */
 export interface EstablishedInfo {
@@ -13,18 +13,28 @@ export interface EstablishedInfo {
 export interface RetryInfo {
   /** From 0: the retry after a channel that was up goes at once. */
   readonly attempt: number;
+  /** How long it waits now, in ms. */
   readonly delayMs: number;
+  /**
+   * Why, as far as it decides how long to wait: a peer that drains is asked again at one pace, by
+   * attempts that do not count; a network that fails for up to 0.8 s; the others up to 10 s.
+   */
+  readonly kind: RetryKind;
 }
 
 /** How a conversation stands; the counts are since it was begun. */
 export interface ConversationStatus {
+  /** `opening`: a channel is asked for. `backoff`: it waits for the next attempt. `ended`: for good. */
   readonly state: 'opening' | 'established' | 'backoff' | 'ended';
+  /** How often it was established. */
   readonly establishments: number;
+  /** How often it was tried again. */
   readonly retries: number;
   /** Callbacks that threw. */
   readonly callbackErrors: number;
   /** Casts while it was not established. */
   readonly drops: number;
+  /** Why it was tried again, or ended, last; undefined before. */
   readonly lastFailure: ConversationError | undefined;
 }
 
@@ -41,11 +51,11 @@ export interface PeerAccess<Message> {
  * are handled one after the other; `next`, calls and casts run beside them, so that a slow half does
  * not hold up the other. All must settle soon after their signal fires.
  */
-export interface Behaviour<Message, Request, Answer> {
+export interface Behaviour<Message, Request, Answer, Info = EstablishedInfo> {
   /** Once, before anything else. */
   init?(signal: AbortSignal): void | Promise<void>;
   /** At each establishment, before anything else of it. */
-  established?(info: EstablishedInfo, peer: PeerAccess<Message>): void | Promise<void>;
+  established?(info: Info, peer: PeerAccess<Message>): void | Promise<void>;
   /** A message of the peer. */
   message?(message: Message, peer: PeerAccess<Message>): void | Promise<void>;
   /** What `Conversation.call` is answered with. */
@@ -65,7 +75,9 @@ export interface Behaviour<Message, Request, Answer> {
 
 /** What a conversation is made of. */
 export interface ConversationOptions<Message, Request, Answer> {
+  /** Opens what the conversation runs over, each time anew. */
   readonly open: OpenChannel<Message>;
+  /** What the owner does in it. */
   readonly behaviour: Behaviour<Message, Request, Answer>;
   /** Stops the conversation, whatever it does at the moment. */
   readonly signal: AbortSignal;

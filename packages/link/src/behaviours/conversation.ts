@@ -1,10 +1,17 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { backoffCapMs, NETWORK_CAP_MS, nextDelayMs } from '@routy/proto/base';
+import { NETWORK_CAP_MS, nextDelayMs, REFUSAL_CAP_MS } from '@routy/proto/base';
 import type { ConversationOptions, ConversationStatus, PeerAccess } from './behaviour.ts';
 import type { MessageChannel } from './channel.ts';
-import { ConversationError, causeCode, failureOf, following, guarded, raced } from './failure.ts';
+import { following, onAbort } from '../transport/deadline.ts';
+import { ConversationError, failureOf, guarded, raced, retryKind } from './failure.ts';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+/** Longest waits by what failed, in ms. */
+const CAP_MS = { network: NETWORK_CAP_MS, shortage: REFUSAL_CAP_MS, refusal: REFUSAL_CAP_MS };
+
+/** A peer that drains is asked again after this long, or half of it, in ms. */
+const DRAINING_MS = 1_000;
 
 /** What lives as long as one channel. */
 interface Establishment<Message> {
@@ -36,10 +43,11 @@ export class Conversation<Message, Request, Answer> {
     this.#stop = new AbortController();
     const stop = () => this.#stop.abort(new ConversationError('conversation-stopped', 'stopped'));
     if (options.signal.aborted) stop();
-    options.signal.addEventListener('abort', stop, { once: true });
+    onAbort(options.signal, stop);
     this.ended = this.#run().finally(() => options.signal.removeEventListener('abort', stop));
   }
 
+  /** How it stands, and counts since it was begun. */
   get status(): ConversationStatus {
     return { ...this.#status };
   }
@@ -53,7 +61,7 @@ export class Conversation<Message, Request, Answer> {
       const { peer, controller } = await this.#establishment(waiting.controller.signal);
       const lost = () => waiting.controller.abort(controller.signal.reason);
       if (controller.signal.aborted) lost();
-      controller.signal.addEventListener('abort', lost, { once: true });
+      onAbort(controller.signal, lost);
       try {
         const { signal } = waiting.controller;
         const access = { send: peer.send, signal };
@@ -87,8 +95,9 @@ export class Conversation<Message, Request, Answer> {
       signal.throwIfAborted();
       await this.#callback('init', signal, (own) => own.init?.(signal));
       while (!signal.aborted) await this.#again(await this.#once());
-    } catch {
-      // Nothing is thrown but what has stopped it.
+    } catch (error) {
+      // What has stopped it; otherwise what its owner gave has thrown, as `random01`.
+      if (!signal.aborted) this.#failed(failureOf('conversation-callback', error));
     }
     const failure = signal.reason as ConversationError;
     this.#enter('ended');
@@ -113,8 +122,11 @@ export class Conversation<Message, Request, Answer> {
     }
     // One that is lost as soon as it is up is no better than one that does not come up.
     const lasted = performance.now() - sinceMs >= NETWORK_CAP_MS;
-    this.#failedAttempts = lasted ? 0 : this.#failedAttempts + 1;
-    return controller.signal.reason as ConversationError;
+    const failure = controller.signal.reason as ConversationError;
+    if (lasted) this.#failedAttempts = 0;
+    // That it stops in order is no failure, and says nothing of how it will be when it is back.
+    else if (retryKind(failure) !== 'draining') this.#failedAttempts += 1;
+    return failure;
   }
 
   async #open(signal: AbortSignal): Promise<MessageChannel<Message>> {
@@ -187,15 +199,28 @@ export class Conversation<Message, Request, Answer> {
   async #again(failure: ConversationError): Promise<void> {
     const { signal } = this.#stop;
     signal.throwIfAborted();
-    const { random01 = Math.random } = this.#options;
     const attempt = this.#failedAttempts;
-    const capMs = backoffCapMs(causeCode(failure));
-    const delayMs = nextDelayMs({ attempt, random01: random01(), capMs });
+    const kind = retryKind(failure);
+    const random01 = this.#random01();
+    const delayMs =
+      kind === 'draining'
+        ? Math.ceil((0.5 + random01 / 2) * DRAINING_MS)
+        : nextDelayMs({ attempt, random01, capMs: CAP_MS[kind] });
     this.#status.retries++;
     this.#status.lastFailure = failure;
     this.#enter('backoff');
-    await this.#callback('retry', signal, (own) => own.retry?.(failure, { attempt, delayMs }));
+    await this.#callback('retry', signal, (own) =>
+      own.retry?.(failure, { attempt, delayMs, kind }),
+    );
     await pause(delayMs, undefined, { signal });
+  }
+
+  /** @throws ConversationError when its owner gave one that gives no such number */
+  #random01(): number {
+    const { random01 = Math.random } = this.#options;
+    const value = random01();
+    if (value >= 0 && value < 1) return value;
+    throw new ConversationError('conversation-callback', `random01 gave ${value}, not 0 to 1`);
   }
 
   async #establishment(signal: AbortSignal): Promise<Establishment<Message>> {

@@ -1,4 +1,5 @@
-import { errorText, RoutyError } from '@routy/proto/base';
+import { classifyFailure, errorText, type FailureClass, RoutyError } from '@routy/proto/base';
+import { onAbort } from '../transport/deadline.ts';
 
 /** Why a conversation ended, or tries again, or a call of it failed. */
 export type ConversationErrorCode =
@@ -11,6 +12,7 @@ export type ConversationErrorCode =
 
 /** A RoutyError of a conversation: the compiler knows its codes. `cause` is what was thrown. */
 export class ConversationError extends RoutyError {
+  /** Stable, for programs to match on. */
   declare readonly code: ConversationErrorCode;
 
   /** Takes no other code. */
@@ -19,17 +21,26 @@ export class ConversationError extends RoutyError {
   }
 }
 
-/** What a channel failed with, as a failure of its conversation. */
-export function failureOf(
-  code: 'conversation-open' | 'conversation-lost',
-  error: unknown,
-): ConversationError {
+/** What was thrown, as a failure of the conversation. */
+export function failureOf(code: ConversationErrorCode, error: unknown): ConversationError {
   if (error instanceof ConversationError) return error;
   return new ConversationError(code, errorText(error), error);
 }
 
+/**
+ * What a retry is for. `network`: the peer cannot be reached, or was lost. `shortage`: one of the two is
+ * short of something. `refusal`: somebody said no. `draining`: the peer has said that it stops in order.
+ */
+export type RetryKind = FailureClass | 'draining';
+
+/** What a failure is, by the code of its cause. */
+export function retryKind(failure: ConversationError): RetryKind {
+  const code = causeCode(failure);
+  return code === 'draining' ? code : classifyFailure(code);
+}
+
 /** The code to choose the back-off by: that of the cause, if it has one. */
-export function causeCode({ cause, code }: ConversationError): string {
+function causeCode({ cause, code }: ConversationError): string {
   const own = cause instanceof Error && 'code' in cause ? cause.code : undefined;
   if (typeof own === 'string') return own;
   // An open that fails for an unknown reason is no reason to hurry; a lost channel may be back.
@@ -58,16 +69,7 @@ export function raced<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const stop = () => reject(signal.reason as Error);
     if (signal.aborted) stop();
-    signal.addEventListener('abort', stop, { once: true });
+    onAbort(signal, stop);
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
   });
-}
-
-/** A controller that fires when `parent` does; `leave` takes its listener away again. */
-export function following(parent: AbortSignal): { controller: AbortController; leave: () => void } {
-  const controller = new AbortController();
-  const follow = () => controller.abort(parent.reason);
-  if (parent.aborted) follow();
-  parent.addEventListener('abort', follow, { once: true });
-  return { controller, leave: () => parent.removeEventListener('abort', follow) };
 }

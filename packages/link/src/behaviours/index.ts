@@ -1,3 +1,9 @@
+/**
+ * Conversations over any channel of messages, established again by themselves; `link.converse` makes
+ * those over streams.
+ *
+ * @module @routy/link/behaviours
+ */
 export type {
   Behaviour,
   ConversationOptions,
@@ -8,4 +14,4 @@ export type {
 } from './behaviour.ts';
 export type { MessageChannel, OpenChannel } from './channel.ts';
 export { Conversation } from './conversation.ts';
-export { ConversationError, type ConversationErrorCode } from './failure.ts';
+export { ConversationError, type ConversationErrorCode, type RetryKind } from './failure.ts';

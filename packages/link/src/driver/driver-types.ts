@@ -12,6 +12,7 @@ export type OpenRequest = OpenPayload;
 
 /** A stream the peer wants to open. Exactly one of `accept` and `refuse` is called, any time later. */
 export interface IncomingStream {
+  /** What it is opened for. */
   readonly request: OpenRequest;
   /** The peer gave up before an answer: `onCancel` is called and accept/refuse do nothing any more. */
   onCancel: (() => void) | undefined;
@@ -23,6 +24,7 @@ export interface IncomingStream {
    * @throws RangeError when that was not offered; the stream still waits for an answer.
    */
   accept(receiver: ByteReceiver, picked?: Agreement): void;
+  /** Refuses it; the opener's receiver is reset with the code. */
   refuse(code: StreamCode, reason: string): void;
   /** Ends a stream that was accepted; nothing happens when it has ended. */
   reset(code: StreamCode, reason: string): void;
@@ -33,6 +35,7 @@ export interface IncomingStream {
  * How a stream ended is told to the receiver alone.
  */
 export interface OpenHandlers {
+  /** The peer has accepted it, with one of the versions and some of the capabilities asked for. */
   onAccepted(picked: Agreement): void;
   /** How long the peer may leave it unanswered while a lane carries the session; in ms. */
   readonly answerMs: number;
@@ -52,7 +55,9 @@ export interface OpenHandlers {
 
 /** Why a session ended. */
 export interface SessionEnd {
+  /** Why, for programs. */
   readonly code: LaneCode;
+  /** Why, in a line for people. */
   readonly reason: string;
   /** True when the peer said so, false when this side decided. */
   readonly remote: boolean;
@@ -62,8 +67,11 @@ export interface SessionEnd {
 
 /** Why a lane ended. */
 export interface LaneEnd {
-  readonly epoch: number;
+  /** Id of the lane in its session; `epoch` on the wire. */
+  readonly laneId: number;
+  /** Why, for programs. */
   readonly code: LaneCode;
+  /** Why, in a line for people. */
   readonly reason: string;
   /** True when the peer said so, false when this side decided. */
   readonly remote: boolean;
@@ -85,7 +93,7 @@ export interface DriverHandlers {
    */
   onEstablished(lane: Lane, capabilities: readonly string[]): void;
   /** A lane carries the session, the first one too. */
-  onLaneUp(epoch: number, lane: Lane): void;
+  onLaneUp(laneId: number, lane: Lane): void;
   /** Once for every lane that was dialled or attached. */
   onLaneClosed(end: LaneEnd): void;
   /** No lane carries the session any more; its streams wait. */
@@ -94,6 +102,7 @@ export interface DriverHandlers {
   onResumed(suspendedMs: number): void;
   /** The peer's complete list of services this node may open; replaces the one before. */
   onOffers(services: ReadonlySet<string>): void;
+  /** The peer wants to open a stream. */
   onStream(stream: IncomingStream): void;
   /** A stream was reset since what the two ends say of it excludes each other. */
   onMismatch(stream: number, reason: string): void;
@@ -105,24 +114,33 @@ export interface DriverHandlers {
   onClosed(end: SessionEnd): void;
 }
 
+/** What one heartbeat, or ping, has measured. */
 export interface PingSample {
+  /** Round trip, in ms. */
   readonly rttMs: number;
+  /** The peer's clock minus this one's, in ms, as if both ways had taken the same time. */
   readonly clockOffsetMs: number;
 }
 
 /** Figures of one session since it was established. */
 export interface DriverStats {
+  /** Round trip of the heartbeat that came back last, in ms; undefined before the first. */
   readonly rttMs: number | undefined;
+  /** The peer's clock minus this one's, in ms; undefined before the first heartbeat. */
   readonly clockOffsetMs: number | undefined;
+  /** Streams that are open. */
   readonly streams: number;
+  /** Streams that either side has opened, those that have ended too. */
   readonly streamsOpened: number;
   /** Streams of the peer that were refused because it is at its limits here. */
   readonly streamsRefused: number;
   /** What the session has of the budgets, and may have at the moment. */
   readonly usedBytes: number;
+  /** What it may have of the budgets at the moment. */
   readonly shareBytes: number;
   /** Stream payload bytes. */
   readonly bytesSent: number;
+  /** Stream payload bytes, each once. */
   readonly bytesReceived: number;
   /** Stream payload bytes that were sent once more. */
   readonly bytesReplayed: number;
@@ -143,7 +161,9 @@ export interface DriverMemory {
 
 /** A lane that carries a session. */
 export interface LiveLane extends Pick<LaneFacts, 'rttMs' | 'streams' | 'bytesSent'> {
-  readonly epoch: number;
+  /** Id of the lane in its session: a later one is higher. */
+  readonly laneId: number;
+  /** The connection. */
   readonly lane: Lane;
   /** Since bytes of the peer arrived last. */
   readonly unheardMs: number;
@@ -153,24 +173,26 @@ export interface LiveLane extends Pick<LaneFacts, 'rttMs' | 'streams' | 'bytesSe
 
 /** A session joined to its lanes and to what its streams end in. `session-driver.ts` implements it. */
 export interface SessionDriverApi {
+  /** Who is at the other end. */
   readonly peer: Identity;
+  /** 32 hex digits. */
   readonly sessionId: string;
-  /** The highest of its lanes so far; 0 before the first. */
-  readonly epoch: number;
+  /** The highest id of its lanes so far; 0 before the first. */
+  readonly lastLaneId: number;
   /** It was established and has not ended; true while suspended. */
   readonly established: boolean;
   /** No lane carries it at the moment. */
   readonly suspended: boolean;
   /** No lane brought anything lately, though each should have. */
   readonly silent: boolean;
-  /** Dialler: joins a fresh lane to the session and returns its epoch. */
+  /** Dialler: joins a fresh lane to the session and returns its id. */
   dial(link: LaneLink): number;
   /** Acceptor: why the lane may not join, or undefined when it may. */
   judge(link: LaneLink, hello: Hello): Refusal | undefined;
   /** Acceptor: joins a lane whose HELLO is good, the first one or a further one. */
   attach(link: LaneLink, hello: Hello): void;
   /** Ends one lane; the session goes on over the others. */
-  closeLane(epoch: number, reason: string): void;
+  closeLane(laneId: number, reason: string): void;
   /**
    * Opens a stream that ends in `receiver`, which hears of what becomes of it in any case.
    *
@@ -190,7 +212,9 @@ export interface SessionDriverApi {
   drain(): void;
   /** Ends the session: streams are reset, lanes are closed after a last frame with the reason. */
   close(code: LaneCode, reason: string): void;
+  /** Its figures now, at no cost. */
   stats(): DriverStats;
+  /** What it holds now. */
   memory(): DriverMemory;
   /** The lanes that carry the session, oldest first. */
   lanes(): LiveLane[];

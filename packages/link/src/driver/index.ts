@@ -1,3 +1,8 @@
+/**
+ * Sessions over lanes, below `createLink`: what the daemon and the link are made of.
+ *
+ * @module @routy/link/driver
+ */
 export type {
   DriverHandlers,
   IncomingStream,
@@ -12,7 +17,7 @@ export type {
 } from './driver-types.ts';
 export { LaneLink } from './lanes/lane-link.ts';
 export { type HandshakeEnd, PendingLane, type PendingLaneHost } from './lanes/pending-lane.ts';
-export { PeerTurns } from './peer-turns.ts';
+export { PeerScheduler } from './peer-scheduler.ts';
 export { startSession } from './session-driver.ts';
 export {
   createPools,

@@ -4,6 +4,7 @@ import { type Refusal, Session, type SessionEvent } from '@routy/proto/session';
 import type { Hello, LaneCode } from '@routy/proto/wire';
 import type { ByteReceiver } from '../streams/byte-stream.ts';
 import { LinkError } from '../transport/link-error.ts';
+import { Backlog } from './backlog.ts';
 import { type Dispatched, dispatchSlice } from './dispatch-slice.ts';
 import type {
   DriverHandlers,
@@ -18,7 +19,6 @@ import type {
 } from './driver-types.ts';
 import type { LaneLink, LaneReceiver } from './lanes/lane-link.ts';
 import { proveOn } from './lanes/lane-proof.ts';
-import { Leftovers } from './leftovers.ts';
 import { Pings } from './pings.ts';
 import { type DriverOptions, sessionOptions, wallOffsetMs } from './session-options.ts';
 import { SessionTimer } from './session-timer.ts';
@@ -65,8 +65,8 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
   readonly #isClosed = () => this.#session.closed;
   /** In the order they came, until the session has given them up. */
   readonly #links: LaneLink[] = [];
-  readonly #left: Leftovers;
-  #epoch = 0;
+  readonly #backlog: Backlog;
+  #lastLaneId = 0;
   #roundDue = false;
   #inRound = false;
   #undispatched = 0;
@@ -84,7 +84,7 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     this.#handlers = handlers;
     const { heartbeatIntervalMs } = options.commons.times;
     this.#silentMs = SILENT_INTERVALS * heartbeatIntervalMs;
-    this.#left = new Leftovers(this.#links, HOLD_INTERVALS * heartbeatIntervalMs);
+    this.#backlog = new Backlog(this.#links, HOLD_INTERVALS * heartbeatIntervalMs);
     this.#session = new Session(
       sessionOptions(options, () => this.#streams.pauseAll()),
       performance.now(),
@@ -101,8 +101,8 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     this.#timer = new SessionTimer(() => this.#timeout());
   }
 
-  get epoch(): number {
-    return this.#epoch;
+  get lastLaneId(): number {
+    return this.#lastLaneId;
   }
 
   get established(): boolean {
@@ -114,9 +114,9 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
   }
 
   dial(link: LaneLink): number {
-    const epoch = this.#session.dial(performance.now(), proveOn(link.lane, this.sessionId));
-    this.#join(link, epoch);
-    return epoch;
+    const laneId = this.#session.dial(performance.now(), proveOn(link.lane, this.sessionId));
+    this.#join(link, laneId);
+    return laneId;
   }
 
   get silent(): boolean {
@@ -132,8 +132,8 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     this.#join(link, this.#session.admit(performance.now(), hello, prove));
   }
 
-  closeLane(epoch: number, reason: string): void {
-    this.#session.closeLane(performance.now(), epoch, reason);
+  closeLane(laneId: number, reason: string): void {
+    this.#session.closeLane(performance.now(), laneId, reason);
     this.#round();
   }
 
@@ -195,17 +195,17 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     return this.#session
       .lanes()
       .filter(({ established }) => established)
-      .map(({ lane: epoch, rttMs, heardAtMs, streams, bytesSent }) => {
+      .map(({ lane: laneId, rttMs, heardAtMs, streams, bytesSent }) => {
         const unheardMs = Math.max(0, nowMs - heardAtMs);
         const silent = unheardMs > this.#silentMs;
-        const { lane } = this.#link(epoch);
-        return { epoch, lane, rttMs, unheardMs, silent, streams, bytesSent };
+        const { lane } = this.#link(laneId);
+        return { laneId, lane, rttMs, unheardMs, silent, streams, bytesSent };
       });
   }
 
   laneData(link: LaneLink, chunk: Uint8Array): void {
     const nowMs = performance.now();
-    this.#session.handleBytes(nowMs, link.epoch, chunk);
+    this.#session.handleBytes(nowMs, link.laneId, chunk);
     this.#undispatched += chunk.length;
     // A session that is closed is told at once: a lane that joined it meanwhile would be nobody's.
     if (this.#undispatched >= DISPATCH_BYTES || this.#session.closed) this.#round();
@@ -218,19 +218,19 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
   }
 
   laneResumed(): void {
-    if (this.#left.postponed || this.#left.holds) this.#schedule();
+    if (this.#backlog.postponed || this.#backlog.holds) this.#schedule();
   }
 
   laneClosed(link: LaneLink): void {
-    this.#session.handleLaneClosed(performance.now(), link.epoch, link.endReason);
+    this.#session.handleLaneClosed(performance.now(), link.laneId, link.endReason);
     this.#round();
   }
 
-  #join(link: LaneLink, epoch: number): void {
-    link.epoch = epoch;
+  #join(link: LaneLink, laneId: number): void {
+    link.laneId = laneId;
     link.receiver = this;
     this.#links.push(link);
-    this.#epoch = Math.max(this.#epoch, epoch);
+    this.#lastLaneId = Math.max(this.#lastLaneId, laneId);
     this.#schedule();
   }
 
@@ -259,8 +259,8 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
 
   #scheduledRound(): void {
     this.#roundDue = false;
-    this.#left.postponed = this.#yields();
-    if (this.#left.postponed) return;
+    this.#backlog.postponed = this.#yields();
+    if (this.#backlog.postponed) return;
     const sinceMs = this.#isFree() ? undefined : performance.now();
     this.#round();
     if (sinceMs !== undefined) this.#links[0]?.spent(sinceMs);
@@ -272,8 +272,8 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     this.#inRound = true;
     try {
       this.#undispatched = 0;
-      this.#left.postponed = this.#yields();
-      if (!this.#left.postponed) this.#left.hold(!this.#dispatchAll());
+      this.#backlog.postponed = this.#yields();
+      if (!this.#backlog.postponed) this.#backlog.hold(!this.#dispatchAll());
       this.#tellRefused();
       this.#transmit();
       if (!this.#ended) this.#timer.set(this.#session.pollTimeout());
@@ -283,12 +283,12 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     }
     // A broken invariant may have ended the session while it was asked for bytes.
     const untold = this.#session.closed && !this.#ended;
-    if (untold || (this.#left.holds && !this.#left.postponed)) this.#schedule();
+    if (untold || (this.#backlog.holds && !this.#backlog.postponed)) this.#schedule();
   }
 
   /** A session that is closed is told at once. */
   #yields(): boolean {
-    return !this.#isFree() && !this.#session.closed && this.#left.yields;
+    return !this.#isFree() && !this.#session.closed && this.#backlog.yields;
   }
 
   /** Streams are refused inside the session: their number of this round is told in one go. */
@@ -332,7 +332,7 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
       for (let i = 0; i < links.length; i++) {
         const link = links[(this.#turn + i) % links.length]!;
         if (link.full || link.gone) continue;
-        const buffers = this.#session.pollTransmit(link.epoch, TRANSMIT_BYTES);
+        const buffers = this.#session.pollTransmit(link.laneId, TRANSMIT_BYTES);
         if (buffers === undefined) continue;
         link.full = !link.lane.write(buffers);
         wrote = true;
@@ -380,10 +380,10 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     }
   }
 
-  #laneUp(epoch: number): void {
-    const link = this.#link(epoch);
+  #laneUp(laneId: number): void {
+    const link = this.#link(laneId);
     link.up = true;
-    this.#handlers.onLaneUp(epoch, link.lane);
+    this.#handlers.onLaneUp(laneId, link.lane);
   }
 
   #laneGone(event: Extract<SessionEvent, { kind: 'lane-closed' }>): void {
@@ -394,7 +394,7 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     else link.end(event.last);
     this.#pings.repeat();
     this.#handlers.onLaneClosed({
-      epoch: event.lane,
+      laneId: event.lane,
       code: event.code,
       reason: event.reason,
       remote: event.remote,
@@ -405,8 +405,8 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     });
   }
 
-  #link(epoch: number): LaneLink {
-    return this.#links.find((link) => link.epoch === epoch)!;
+  #link(laneId: number): LaneLink {
+    return this.#links.find((link) => link.laneId === laneId)!;
   }
 
   #closed(end: SessionEnd): void {

@@ -1,10 +1,5 @@
 import { performance } from 'node:perf_hooks';
-import type {
-  Behaviour,
-  ConversationStatus,
-  EstablishedInfo,
-  PeerAccess,
-} from '../behaviours/behaviour.ts';
+import type { Behaviour, ConversationStatus, EstablishedInfo } from '../behaviours/behaviour.ts';
 import type { MessageChannel } from '../behaviours/channel.ts';
 import { Conversation } from '../behaviours/conversation.ts';
 import type { ConversationError } from '../behaviours/failure.ts';
@@ -18,17 +13,19 @@ import type { StreamRequest } from './session/stream-request.ts';
 
 /** What `established` is told of a conversation of a link. */
 export interface ConversationInfo extends EstablishedInfo {
+  /** Whose stream it is; another one may serve the next establishment. */
   readonly peer: Peer;
   /** What was agreed on: version, capabilities, and who it is. */
   readonly stream: LinkStream;
 }
 
 /** A behaviour that is told whom it speaks with; see `Behaviour` of `@routy/link/behaviours`. */
-export interface LinkBehaviour<Message, Request = never, Answer = never>
-  extends Omit<Behaviour<Message, Request, Answer>, 'established'> {
-  /** At each establishment, before anything else of it. */
-  established?(info: ConversationInfo, access: PeerAccess<Message>): void | Promise<void>;
-}
+export type LinkBehaviour<Message, Request = never, Answer = never> = Behaviour<
+  Message,
+  Request,
+  Answer,
+  ConversationInfo
+>;
 
 /** What a conversation speaks, and what it does. */
 export interface ConverseOptions<Message, Request, Answer> extends Omit<StreamRequest, 'versions'> {
@@ -36,6 +33,7 @@ export interface ConverseOptions<Message, Request, Answer> extends Omit<StreamRe
   readonly codecs: Readonly<Record<number, MessageCodec<Message>>>;
   /** Most bytes of one message, both ways; 1 MiB by default. */
   readonly maxBytes?: number;
+  /** What the owner does in it. */
   readonly behaviour: LinkBehaviour<Message, Request, Answer>;
   /** Stops the conversation. */
   readonly signal?: AbortSignal | undefined;
@@ -81,6 +79,7 @@ export class LinkConversation<Message, Request = never, Answer = never> {
     return this.#conversation.ended;
   }
 
+  /** How it stands, and counts since it was begun. */
   get status(): ConversationStatus {
     return this.#conversation.status;
   }

@@ -8,22 +8,12 @@ import type { LinkSession } from './session/link-session.ts';
 import type { GoOn, LinkStream, TakeTurn } from './session/link-stream.ts';
 import { acceptStream } from './session/opening.ts';
 import type { Peer } from './peer/peer.ts';
+import type { ProtocolOptions } from './protocol-options.ts';
 
 /** A protocol that this side speaks, and what it does with streams of it. */
-export interface Protocol extends SpokenProtocol {
-  /** Versions that this side speaks, 1 to 65535, at most 32; the highest common one is picked. */
-  readonly versions: readonly number[];
-  /** Optional parts that this side can use. */
-  readonly capabilities: readonly string[];
-  /** What its counts are summed by; its name when left out. */
-  readonly class?: string;
-  /**
-   * Takes a stream that the peer has opened; both ends know what was agreed. What it throws, or
-   * rejects with, resets the stream. Without it the peer may only ask for such streams.
-   */
+export interface Protocol extends SpokenProtocol, Pick<ProtocolOptions, 'class' | 'reply'> {
+  /** That of {@link ProtocolOptions}, which need not know of the session. */
   accept?(stream: LinkStream, peer: Peer, session: LinkSession): void | Promise<void>;
-  /** Takes a stream that this side has opened since the peer asked for it, for that `service`. */
-  reply?(stream: LinkStream, peer: Peer, service: string): void | Promise<void>;
 }
 
 /** Who takes streams that peers open. */

@@ -59,7 +59,10 @@ export class LinkCore implements AcceptanceOwner, IncomingOwner {
 
   peerNamed(name: string, signal: AbortSignal | undefined): Promise<Peer> {
     const named = this.peers().filter((peer) => peer.name === name);
-    const best = named.find(({ state }) => state === 'up') ?? named[0];
+    // Who only claims the name gets nothing that is meant for who has proven it.
+    const proven = named.filter(({ isProven }) => isProven);
+    const able = proven.length > 0 ? proven : named;
+    const best = able.find(({ state }) => state === 'up') ?? able[0];
     if (best !== undefined) return Promise.resolve(best);
     return new Promise((resolve, reject) => {
       const stop = () => waiter.reject(abortReason(signal!));

@@ -1,8 +1,9 @@
 import { isName, type Identity, identityUri } from '@routy/proto/base';
 import type { SessionLimits, SessionTimes } from '../driver/session-options.ts';
 import type { LocatorsOptions } from '../locators/locators.ts';
-import { LinkError } from '../transport/link-error.ts';
+import { invalidArgument, LinkError } from '../transport/link-error.ts';
 import type { TlsCredentials } from '../transport/tls/credentials.ts';
+import type { DiallingOptions } from './destinations.ts';
 import type { TransportMaker } from './transports.ts';
 
 /** What a link is made of. One of `credentials` and `identity` is needed, the rest has defaults. */
@@ -17,8 +18,15 @@ export interface LinkOptions {
   readonly identity?: Identity;
   /** Further ways to make lanes, by the name that candidates have. */
   readonly transports?: Readonly<Record<string, TransportMaker>>;
-  /** Both ends need the same: another heartbeat or resume time is refused with `settings-mismatch`. */
+  /**
+   * Heartbeats every 5 s, of which 3 may be missing, and 60 s to resume, where nothing else is said.
+   * Both ends need the same: another one is refused with `settings-mismatch`.
+   */
   readonly times?: Partial<SessionTimes>;
+  /**
+   * Most bytes and streams: 4 MiB of window for a stream, 256 MiB for a session and for the link,
+   * 16,384 streams in a session, where nothing else is said.
+   */
   readonly limits?: Partial<SessionLimits>;
   /** What else has to be equal at both ends, as people write it. */
   readonly settings?: Readonly<Record<string, string>>;
@@ -26,24 +34,55 @@ export interface LinkOptions {
   readonly capabilities?: readonly string[];
   /** For people: the program and its version, `counter/1.0.0`. */
   readonly software?: string;
+  /** How long dials wait for a locator that has gone, and on which clock. */
   readonly locators?: LocatorsOptions;
+  /** Address translation, address families and the pace of racing. */
+  readonly dialling?: DiallingOptions;
 }
 
-const MIB = 1024 * 1024;
+const KIB = 1024;
+const MIB = 1024 * KIB;
 
-/** What a node has that is not told otherwise. */
-export const DEFAULT_TIMES: SessionTimes = {
-  heartbeatIntervalMs: 5_000,
-  heartbeatMisses: 3,
-  resumeTimeMs: 60_000,
+/** A whole number: what it is where nothing is said, and the least and the most that can be meant. */
+type Range = readonly [initial: number, min: number, max: number];
+
+const TIMES: Readonly<Record<keyof SessionTimes, Range>> = {
+  heartbeatIntervalMs: [5_000, 10, 600_000],
+  heartbeatMisses: [3, 1, 100],
+  resumeTimeMs: [60_000, 0, 86_400_000],
 };
 
-export const DEFAULT_LIMITS: SessionLimits = {
-  streamWindow: 4 * MIB,
-  sessionBuffer: 256 * MIB,
-  processBuffer: 256 * MIB,
-  streams: 16_384,
+const LIMITS: Readonly<Record<keyof SessionLimits, Range>> = {
+  streamWindow: [4 * MIB, 64 * KIB, 1024 * MIB],
+  sessionBuffer: [256 * MIB, MIB, 1024 * 1024 * MIB],
+  processBuffer: [256 * MIB, MIB, 1024 * 1024 * MIB],
+  streams: [16_384, 1, 1_000_000],
 };
+
+/** @throws LinkError `argument-invalid` */
+export function timesOf({ times = {} }: LinkOptions): SessionTimes {
+  return inRanges('times', TIMES, times);
+}
+
+/** @throws LinkError `argument-invalid` */
+export function limitsOf({ limits = {} }: LinkOptions): SessionLimits {
+  return inRanges('limits', LIMITS, limits);
+}
+
+function inRanges<K extends string>(
+  option: string,
+  ranges: Readonly<Record<K, Range>>,
+  given: Readonly<Partial<Record<K, unknown>>>,
+): Record<K, number> {
+  const values = Object.entries<Range>(ranges).map(([name, [initial, min, max]]) => {
+    const value = given[name as K] ?? initial;
+    if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max)
+      return [name, value] as const;
+    const wanted = `a whole number from ${min} to ${max}`;
+    throw invalidArgument(`${option}.${name}`, wanted, value);
+  });
+  return Object.fromEntries(values) as Record<K, number>;
+}
 
 /** @throws LinkError `credentials-invalid` */
 export function identityOf(

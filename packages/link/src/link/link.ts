@@ -8,47 +8,40 @@ import { Locators } from '../locators/locators.ts';
 import { ProcessSessions } from '../peers/process-sessions.ts';
 import { Protocols } from '../protocols/protocols.ts';
 import { Statistics } from '../stats/statistics.ts';
-import { abortReason, onAbort } from '../transport/deadline.ts';
+import { abortReason, following, onAbort } from '../transport/deadline.ts';
 import { LinkError } from '../transport/link-error.ts';
 import type { TransportAddress, TransportListener } from '../transport/transport.ts';
 import { type ConverseOptions, LinkConversation } from './conversing.ts';
+import { checkedDestination, type Destination, Destinations } from './destinations.ts';
 import type { Protocol } from './incoming.ts';
 import { LinkCore } from './link-core.ts';
 import type { LinkEvents } from './link-events.ts';
-import { DEFAULT_LIMITS, DEFAULT_TIMES, identityOf, type LinkOptions } from './link-options.ts';
+import { identityOf, limitsOf, type LinkOptions, timesOf } from './link-options.ts';
 import { AcceptedPeers } from './peer/accepted-peers.ts';
 import { DialledPeer, type DialOptions } from './peer/dialled-peer.ts';
 import { Peer } from './peer/peer.ts';
-import type { LinkStream } from './session/link-stream.ts';
-import { type Destination, Transports } from './transports.ts';
+import type { ProtocolOptions } from './protocol-options.ts';
+import { Transports } from './transports.ts';
 
 /** Where peers may dial this node. */
 export interface ListenAt {
   /** `tls`, `tcp`, `unix`, or the name of one that `createLink` was given. */
   readonly transport: string;
+  /** Where it listens; port 0 is one that the system chooses, see the result of `listen`. */
   readonly address: TransportAddress;
   /** Plain TCP is meant: nothing is encrypted and nobody proves who it is. */
   readonly insecure?: boolean;
 }
 
-/**
- * A protocol to be registered; without versions it has version 1 alone. It has `accept`, `reply` or
- * both.
- */
-export type ProtocolOptions = Pick<Protocol, 'name' | 'class'> &
-  Partial<Pick<Protocol, 'versions' | 'capabilities' | 'reply'>> & {
-    /**
-     * Takes a stream that the peer has opened; both ends know what was agreed. What it throws, or
-     * rejects with, resets the stream. Without it the peer may only ask for such streams.
-     */
-    accept?(stream: LinkStream, peer: Peer): void | Promise<void>;
-  };
-
 interface Owned {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A node of its own in this process, which neither listens nor dials yet. */
+/**
+ * A node of its own in this process, which neither listens nor dials yet.
+ *
+ * @throws LinkError `credentials-invalid`, `nat-map-invalid`, `argument-invalid`
+ */
 export function createLink(options: LinkOptions): Link {
   return new Link(options);
 }
@@ -58,12 +51,14 @@ export function createLink(options: LinkOptions): Link {
  * that outlive their connections. Several may be in one process.
  */
 export class Link extends EventEmitter<LinkEvents> {
+  /** Who this node is: of its certificate, or as `createLink` was told. */
   readonly identity: Identity;
   /** Counts of everything this link carries; for snapshots, `subscribe` and prom-client. */
   readonly statistics: Statistics;
   readonly #locators: Locators;
   readonly #protocols = new Protocols<Protocol>();
   readonly #transports: Transports;
+  readonly #destinations: Destinations;
   readonly #sessions: ProcessSessions;
   readonly #core: LinkCore;
   /** Those whose claims are proven, and the others, are kept apart. */
@@ -75,17 +70,18 @@ export class Link extends EventEmitter<LinkEvents> {
   readonly #ending = new AbortController();
   #closing: Promise<void> | undefined;
 
-  /** @throws LinkError `credentials-invalid` */
+  /** @throws LinkError `credentials-invalid`, `nat-map-invalid`, `argument-invalid` */
   constructor(options: LinkOptions) {
     super();
     const { credentials } = options;
     const current = typeof credentials === 'object' ? () => credentials : credentials;
     this.identity = identityOf(options, current?.());
-    const times = { ...DEFAULT_TIMES, ...options.times };
-    const limits = { ...DEFAULT_LIMITS, ...options.limits };
+    const times = timesOf(options);
+    const limits = limitsOf(options);
     this.statistics = new Statistics({ heartbeatIntervalMs: times.heartbeatIntervalMs });
     this.#locators = new Locators(options.locators);
     this.#transports = new Transports(this.identity, current, options.transports ?? {});
+    this.#destinations = new Destinations(this.#locators, this.#transports, options.dialling ?? {});
     this.#sessions = new ProcessSessions({
       self: this.identity,
       instance: randomBytes(16).toString('hex'),
@@ -127,7 +123,10 @@ export class Link extends EventEmitter<LinkEvents> {
     const transport = this.#transports.get(name, insecure);
     const accepted = this.#accepted[transport.isProven ? 'proven' : 'claimed'];
     const listener = await transport.listen(address, {
-      onLane: (lane) => accepted.acceptor.onLane(lane),
+      onLane: (lane) => {
+        if (!transport.isProven) this.#sessions.claimed(lane);
+        accepted.acceptor.onLane(lane);
+      },
       onRefused: ({ remoteAddress, code, reason }) =>
         this.#core.onRefused({ remoteAddress, code, reason }),
       onError: (error) => this.#core.tell('listenerFailed', error, address),
@@ -156,18 +155,17 @@ export class Link extends EventEmitter<LinkEvents> {
    * again, with back-off and jitter, and what they carried goes on. Several candidates race; a logical
    * name is located anew at each attempt. Does not wait: see `Peer.ready`.
    *
-   * @throws LinkError `link-closed`, RangeError for a number of lanes that cannot be
+   * @throws LinkError `link-closed`, `argument-invalid`, `locate-name-invalid`
    */
   dial(destination: Destination, options: DialOptions = {}): Peer {
     this.#mustBeOpen();
     const dialled = new DialledPeer(
       {
         sessions: this.#sessions,
-        locators: this.#locators,
-        transports: this.#transports,
+        destinations: this.#destinations,
         keeper: this.#core,
       },
-      destination,
+      checkedDestination(destination),
       options,
       () => void this.#dialled.delete(dialled),
     );
@@ -180,7 +178,8 @@ export class Link extends EventEmitter<LinkEvents> {
 
   /**
    * A peer by its name `site/node`, whoever of the two dialled; waits until there is one. Of several
-   * sessions one that has a lane comes first.
+   * sessions those that have proven the name come before those that only claim it (`Peer.isProven`), and
+   * one that has a lane before one that waits.
    *
    * @throws LinkError `link-closed`, or what `signal` fired with
    */
@@ -250,7 +249,7 @@ export class Link extends EventEmitter<LinkEvents> {
   }
 
   /** Counts of what the locators were asked; see `Locators.counts`. */
-  get locators(): Pick<Locators, 'counts' | 'unknownCount'> {
+  get locators(): Pick<Locators, 'counts' | 'total' | 'unknownCount'> {
     return this.#locators;
   }
 
@@ -308,23 +307,6 @@ export class Link extends EventEmitter<LinkEvents> {
   #mustBeOpen(): void {
     if (this.#closing !== undefined) throw closedError();
   }
-}
-
-/** A controller that fires when either of two signals does; `leave` takes its listeners away again. */
-function following(...parents: readonly (AbortSignal | undefined)[]): {
-  readonly controller: AbortController;
-  readonly leave: () => void;
-} {
-  const controller = new AbortController();
-  const follow = (event: Event) => controller.abort((event.target as AbortSignal).reason);
-  for (const parent of parents) {
-    if (parent?.aborted) controller.abort(parent.reason);
-    if (parent !== undefined) onAbort(parent, follow);
-  }
-  const leave = () => {
-    for (const parent of parents) parent?.removeEventListener('abort', follow);
-  };
-  return { controller, leave };
 }
 
 function closedError(): LinkError {

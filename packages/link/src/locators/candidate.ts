@@ -1,12 +1,18 @@
 import { isIP } from 'node:net';
-import type { Address } from '@routy/proto/base';
+import { type Address, isName } from '@routy/proto/base';
 import { alternatingFamilies } from '../transport/tcp/families.ts';
 
 /** One way to a destination: a transport by its name, and where it is to go. */
 export interface Candidate {
+  /**
+   * Name of the transport, 1 to 64 characters: `tls`, `tcp`, `unix`, or one that `createLink` was
+   * given.
+   */
   readonly transport: string;
   /** Text is for the transport alone to read. */
   readonly address: Address | string;
+  /** Who must be there: a node, `site/node`, or any node of a `site`; whoever answers when left out. */
+  readonly peer?: string;
 }
 
 /** Candidates of one answer: more are a defect of the locator, not a choice. */
@@ -24,7 +30,7 @@ export function checkedCandidates(answer: unknown): readonly Candidate[] | strin
   const candidates: Candidate[] = [];
   for (const [index, item] of answer.entries()) {
     const candidate = checkedCandidate(item);
-    if (candidate === undefined) return `candidate ${index} is not { transport, address }`;
+    if (candidate === undefined) return `candidate ${index} is not { transport, address, peer? }`;
     candidates.push(candidate);
   }
   return candidates;
@@ -32,10 +38,12 @@ export function checkedCandidates(answer: unknown): readonly Candidate[] | strin
 
 function checkedCandidate(item: unknown): Candidate | undefined {
   if (typeof item !== 'object' || item === null) return undefined;
-  const { transport, address } = item as Record<string, unknown>;
+  const { transport, address, peer } = item as Record<string, unknown>;
   if (!isText(transport, TRANSPORT_CHARS_MAX)) return undefined;
   const checked = checkedAddress(address);
-  return checked === undefined ? undefined : { transport, address: checked };
+  if (checked === undefined) return undefined;
+  if (peer === undefined) return { transport, address: checked };
+  return isPeer(peer) ? { transport, address: checked, peer } : undefined;
 }
 
 function checkedAddress(address: unknown): Address | string | undefined {
@@ -47,6 +55,13 @@ function checkedAddress(address: unknown): Address | string | undefined {
   }
   if (kind !== 'tcp' || !isText(host, ADDRESS_CHARS_MAX) || !isPort(port)) return undefined;
   return { kind, host, port };
+}
+
+/** A site, or a node of one. */
+function isPeer(value: unknown): value is string {
+  if (typeof value !== 'string') return false;
+  const names = value.split('/');
+  return names.length <= 2 && names.every(isName);
 }
 
 function isText(value: unknown, charsMax: number): value is string {

@@ -1,3 +1,8 @@
+/**
+ * From a logical name to candidates to dial, and from addresses inside to addresses outside.
+ *
+ * @module @routy/link/locators
+ */
 export { CANDIDATES_MAX, type Candidate, inFamilyOrder } from './candidate.ts';
 export type { Locator, LocatorContext, LocatorOutcome } from './inquiry.ts';
 export {

@@ -1,4 +1,5 @@
 import { abortReason } from '../transport/deadline.ts';
+import { invalidArgument } from '../transport/link-error.ts';
 import { realTimers, type Timers } from '../transport/timers.ts';
 import { AbortListeners } from './abort-listeners.ts';
 import type { Candidate } from './candidate.ts';
@@ -17,24 +18,30 @@ const TIMEOUT_MS = 5000;
 /** How long dials wait for an owner that went to register again, in ms. */
 const RETURN_MS = 1000;
 
+/** Kinds whose counts are kept although they have no locator any more. */
+export const GONE_KINDS_MAX = 1024;
+
 /** How often each outcome was, since the first locator of the kind; `late` is told of a `timeout` too. */
 export type LocatorCounts = Readonly<Record<LocatorOutcome | 'late', number>>;
 
 /** What a table of locators may be given; all of it has defaults. */
 export interface LocatorsOptions {
+  /** The clock; tests have their own. */
   readonly timers?: Timers;
   /**
    * How long dials of a kind whose last locator has just gone wait for the next, so that an owner
    * that crashed can register again without a gap; 0 lets them fail at once.
    */
   readonly returnMs?: number;
+  /** For a whole question that says nothing else, in ms; 5,000 by default. */
+  readonly timeoutMs?: number;
 }
 
 /** Limits of one question. */
 export interface ResolveOptions {
   /** Of the dial: what it fires with is what the dial fails with. */
   readonly signal?: AbortSignal | undefined;
-  /** For the whole question, however many locators are asked; 5 s when left out. */
+  /** For the whole question, however many locators are asked, in ms; as of the table when left out. */
   readonly timeoutMs?: number;
 }
 
@@ -59,25 +66,31 @@ interface Kind {
 export class Locators {
   readonly #timers: Timers;
   readonly #returnMs: number;
+  readonly #timeoutMs: number;
   readonly #aborts = new AbortListeners();
   readonly #kinds = new Map<string, Kind>();
   readonly #counts = new Map<string, Record<LocatorOutcome | 'late', number>>();
+  readonly #total = noCounts();
+  /** Kinds with counts and without a locator, the one that went first comes first. */
+  readonly #gone = new Set<string>();
   #unknown = 0;
 
   constructor(options: LocatorsOptions = {}) {
     this.#timers = options.timers ?? realTimers;
     this.#returnMs = options.returnMs ?? RETURN_MS;
+    this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
   }
 
   /**
    * Registers a locator until `signal` fires, for good without one. It goes before those of its kind
    * that are registered already; when it goes, the one before it is asked again.
+   *
+   * @throws LinkError `argument-invalid`
    */
   locate(kind: string, locator: Locator, options: { readonly signal?: AbortSignal } = {}): void {
-    if (!isKind(kind)) throw new TypeError("a locator has a kind, as in locate('cluster', fn)");
-    if (typeof locator !== 'function') {
-      throw new TypeError(`the locator of ${kind} must be a function`);
-    }
+    if (!isKind(kind)) throw invalidArgument('kind', 'text of 1 to 256 characters', kind);
+    if (typeof locator !== 'function')
+      throw invalidArgument('locator', "a function, as in locate('cluster', fn)", locator);
     const { signal } = options;
     if (signal?.aborted) return;
     const registration: Registration = { locator, inquiries: new Set(), signal };
@@ -102,7 +115,7 @@ export class Locators {
    */
   async resolve(name: LogicalName, options: ResolveOptions = {}): Promise<readonly Candidate[]> {
     const [kind, value] = kindAndValue(name);
-    const { signal, timeoutMs = TIMEOUT_MS } = options;
+    const { signal, timeoutMs = this.#timeoutMs } = options;
     if (signal?.aborted) throw abortReason(signal);
     const entry = this.#kinds.get(kind);
     if (entry === undefined) {
@@ -114,6 +127,7 @@ export class Locators {
       const count = (outcome: LocatorOutcome | 'late') => {
         if (inquiry !== undefined) entry.waiting.delete(inquiry);
         counts[outcome] += 1;
+        this.#total[outcome] += 1;
       };
       const timers = this.#timers;
       let inquiry: Inquiry | undefined;
@@ -131,9 +145,17 @@ export class Locators {
     });
   }
 
-  /** Counts of every kind that ever had a locator; they never fall. */
+  /**
+   * Counts of every kind that has a locator, and of the last 1,024 that had one: kinds may be made of
+   * data, and then there is no end of them. {@link total} has all.
+   */
   counts(): ReadonlyMap<string, LocatorCounts> {
     return new Map([...this.#counts].map(([kind, counts]) => [kind, { ...counts }]));
+  }
+
+  /** Counts of all kinds that ever had a locator; they never fall. */
+  get total(): LocatorCounts {
+    return { ...this.#total };
   }
 
   /** Dials of kinds that had no locator. */
@@ -146,6 +168,7 @@ export class Locators {
     if (entry === undefined) {
       entry = { registrations: [], waiting: new Set(), cancelReturn: undefined };
       this.#kinds.set(kind, entry);
+      this.#gone.delete(kind);
       if (!this.#counts.has(kind)) this.#counts.set(kind, noCounts());
     }
     return entry;
@@ -172,6 +195,11 @@ export class Locators {
   #forget(kind: string, entry: Kind): void {
     this.#kinds.delete(kind);
     for (const inquiry of [...entry.waiting]) inquiry.handleGone();
+    this.#gone.add(kind);
+    if (this.#gone.size <= GONE_KINDS_MAX) return;
+    const [first] = this.#gone;
+    this.#gone.delete(first!);
+    this.#counts.delete(first!);
   }
 }
 

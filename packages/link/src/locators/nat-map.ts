@@ -16,7 +16,7 @@ export interface NatRule {
   readonly inside: string;
   /** What those before it dial. */
   readonly outside: string;
-  /** For whom: a peer's name; everybody when left out. */
+  /** For whom: a site, or a node, `site/node`; everybody when left out. */
   readonly peer?: string;
 }
 
@@ -33,7 +33,8 @@ type RuleIndex = Readonly<Record<Side, ReadonlyMap<string, ParsedRule>>>;
 
 /**
  * Static address translation: which address stands for which, seen by whom. The rule with the longest
- * inside prefix counts; of two as long, the peer's own before everybody's. Outside, no two rules that
+ * inside prefix counts; of those as long, that of the node before that of its site, and that before
+ * everybody's. Outside, no two rules that
  * a peer sees may overlap: an address there stands for one inside. So what was translated to the
  * outside is always translated back to itself.
  */
@@ -68,12 +69,19 @@ export class NatMap {
 
   /** Candidates as `peer` has to dial them; those no rule speaks of stay as they are. */
   candidatesFor(peer: string, candidates: readonly Candidate[]): Candidate[] {
-    return candidates.map((candidate) => {
-      const { address } = candidate;
-      if (typeof address === 'string' || address.kind !== 'tcp') return candidate;
-      const host = this.toOutside(address.host, peer);
-      return host === undefined ? candidate : { ...candidate, address: { ...address, host } };
-    });
+    return candidates.map((candidate) => this.#translated(candidate, peer));
+  }
+
+  /** A candidate as the peer that it names, or anybody, has to dial it. */
+  translated(candidate: Candidate): Candidate {
+    return this.#translated(candidate, candidate.peer);
+  }
+
+  #translated(candidate: Candidate, peer: string | undefined): Candidate {
+    const { address } = candidate;
+    if (typeof address === 'string' || address.kind !== 'tcp') return candidate;
+    const host = this.toOutside(address.host, peer);
+    return host === undefined ? candidate : { ...candidate, address: { ...address, host } };
   }
 
   #translate(text: string, peer: string | undefined, from: Side, to: Side): string | undefined {
@@ -81,10 +89,10 @@ export class NatMap {
     if (address === undefined) return undefined;
     const { family, bits } = address;
     const width = widthOf(family);
-    const own = peer === undefined ? undefined : this.#peers.get(peer);
+    const seen = [...this.#rulesOf(peer), this.#everybody];
     for (const length of this.#lengths[family]) {
       const key = keyOf({ family, length, bits: prefixOf(bits, length, width) });
-      const found = own?.[from].get(key) ?? this.#everybody[from].get(key);
+      const found = seen.find((rules) => rules[from].has(key))?.[from].get(key);
       if (found !== undefined) {
         const rest = bits - found[from].bits;
         return formatIp(family, found[to].bits + rest);
@@ -92,6 +100,25 @@ export class NatMap {
     }
     return undefined;
   }
+
+  /** Of the node, then of its site. */
+  #rulesOf(peer: string | undefined): RuleIndex[] {
+    if (peer === undefined) return [];
+    return [this.#peers.get(peer), this.#peers.get(siteOf(peer))].filter(
+      (found) => found !== undefined,
+    );
+  }
+}
+
+/** `site` of `site/node`; a site is its own. */
+function siteOf(peer: string): string {
+  return peer.split('/', 1)[0]!;
+}
+
+/** Some peer sees the rules of both. */
+function areSeenTogether(a: string | undefined, b: string | undefined): boolean {
+  if (a === undefined || b === undefined) return true;
+  return a === b || siteOf(a) === b || siteOf(b) === a;
 }
 
 function parseRule(rule: NatRule): ParsedRule {
@@ -112,8 +139,7 @@ function parseRule(rule: NatRule): ParsedRule {
 
 /** Two rules that some peer sees both. */
 function refuseConflict(a: ParsedRule, b: ParsedRule): void {
-  const everybody = a.rule.peer === undefined || b.rule.peer === undefined;
-  if (!everybody && a.rule.peer !== b.rule.peer) return;
+  if (!areSeenTogether(a.rule.peer, b.rule.peer)) return;
   const samePeer = a.rule.peer === b.rule.peer;
   if (samePeer && keyOf(a.inside) === keyOf(b.inside)) {
     throw invalid(`${ruleText(a.rule)} and ${ruleText(b.rule)} translate the same inside prefix`, {

@@ -11,6 +11,7 @@ export type DialState = 'down' | 'dialling' | 'up' | 'backoff' | 'refused';
 
 /** How the dialling of one lane stands; `A`: what an address is. */
 export interface DialStatus<A = TcpAddress> {
+  /** What it does at the moment. */
   readonly state: DialState;
   /** When the state began, as `timers.now()` says. */
   readonly since: number;

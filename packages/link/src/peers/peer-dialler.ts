@@ -2,16 +2,15 @@ import { randomBytes } from 'node:crypto';
 import {
   backoffCapMs,
   classifyFailure,
-  type Identity,
   nextDelayMs,
   nodeName,
   type RoutyError,
 } from '@routy/proto/base';
 import type { LaneEnd, SessionDriverApi, SessionEnd } from '../driver/driver-types.ts';
 import type { LaneLink } from '../driver/lanes/lane-link.ts';
-import { DialScheduler, type DialStatus } from './dial-scheduler.ts';
 import type { Lane } from '../transport/lane.ts';
 import { LinkError } from '../transport/link-error.ts';
+import { DialScheduler, type DialStatus } from './dial-scheduler.ts';
 
 /** What a dialler asks of its owner; `A`: what an address is. */
 export interface DiallerOwner<A> {
@@ -19,9 +18,9 @@ export interface DiallerOwner<A> {
   dial(address: A, signal: AbortSignal, hurried: boolean): Promise<Lane>;
   /** Starts reading a fresh lane. */
   link(lane: Lane): LaneLink;
-  /** Begins a session; its handlers tell the dialler of what becomes of it. */
+  /** Begins a session with the peer of a lane; its handlers tell the dialler of what becomes of it. */
   begin(
-    peer: Identity,
+    lane: Lane,
     id: { readonly sessionId: string; readonly replaces: string | undefined },
   ): SessionDriverApi;
   /** Why a lane has ended, for its next attempt. */
@@ -41,7 +40,7 @@ export interface DiallerOwner<A> {
 interface Slot<A> {
   readonly scheduler: DialScheduler<A>;
   /** Of the lane it has; undefined while it has none. */
-  epoch: number | undefined;
+  laneId: number | undefined;
 }
 
 /**
@@ -77,6 +76,7 @@ export class PeerDialler<A> {
     return this.#driver;
   }
 
+  /** Begins to dial, at once and for ever. */
   start(): void {
     this.#running = true;
     this.#first.scheduler.start();
@@ -90,7 +90,7 @@ export class PeerDialler<A> {
 
   /** Takes a lane that was dialled for another session; false when it has use for none. */
   adopt(lane: Lane): boolean {
-    const slot = this.#slots.find(({ epoch }) => epoch === undefined);
+    const slot = this.#slots.find(({ laneId }) => laneId === undefined);
     if (slot === undefined) return false;
     slot.scheduler.adopt(lane);
     return true;
@@ -127,18 +127,21 @@ export class PeerDialler<A> {
     for (const { scheduler } of this.#slots) scheduler.start();
   }
 
-  laneUp(epoch: number): void {
-    this.#slotOf(epoch)?.scheduler.established();
+  /** A lane carries the session. */
+  laneUp(laneId: number): void {
+    this.#slotOf(laneId)?.scheduler.established();
   }
 
+  /** A lane has ended: it is dialled again, unless its session is over. */
   laneClosed(end: LaneEnd): void {
-    const slot = this.#slotOf(end.epoch);
+    const slot = this.#slotOf(end.laneId);
     if (slot === undefined) return;
-    slot.epoch = undefined;
+    slot.laneId = undefined;
     if (end.withSession && (slot !== this.#first || this.#isDisowned(end))) slot.scheduler.stop();
     else slot.scheduler.laneClosed(this.#owner.endError(end));
   }
 
+  /** Its last lane is lost: all of them are dialled, and none waits any longer. */
   suspended(): void {
     for (const { scheduler } of this.#slots) scheduler.restart();
   }
@@ -165,8 +168,8 @@ export class PeerDialler<A> {
     return remote && !wasUp && this.#established;
   }
 
-  #slotOf(epoch: number): Slot<A> | undefined {
-    return this.#slots.find((slot) => slot.epoch === epoch);
+  #slotOf(laneId: number): Slot<A> | undefined {
+    return this.#slots.find((slot) => slot.laneId === laneId);
   }
 
   #newSlot(): Slot<A> {
@@ -179,7 +182,7 @@ export class PeerDialler<A> {
       onLane: (lane) => this.#onLane(slot, lane),
       onState: (status) => this.#owner.onState(status, slot === this.#first),
     });
-    const slot: Slot<A> = { scheduler, epoch: undefined };
+    const slot: Slot<A> = { scheduler, laneId: undefined };
     return slot;
   }
 
@@ -188,15 +191,15 @@ export class PeerDialler<A> {
     const idle = this.#slots.findLastIndex(({ scheduler }) => scheduler.status.state !== 'up');
     const [slot] = this.#slots.splice(idle, 1);
     slot!.scheduler.stop();
-    if (slot!.epoch === undefined) return;
-    this.#driver!.closeLane(slot!.epoch, 'fewer lanes are configured');
+    if (slot!.laneId === undefined) return;
+    this.#driver!.closeLane(slot!.laneId, 'fewer lanes are configured');
   }
 
   #onLane(slot: Slot<A>, lane: Lane): void {
     this.#driver ??= this.#begin(lane);
     const { peer } = this.#driver;
     if (nodeName(lane.peer) === nodeName(peer)) {
-      slot.epoch = this.#driver.dial(this.#owner.link(lane));
+      slot.laneId = this.#driver.dial(this.#owner.link(lane));
       return;
     }
     const isTaken = this.#driver.suspended && this.#owner.onOtherNode(lane);
@@ -208,7 +211,7 @@ export class PeerDialler<A> {
 
   #begin(lane: Lane): SessionDriverApi {
     const sessionId = randomBytes(16).toString('hex');
-    return this.#owner.begin(lane.peer, { sessionId, replaces: this.#givenUp });
+    return this.#owner.begin(lane, { sessionId, replaces: this.#givenUp });
   }
 
   /** What the next session has to say that it replaces. */

@@ -15,6 +15,7 @@ import { SessionRegistry } from './session-registry.ts';
 
 /** A session that a peer has begun here, as its first lane says. */
 export interface AcceptedSession {
+  /** 32 hex digits, chosen by the dialler. */
   readonly sessionId: string;
   /** `site/node`. */
   readonly peer: string;

@@ -43,8 +43,9 @@ const DISPLACED_MAX = 16;
  * peer (another instance) wins over everything its former process left behind; a peer may replace a
  * session of its own. A peer never is refused for its many sessions, since answers that were lost
  * make a dialler begin one after another: above the limit the oldest that no lane carries gives way,
- * or the oldest if lanes carry all of them. Which lanes a session takes is the session's to judge. Holds entries only for
- * peers that have a live session.
+ * or the oldest if lanes carry all of them. Which lanes a session takes is the session's to judge. Holds
+ * entries only for peers that have a live session. Pure: it stands among those who ask it, and test/arch
+ * holds it to that.
  */
 export class SessionRegistry {
   readonly #peers = new Map<string, PeerEntry>();

@@ -3,11 +3,13 @@ import type { Lane } from '../transport/lane.ts';
 
 /** What one destination leads to, for as long as it is one node: a dialler and what is about it. */
 export interface Successor {
+  /** Begins to dial. */
   start(): void;
   /** As `start`, with a lane that was dialled already. */
   startWith(lane: Lane): void;
   /** Another one begins sessions from now on; the one there is goes on, or waits for its lanes. */
   retire(): void;
+  /** Begins no session any more. */
   stopDialling(): void;
   /** Takes a lane that was dialled for another; false when it has use for none. */
   adopt(lane: Lane): boolean;
@@ -42,6 +44,7 @@ export class Succession<S extends Successor> {
     return [this.#current, ...this.#former];
   }
 
+  /** Begins to dial. */
   start(): void {
     this.#running = true;
     this.#current.start();

@@ -1,3 +1,8 @@
+/**
+ * The sums of `@routy/link/stats` as metrics of prom-client, which its user brings along.
+ *
+ * @module @routy/link/prometheus
+ */
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { ClassSnapshot, Counters, Statistics } from '../stats/statistics.ts';
 
@@ -21,7 +26,7 @@ export function registerStatistics(
   statistics: Statistics,
   prefix = 'routy_link_',
 ): void {
-  const classes = () => statistics.snapshot(performance.now()).classes;
+  const classes = () => statistics.snapshot().classes;
   for (const key of Object.keys(COUNTERS) as (keyof Counters)[]) {
     const [name, help] = COUNTERS[key];
     new Counter({

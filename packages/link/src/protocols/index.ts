@@ -1,3 +1,8 @@
+/**
+ * Who speaks which protocol: versions and capabilities are picked, and owners come and go.
+ *
+ * @module @routy/link/protocols
+ */
 export {
   type ProtocolAnswer,
   Protocols,

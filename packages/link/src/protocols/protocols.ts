@@ -19,6 +19,7 @@ export type ProtocolAnswer<P> =
 
 /** What a table of protocols may be given; all of it has defaults. */
 export interface ProtocolsOptions {
+  /** The clock; tests have their own. */
   readonly timers?: Timers;
   /**
    * How long opens of a protocol whose last owner has just gone wait for the next, so that an owner

@@ -1,3 +1,8 @@
+/**
+ * Counts and rates of streams, conversations and sessions, summed by class.
+ *
+ * @module @routy/link/stats
+ */
 export { ClockDrift } from './clock-drift.ts';
 export {
   type ClassSnapshot,

@@ -5,54 +5,82 @@ export type MeterKind = 'stream' | 'conversation' | 'session';
 
 /** These only grow. */
 export interface Counters {
+  /** Payload bytes given to the session, each once, replayed or not. */
   readonly bytesSent: number;
+  /** Payload bytes of the peer, each once. */
   readonly bytesReceived: number;
+  /** Messages, where a stream is used as such. */
   readonly messagesSent: number;
+  /** Messages, where a stream is used as such. */
   readonly messagesReceived: number;
+  /** A session's resumptions, a conversation's retries. */
   readonly retries: number;
+  /**
+   * What was not taken: casts of a conversation that is not established, streams that a session
+   * refused at its limits.
+   */
   readonly drops: number;
 }
 
 /** A second, smoothed over some heartbeats. */
 export interface Rates {
+  /** Payload bytes a second. */
   readonly bytesSent: number;
+  /** Payload bytes a second. */
   readonly bytesReceived: number;
+  /** Messages a second. */
   readonly messagesSent: number;
+  /** Messages a second. */
   readonly messagesReceived: number;
 }
 
 /** One stream, conversation or session that has not ended. */
 export interface MeterSnapshot {
+  /** What is counted. */
   readonly kind: MeterKind;
   /** The class it is summed by: `other` when there were too many. */
   readonly class: string;
+  /** For people: the protocol of a stream, `site/node` of a session. */
   readonly name: string;
+  /** Since it began, in ms. */
   readonly ageMs: number;
+  /** The round trip measured last, in ms; undefined where none was. */
   readonly rttMs: number | undefined;
+  /** Since it began. */
   readonly counters: Counters;
+  /** A second. */
   readonly rates: Rates;
 }
 
 /** All of one kind and class since the start, those that have ended too. */
 export interface ClassSnapshot {
+  /** What was counted; bytes of streams are bytes of their session too. */
   readonly kind: MeterKind;
+  /** Name of the class. */
   readonly class: string;
+  /** Those that have not ended. */
   readonly live: number;
+  /** All since the start. */
   readonly begun: number;
   /** The round trip measured last, by any of them. */
   readonly rttMs: number | undefined;
+  /** Sums since the start. */
   readonly counters: Counters;
+  /** A second, of all of them together. */
   readonly rates: Rates;
 }
 
 /** Every meter that lives and the sums of the classes, at one moment. */
 export interface StatisticsSnapshot {
+  /** Those that have not ended. */
   readonly meters: readonly MeterSnapshot[];
+  /** The sums, one for each kind and class. */
   readonly classes: readonly ClassSnapshot[];
 }
 
 /** How often subscribers are told, in ms, and how many classes have sums of their own. */
 export interface StatisticsOptions {
+  /** The pace of subscribers and rates, in ms. */
   readonly heartbeatIntervalMs: number;
   /** How many classes have sums of their own; what is of a further one counts as `other`. */
   readonly classesMax?: number;
@@ -60,10 +88,15 @@ export interface StatisticsOptions {
 
 /** Counts for one stream, conversation or session. */
 export interface Meter {
+  /** So many more bytes were sent, and messages, 1 unless said; neither is below 0. */
   sent(bytes: number, messages?: number): void;
+  /** So many more bytes came, and messages, 1 unless said; neither is below 0. */
   received(bytes: number, messages?: number): void;
+  /** It was tried again, once unless said. */
   retried(times?: number): void;
+  /** So many messages were dropped, 1 unless said. */
   dropped(messages?: number): void;
+  /** A round trip was measured, in ms. */
   rtt(rttMs: number): void;
   /** It leaves the list of the living. What is counted later is still in the sums. */
   end(): void;
@@ -77,9 +110,10 @@ const CLASSES_MAX = 32;
 /**
  * Counts by stream, conversation, session and class. Every count goes to its meter and to the sums of
  * its class at once, so that no sum loses anything, and none runs backwards, when a meter ends.
- * Memory: the living meters, and three sums for each class. Takes the time as an argument.
+ * Memory: the living meters, and three sums for each class. Times are those of `performance.now()`, in ms.
  */
 export class Statistics {
+  /** The pace of subscribers and rates, in ms. */
   readonly heartbeatIntervalMs: number;
   readonly #classesMax: number;
   readonly #classes = new Set<string>();
@@ -104,7 +138,8 @@ export class Statistics {
     return meter;
   }
 
-  snapshot(nowMs: number): StatisticsSnapshot {
+  /** Everything at one moment: now, or `nowMs` of `performance.now()`. */
+  snapshot(nowMs = performance.now()): StatisticsSnapshot {
     this.#beat(nowMs);
     return {
       meters: [...this.#live].map((meter) => meter.snapshot(nowMs)),

@@ -16,6 +16,6 @@ export async function* subscribe(
       if (signal.aborted) return;
       throw error;
     }
-    yield statistics.snapshot(performance.now());
+    yield statistics.snapshot();
   }
 }

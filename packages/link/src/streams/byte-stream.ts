@@ -12,6 +12,7 @@ export interface ByteStream {
   readonly peer: Identity;
   /** What is spoken on it, as its opener named it. */
   readonly protocol: string;
+  /** What was asked for beside the protocol. */
   readonly service: string;
   /**
    * Sends bytes, without a copy: they are not to be changed any more. They are taken in any case;

@@ -1,3 +1,9 @@
+/**
+ * What a stream ends in: the port `ByteStream` and `ByteReceiver`, and its adapters to promises, web
+ * streams, Node streams, sockets and messages.
+ *
+ * @module @routy/link/streams
+ */
 export { AsyncByteStream, webStreamsOf } from './adapters/async-byte-stream.ts';
 export { ByteChannel, type ChannelUser, StreamResetError } from './adapters/byte-channel.ts';
 export {
@@ -13,4 +19,4 @@ export { type EndpointSide, SocketEndpoint } from './socket-endpoint.ts';
 export { SocketRounds } from './socket-rounds.ts';
 export { isGone, type Watched, watch } from './socket-watch.ts';
 export { resetSocket } from './sockets.ts';
-export type { StreamEnd } from './stream-end.ts';
+export type { StreamEnd, StreamEndHandler } from './stream-end.ts';

@@ -2,12 +2,14 @@ import type { Socket } from 'node:net';
 import { libc } from '../transport/native/libc.ts';
 import { isSilent } from '../transport/native/linux-socket.ts';
 import { type Seat, SocketRounds } from './socket-rounds.ts';
-import { isTcp } from './sockets.ts';
+import { askWhetherAlive, isTcp } from './sockets.ts';
 
 /** How many of them at a time, at two microseconds each. */
 const TICK_SOCKETS = 256;
-/** One question a second, ten of them: Node's choice. */
-const QUESTIONS_MS = 10_000;
+/** Questions, each a second after the one before. */
+const QUESTION_MS = 1000;
+const QUESTIONS = 10;
+const QUESTIONS_MS = QUESTIONS * QUESTION_MS;
 
 const SEAT = Symbol('seat');
 
@@ -52,7 +54,7 @@ function look(kept: Kept): boolean {
     kept.isAsked = true;
     // Unix sockets know neither; and who cannot look has nothing more to do.
     if (!isTcp(socket)) return false;
-    socket.setKeepAlive(true, idleMs);
+    askWhetherAlive(socket, idleMs, QUESTION_MS, QUESTIONS);
     return libc() !== undefined;
   }
   if (isSilent(socket, idleMs + QUESTIONS_MS)) socket.destroy(timedOut());

@@ -196,12 +196,14 @@ export class SocketEndpoint implements ByteReceiver, Watched {
     this.#stream!.delivered(bytes);
   }
 
+  /** The socket has read bytes, which go into the stream. */
   socketData(chunk: Uint8Array): void {
     if (this.#over) return;
     this.#bytesOut += chunk.length;
     if (!this.#stream!.write(chunk)) this.pause();
   }
 
+  /** The socket has read its end. */
   socketEnd(): void {
     if (this.#over) return;
     this.#endRead = true;
@@ -219,16 +221,19 @@ export class SocketEndpoint implements ByteReceiver, Watched {
     if (!this.#over && this.#endRead) this.#endKnown();
   }
 
+  /** All that the socket was given is with the system. */
   socketFinish(): void {
     if (this.#over) return;
     this.reportDelivered();
     if (this.#finReceived && deathOf(this.#socket) === undefined) this.#stream!.finDelivered();
   }
 
+  /** The socket has failed; its end follows. */
   socketError(error: Error): void {
     this.#error = error;
   }
 
+  /** The socket is closed: in order, or the stream is reset. */
   socketClose(): void {
     if (this.#over) return;
     // A clean end of both directions closes the socket before the peer has confirmed the last of it.

@@ -12,6 +12,7 @@ export interface AdapterEnd {
   end(): void;
   /** The next bytes; undefined at the end; fails when the stream was reset. */
   read(): Promise<Uint8Array | undefined>;
+  /** Ends both directions with the code. */
   reset(code: StreamCode): void;
 }
 
@@ -29,7 +30,9 @@ export interface AdapterChecksOptions {
 
 /** One check of {@link byteStreamChecks}; it fails by rejecting. */
 export interface AdapterCheck {
+  /** What has to hold, as the name of a test. */
   readonly name: string;
+  /** Rejects when it does not hold. */
   run(): Promise<void>;
 }
 

@@ -1,3 +1,9 @@
+/**
+ * For the tests of the library's users: lanes in memory with faults and cuts, and checks that every
+ * adapter of a stream has to pass.
+ *
+ * @module @routy/link/testing
+ */
 export {
   type AdapterCheck,
   type AdapterChecksOptions,

@@ -19,6 +19,7 @@ export interface MemoryLanesOptions {
   readonly listener: Identity;
   /** For both directions. */
   readonly faults?: LaneFaults;
+  /** The clock of delays; tests have their own. */
   readonly timers?: Timers;
 }
 
@@ -27,7 +28,9 @@ export type LaneDirection = 'to-listener' | 'to-dialler' | 'both';
 
 /** The two ends of one lane in memory, and the faults between them. */
 export interface MemoryLanes {
+  /** The dialler's end. */
   readonly dialled: Lane;
+  /** The listener's end. */
   readonly accepted: Lane;
   /** Replaces the faults from now on. */
   setFaults(faults: LaneFaults, direction?: LaneDirection): void;

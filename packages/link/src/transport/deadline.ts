@@ -42,6 +42,25 @@ export function onAbort(signal: AbortSignal, listener: (event: Event) => void): 
   signal.addEventListener('abort', listener, { once: true });
 }
 
+/** A controller that fires when one of the signals does; `leave` takes its listeners away again. */
+export function following(...parents: readonly (AbortSignal | undefined)[]): {
+  readonly controller: AbortController;
+  readonly leave: () => void;
+} {
+  const controller = new AbortController();
+  // Whoever it is given to may wait for it many times.
+  setMaxListeners(0, controller.signal);
+  const follow = (event: Event) => controller.abort((event.target as AbortSignal).reason);
+  for (const parent of parents) {
+    if (parent?.aborted) controller.abort(parent.reason);
+    if (parent !== undefined) onAbort(parent, follow);
+  }
+  const leave = () => {
+    for (const parent of parents) parent?.removeEventListener('abort', follow);
+  };
+  return { controller, leave };
+}
+
 /** Why a signal fired, as a RoutyError; `dial-aborted` when the caller gave no RoutyError. */
 export function abortReason(signal: AbortSignal): RoutyError {
   if (signal.reason instanceof RoutyError) return signal.reason;

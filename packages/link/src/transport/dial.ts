@@ -1,7 +1,7 @@
 import { isIP, type Socket } from 'node:net';
 import { type SecureContext, connect as tlsConnect } from 'node:tls';
 import { formatHostPort, type RoutyError, type TcpAddress } from '@routy/proto/base';
-import { abortReason, step } from './deadline.ts';
+import { abortReason, onAbort, step } from './deadline.ts';
 import { handshakeFault, nameServerSilent, tlsErrorText } from './failures.ts';
 import type { Lane, TlsCredentials } from './lane.ts';
 import { LinkError } from './link-error.ts';
@@ -14,10 +14,15 @@ import { TlsLane } from './tls/tls-lane.ts';
 
 /** The time each step of dialling may take, in ms, and all of them together. */
 export interface DialTimeouts {
+  /** For the name. */
   readonly resolveMs: number;
+  /** For the TCP connection. */
   readonly connectMs: number;
+  /** For the proxy's answer. */
   readonly proxyMs: number;
+  /** For the TLS handshake. */
   readonly tlsMs: number;
+  /** For all of it. */
   readonly totalMs: number;
 }
 
@@ -196,7 +201,7 @@ function secure({ socket, address, context, fabric, signal }: SecureOptions): Pr
       fail(handshakeError(label, handshakeFault(error), tlsErrorText(error)));
     tls.on('error', handleError);
     tls.once('close', handleClose);
-    signal.addEventListener('abort', stop, { once: true });
+    onAbort(signal, stop);
     if (signal.aborted) stop();
   });
 }

@@ -1,22 +1,32 @@
+/**
+ * Ways to make lanes: the port `Transport`, TLS, plain TCP and unix sockets as ones of it, and what
+ * they are made of. A program needs it for a transport of its own.
+ *
+ * @module @routy/link/transport
+ */
 export { type DialTimeouts, dialLane, dialTcp, HURRIED_TIMEOUTS } from './dial.ts';
 export { type HandshakeFault, handshakeFault, systemCode, tlsErrorText } from './failures.ts';
-export { LANE_EXPORTER_BYTES, LANE_EXPORTER_LABEL, type Lane } from './lane.ts';
+export { LANE_EXPORTER_BYTES, LANE_EXPORTER_LABEL, type Lane, type LaneHandlers } from './lane.ts';
 export { LinkError, type LinkErrorCode } from './link-error.ts';
 export { type LaneListener, listenLanes } from './listen.ts';
 export { libc, libcLoaded } from './native/libc.ts';
 export { carryUrgentInline } from './native/linux-socket.ts';
-export { type RaceCandidatesOptions, raceCandidates } from './race.ts';
 export { plainTransport } from './plain/plain-transport.ts';
-export type { Timers } from './timers.ts';
+export { type RaceCandidatesOptions, raceCandidates } from './race.ts';
 export { connectAny } from './tcp/connect.ts';
+export {
+  ConnectionAcceptor,
+  type ConnectionRefusal,
+  type UnverifiedConnection,
+} from './tcp/connection-acceptor.ts';
 export { listenFailure } from './tcp/listen-failure.ts';
 export { ListeningSocket, type ReopenDelays } from './tcp/listening-socket.ts';
 export { names } from './tcp/names.ts';
 export { handOnNoDelay } from './tcp/no-delay.ts';
-export { type ConnectionRefusal, type Guest, Reception } from './tcp/reception.ts';
 export { type ReopenDelay, Reopener } from './tcp/reopener.ts';
 export { ServerGroup } from './tcp/server-group.ts';
 export { removeStaleSocket } from './tcp/stale-socket.ts';
+export type { Timers } from './timers.ts';
 export type { TlsCredentials } from './tls/credentials.ts';
 export { type ChainFault, certificateIdentity, judgePeer } from './tls/peer-identity.ts';
 export {

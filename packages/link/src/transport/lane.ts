@@ -12,6 +12,7 @@ export const LANE_EXPORTER_BYTES = 32;
 /** How long `end` waits for the queue to leave and the peer to end too, in ms. */
 export const LANE_LINGER_MS = 10_000;
 
+/** Who a lane tells what comes of it. */
 export interface LaneHandlers {
   /** Decrypted bytes, in order, any size. The view is the receiver's to keep. */
   onData(chunk: Uint8Array): void;
@@ -28,6 +29,7 @@ export interface LaneHandlers {
 export interface Lane {
   /** From the peer's certificate, already verified against the fabric's CA. */
   readonly peer: Identity;
+  /** Which end this side is. */
   readonly direction: 'dialled' | 'accepted';
   /** `host:port`. */
   readonly remoteAddress: string;
@@ -47,7 +49,9 @@ export interface Lane {
   bind(handlers: LaneHandlers): void;
   /** Queues the buffers in order as one gathered write; false asks the caller to wait for `onDrain`. */
   write(buffers: readonly Uint8Array[]): boolean;
+  /** Reads no more until `resume`; what the system holds is the back pressure. */
   pause(): void;
+  /** Reads again. */
   resume(): void;
   /** Sends what is queued, then ends the connection. */
   end(): void;

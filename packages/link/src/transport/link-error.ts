@@ -1,8 +1,10 @@
-import { RoutyError } from '@routy/proto/base';
+import { inspect } from 'node:util';
+import { RoutyError, visibleText } from '@routy/proto/base';
 
 /** Everything the link fails with; stable, for programs to match on. */
 export type LinkErrorCode =
   | 'address-invalid'
+  | 'argument-invalid'
   | 'become-too-late'
   | 'credentials-invalid'
   | 'dial-aborted'
@@ -49,6 +51,7 @@ export type LinkErrorCode =
 
 /** A RoutyError of the link: the compiler knows its codes. */
 export class LinkError extends RoutyError {
+  /** Stable, for programs to match on. */
   declare readonly code: LinkErrorCode;
 
   /** Takes no other code. */
@@ -60,3 +63,18 @@ export class LinkError extends RoutyError {
     super(code, message, options);
   }
 }
+
+/** That what a program gave us cannot be meant. */
+export function invalidArgument(name: string, wanted: string, given: unknown): LinkError {
+  return new LinkError('argument-invalid', `${name} is ${shown(given)}`, {
+    hint: `${name} has to be ${wanted}`,
+  });
+}
+
+/** For messages: short, on one line, and whatever it is. */
+function shown(given: unknown): string {
+  const text = inspect(given, { depth: 1, breakLength: Infinity, customInspect: false });
+  return visibleText(text.length > SHOWN_MAX ? `${text.slice(0, SHOWN_MAX)}…` : text);
+}
+
+const SHOWN_MAX = 80;

@@ -1,9 +1,13 @@
 import type { SecureContextOptions, TLSSocket } from 'node:tls';
 import type { RoutyError, TcpAddress } from '@routy/proto/base';
 import type { Lane, TlsCredentials } from './lane.ts';
+import {
+  ConnectionAcceptor,
+  type ConnectionRefusal,
+  type UnverifiedConnection,
+} from './tcp/connection-acceptor.ts';
 import type { HalfOpenLimits } from './tcp/half-open.ts';
 import { ListeningSocket, type ReopenDelays } from './tcp/listening-socket.ts';
-import { type ConnectionRefusal, type Guest, Reception } from './tcp/reception.ts';
 import { judgePeer } from './tls/peer-identity.ts';
 import { ALPN_ENROL, ALPN_LANE, contextOptions } from './tls/tls-context.ts';
 import { TlsLane } from './tls/tls-lane.ts';
@@ -57,7 +61,7 @@ export async function listenLanes(options: ListenOptions): Promise<LaneListener>
   const { handlers, timeouts, limits } = options;
   let credentials: TlsCredentials | undefined;
   let context: SecureContextOptions | undefined;
-  const desk = new Reception({
+  const acceptor = new ConnectionAcceptor({
     context: () => {
       const current = options.credentials();
       if (context !== undefined && current === credentials) return context;
@@ -67,13 +71,13 @@ export async function listenLanes(options: ListenOptions): Promise<LaneListener>
     },
     protocols: [ALPN_LANE, ALPN_ENROL],
     requestCert: true,
-    onSecure: (socket, guest) => {
+    onSecure: (socket, connection) => {
       if (socket.alpnProtocol === ALPN_LANE) {
-        takeLane(socket, guest, credentials!.identity.fabric, handlers);
+        takeLane(socket, connection, credentials!.identity.fabric, handlers);
         return;
       }
-      guest.detain();
-      handlers.onEnrol(socket, guest.from, () => guest.admit());
+      connection.hold();
+      handlers.onEnrol(socket, connection.from, () => connection.admit());
     },
     onRefused: (refusal) => handlers.onRefused(refusal),
     handshakeMs: timeouts?.handshakeMs,
@@ -82,7 +86,7 @@ export async function listenLanes(options: ListenOptions): Promise<LaneListener>
   const listening = new ListeningSocket({
     address: options.address,
     delays: options.reopenDelays,
-    onConnection: (socket) => desk.receive(socket),
+    onConnection: (socket) => acceptor.accept(socket),
     onError: (error) => options.handlers.onError(error),
     onReopened: () => options.handlers.onReopened?.(),
   });
@@ -95,21 +99,26 @@ export async function listenLanes(options: ListenOptions): Promise<LaneListener>
       return listening.error;
     },
     get halfOpen() {
-      return desk.halfOpen;
+      return acceptor.halfOpen;
     },
     close: async () => {
       listening.close();
-      desk.close();
+      acceptor.close();
     },
   };
 }
 
-function takeLane(socket: TLSSocket, guest: Guest, fabric: string, handlers: ListenHandlers): void {
+function takeLane(
+  socket: TLSSocket,
+  connection: UnverifiedConnection,
+  fabric: string,
+  handlers: ListenHandlers,
+): void {
   const verdict = judgePeer(socket, fabric);
   if (!verdict.ok) {
-    guest.refuse('peer-not-verified', verdict.reason, verdict.fault);
+    connection.refuse('peer-not-verified', verdict.reason, verdict.fault);
     return;
   }
-  guest.admit();
+  connection.admit();
   handlers.onLane(new TlsLane(socket, { peer: verdict.identity, direction: 'accepted' }));
 }

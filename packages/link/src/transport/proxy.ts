@@ -2,7 +2,7 @@ import { request } from 'node:http';
 import type { Socket } from 'node:net';
 import { errorText, formatHostPort, type RoutyError, type TcpAddress } from '@routy/proto/base';
 import { SocksClient } from 'socks';
-import { abortReason } from './deadline.ts';
+import { abortReason, onAbort } from './deadline.ts';
 import { systemCode } from './failures.ts';
 import { LinkError } from './link-error.ts';
 
@@ -85,7 +85,7 @@ export async function connectThrough(
   const ignore = () => undefined;
   socket.on('error', ignore);
   const stop = () => socket.destroy();
-  signal.addEventListener('abort', stop, { once: true });
+  onAbort(signal, stop);
   try {
     if (signal.aborted) throw abortReason(signal);
     const ask = proxy.kind === 'http' ? askHttp : askSocks;

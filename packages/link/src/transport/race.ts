@@ -1,5 +1,5 @@
 import { errorText, type RoutyError } from '@routy/proto/base';
-import { abortReason } from './deadline.ts';
+import { abortReason, onAbort } from './deadline.ts';
 import { LinkError } from './link-error.ts';
 import { realTimers, type Timers } from './timers.ts';
 
@@ -63,7 +63,7 @@ export class Race<C, T> {
     } else if (this.#untried.length === 0) {
       this.#lose(combine([]));
     } else {
-      signal.addEventListener('abort', this.#stop, { once: true });
+      onAbort(signal, this.#stop);
       this.#tryNext();
     }
   }
@@ -138,11 +138,13 @@ export class Race<C, T> {
 
 /** How candidates race (RFC 8305, section 5). */
 export interface RaceCandidatesOptions<T> {
+  /** Gives up all attempts. */
   readonly signal: AbortSignal;
   /** Disposes of what was made by an attempt that did not win. */
   readonly discard: (value: T) => void;
   /** Before the next candidate is tried beside those before it; RFC 8305's 250 ms when left out. */
   readonly delayMs?: number | undefined;
+  /** The clock; tests have their own. */
   readonly timers?: Timers | undefined;
 }
 

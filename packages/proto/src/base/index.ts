@@ -1,3 +1,8 @@
+/**
+ * Names, addresses, units, errors and back-off: what everything else speaks of.
+ *
+ * @module @routy/proto/base
+ */
 export {
   type Address,
   formatAddress,
@@ -7,7 +12,14 @@ export {
   type TcpAddress,
   type UnixAddress,
 } from './address.ts';
-export { backoffCapMs, classifyFailure, NETWORK_CAP_MS, nextDelayMs } from './backoff.ts';
+export {
+  backoffCapMs,
+  classifyFailure,
+  type FailureClass,
+  NETWORK_CAP_MS,
+  nextDelayMs,
+  REFUSAL_CAP_MS,
+} from './backoff.ts';
 export { errorText, InvariantError, invariant, RoutyError } from './errors.ts';
 export { type Identity, identityUri, isName, nodeName, parseIdentityUri } from './identity.ts';
 export { visibleLines, visibleText } from './text.ts';

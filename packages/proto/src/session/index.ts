@@ -1,3 +1,8 @@
+/**
+ * The session without IO: bytes and the time in, bytes and events out.
+ *
+ * @module @routy/proto/session
+ */
 export type { SessionEvent } from './events.ts';
 export { ByteQueue } from './flow/byte-queue.ts';
 export { FairPool } from './flow/fair-pool.ts';

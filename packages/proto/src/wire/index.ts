@@ -1,3 +1,8 @@
+/**
+ * Frames and codes as docs/PROTOCOL.md has them on the wire.
+ *
+ * @module @routy/proto/wire
+ */
 export {
   LANE_CODES,
   type LaneCode,

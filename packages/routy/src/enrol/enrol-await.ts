@@ -4,11 +4,11 @@ import { networkInterfaces } from 'node:os';
 import type { TLSSocket } from 'node:tls';
 import {
   ALPN_ENROL,
+  ConnectionAcceptor,
   type ConnectionRefusal,
-  type Guest,
   ListeningSocket,
-  Reception,
   TLS_PROFILE,
+  type UnverifiedConnection,
 } from '@routy/link/transport';
 import { RoutyError, type TcpAddress } from '@routy/proto/base';
 import { type Clock, DAY_MS, systemClock } from '../pki/clock.ts';
@@ -90,7 +90,7 @@ export async function awaitAdoption(options: AwaitOptions): Promise<Adoption> {
 class AdoptionWaiter {
   readonly adopted: Promise<Enrolled>;
   readonly #listening: ListeningSocket;
-  readonly #reception: Reception;
+  readonly #acceptor: ConnectionAcceptor;
   readonly #keyPem: string;
   readonly #secret: Buffer;
   readonly #options: AwaitOptions;
@@ -109,13 +109,13 @@ class AdoptionWaiter {
     // Whoever awaits `adopted` still sees the rejection; nobody doing so is no defect.
     this.adopted.catch(() => undefined);
     const context = { ...TLS_PROFILE, key: own.keyPem, cert: own.certPem };
-    this.#reception = new Reception({
+    this.#acceptor = new ConnectionAcceptor({
       context: () => context,
       protocols: [ALPN_ENROL],
       requestCert: false,
-      onSecure: (socket, guest) => {
-        guest.detain();
-        void this.#serve(socket, guest);
+      onSecure: (socket, connection) => {
+        connection.hold();
+        void this.#serve(socket, connection);
       },
       onRefused: (refusal) => this.#turnedAway(refusal),
       handshakeMs: options.stepMs ?? STEP_MS,
@@ -125,7 +125,7 @@ class AdoptionWaiter {
       onConnection: (socket) => {
         this.#connections.add(socket);
         socket.once('close', () => this.#connections.delete(socket));
-        this.#reception.receive(socket);
+        this.#acceptor.accept(socket);
       },
       onError: ({ code, message }) => this.#refused('everybody', code, message, 'us'),
       onReopened: () => {},
@@ -159,12 +159,12 @@ class AdoptionWaiter {
     );
   }
 
-  async #serve(socket: TLSSocket, guest: Guest): Promise<void> {
-    const remote = guest.from;
+  async #serve(socket: TLSSocket, connection: UnverifiedConnection): Promise<void> {
+    const remote = connection.from;
     let channel: EnrolChannel | undefined;
     try {
       channel = new EnrolChannel(socket, this.#options.stepMs ?? STEP_MS);
-      const enrolled = await this.#converse(channel, guest);
+      const enrolled = await this.#converse(channel, connection);
       const { identity, serial } = enrolled;
       this.#options.log({ kind: 'enrolled', remote, ...identity, serial });
       channel.close();
@@ -181,12 +181,12 @@ class AdoptionWaiter {
     }
   }
 
-  async #converse(channel: EnrolChannel, guest: Guest): Promise<Enrolled> {
+  async #converse(channel: EnrolChannel, connection: UnverifiedConnection): Promise<Enrolled> {
     const { exporter } = channel;
     const theirs: Proving = { secret: this.#secret, exporter, sender: 'adopter' };
     const offer = openProved(await channel.receive('proved'), 'adopt', theirs);
     // It knows the secret: no crowd pushes it out.
-    guest.admit();
+    connection.admit();
     if (this.#busy) {
       throw new RoutyError('adoption-busy', 'another adoption of this node is under way', {
         hint: 'see how it ends, then try again',
@@ -242,7 +242,7 @@ class AdoptionWaiter {
 
   #stopListening(): void {
     this.#listening.close();
-    this.#reception.close();
+    this.#acceptor.close();
     for (const socket of this.#connections) socket.destroy();
   }
 }

@@ -1,4 +1,5 @@
 import type { LaneCode, LaneEnd, SessionEnd } from '@routy/link/driver';
+import { endText } from '@routy/link/peers';
 import type { Lane } from '@routy/link/transport';
 import { errorText, RoutyError } from '@routy/proto/base';
 import type { EnrolmentEvent } from '../enrol/enrol-protocol.ts';
@@ -7,9 +8,8 @@ import type { Metrics } from '../observe/metrics.ts';
 import type { LiveSession } from '../sessions/live-sessions.ts';
 import type { RefusalCode, ServiceRefusal } from '../status/results.ts';
 import type { ForwardStatus, NodeStatus, ReloadReport } from '../status/status.ts';
-import { endText } from '@routy/link/peers';
-import { laneHint } from './lane-hint.ts';
 import { Flaps } from './flaps.ts';
+import { laneHint } from './lane-hint.ts';
 
 /** What is told of a forward. */
 interface ToldForward {
@@ -31,7 +31,7 @@ export class NodeEvents {
 
   readonly #nowMs: () => number;
   readonly #flaps = new Flaps();
-  /** Since when each lane is up, by epoch. */
+  /** Since when each lane is up, by its id. */
   readonly #upMs = new WeakMap<LiveSession, Map<number, number>>();
 
   constructor(log: Log, metrics: Metrics, nowMs = () => performance.now()) {
@@ -122,13 +122,13 @@ export class NodeEvents {
   }
 
   /** A lane carries a session, its first one or a further one. */
-  laneUp(session: LiveSession, epoch: number, lane: Lane): void {
+  laneUp(session: LiveSession, laneId: number, lane: Lane): void {
     if (lane.direction === 'dialled') this.#metrics.dialAttempt('established');
     const lanes = this.#upMs.get(session) ?? new Map<number, number>();
-    this.#upMs.set(session, lanes.set(epoch, this.#nowMs()));
-    this.#tell('info', 'lane-up', `lane ${epoch} with ${session.name} is up`, {
+    this.#upMs.set(session, lanes.set(laneId, this.#nowMs()));
+    this.#tell('info', 'lane-up', `lane ${laneId} with ${session.name} is up`, {
       peer: session.name,
-      epoch,
+      epoch: laneId,
       remoteAddress: lane.remoteAddress,
       localAddress: lane.localAddress,
     });
@@ -138,18 +138,18 @@ export class NodeEvents {
   laneDown(session: LiveSession, end: LaneEnd): void {
     const orderly = ORDERLY.has(end.code);
     if (!orderly) this.#metrics.laneLost(end.code);
-    const upMs = this.#upMs.get(session)?.get(end.epoch);
-    this.#upMs.get(session)?.delete(end.epoch);
+    const upMs = this.#upMs.get(session)?.get(end.laneId);
+    this.#upMs.get(session)?.delete(end.laneId);
     if (end.withSession) return;
     if (!orderly && upMs !== undefined) this.#flaps.lost(session.name, upMs, this.#nowMs());
-    const { epoch, code, reason, remote, lanesLeft } = end;
-    const message = `lane ${epoch} with ${session.name} is down: ${endText(end)}`;
+    const { laneId, code, reason, remote, lanesLeft } = end;
+    const message = `lane ${laneId} with ${session.name} is down: ${endText(end)}`;
     const [level, event] = orderly
       ? (['info', 'lane-down'] as const)
       : (['warn', 'lane-lost'] as const);
     this.#tell(level, event, message, {
       peer: session.name,
-      epoch,
+      epoch: laneId,
       code,
       reason,
       remote,

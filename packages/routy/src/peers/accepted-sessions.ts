@@ -34,7 +34,7 @@ export class AcceptedSessions implements AcceptorOwner {
   begin(accepted: AcceptedSession): SessionDriverApi {
     const owner = new AcceptedOwner(this, accepted);
     this.#sessions.set(accepted.sessionId, owner);
-    return this.#host.accepted(accepted.firstLane.peer, accepted.sessionId, owner);
+    return this.#host.accepted(accepted.firstLane, accepted.sessionId, owner);
   }
 
   refused(lane: Lane, end: HandshakeEnd): void {

@@ -9,13 +9,7 @@ import {
   type Successor,
 } from '@routy/link/peers';
 import { type DialTimeouts, HURRIED_TIMEOUTS, type Lane, systemCode } from '@routy/link/transport';
-import {
-  formatAddress,
-  type Identity,
-  nodeName,
-  type RoutyError,
-  type TcpAddress,
-} from '@routy/proto/base';
+import { formatAddress, nodeName, type RoutyError, type TcpAddress } from '@routy/proto/base';
 import type { PeerConfig } from '../config/types.ts';
 import { laneHint } from '../events/lane-hint.ts';
 import { type DialAnswer, GoneEvidence } from '../fabric/gone-evidence.ts';
@@ -137,10 +131,10 @@ export class PeerSupervisor implements SessionOwner, Successor, DiallerOwner<Tcp
   }
 
   begin(
-    peer: Identity,
+    lane: Lane,
     id: { readonly sessionId: string; readonly replaces: string | undefined },
   ): SessionDriverApi {
-    return this.#host.dialled(peer, id, this);
+    return this.#host.dialled(lane, id, this);
   }
 
   endError(end: LaneEnd): RoutyError {
@@ -165,8 +159,8 @@ export class PeerSupervisor implements SessionOwner, Successor, DiallerOwner<Tcp
     this.#dialler.up();
   }
 
-  onLaneUp(epoch: number): void {
-    this.#dialler.laneUp(epoch);
+  onLaneUp(laneId: number): void {
+    this.#dialler.laneUp(laneId);
   }
 
   onLaneClosed(end: LaneEnd): void {

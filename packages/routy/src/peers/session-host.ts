@@ -21,7 +21,7 @@ export interface SessionOwner {
   /** Once, with the first lane. */
   onUp(session: LiveSession): void;
   /** A lane carries the session, the first one too. */
-  onLaneUp(epoch: number): void;
+  onLaneUp(laneId: number): void;
   onLaneClosed(end: LaneEnd): void;
   onSuspended(): void;
   /** Last. `session` is undefined when it never was up. */
@@ -61,21 +61,21 @@ export class SessionHost {
     this.nowMs = parts.nowMs;
   }
 
-  /** Begins a session with a peer that this node dials. */
+  /** Begins a session with the peer of a lane that this node has dialled. */
   dialled(
-    peer: Identity,
+    lane: Pick<Lane, 'peer'>,
     id: { readonly sessionId: string; readonly replaces: string | undefined },
     owner: SessionOwner,
   ): SessionDriverApi {
-    const handlers = new HostedSession(this, peer, 'dialled', owner);
-    handlers.driver = this.sessions.dialled(peer, id, handlers);
+    const handlers = new HostedSession(this, lane.peer, 'dialled', owner);
+    handlers.driver = this.sessions.dialled(lane, id, handlers);
     return handlers.driver;
   }
 
-  /** Begins a session that a peer asks for; the peer has named it. */
-  accepted(peer: Identity, sessionId: string, owner: SessionOwner): SessionDriverApi {
-    const handlers = new HostedSession(this, peer, 'accepted', owner);
-    handlers.driver = this.sessions.accepted(peer, sessionId, handlers);
+  /** Begins a session that the peer of a lane asks for; the peer has named it. */
+  accepted(lane: Pick<Lane, 'peer'>, sessionId: string, owner: SessionOwner): SessionDriverApi {
+    const handlers = new HostedSession(this, lane.peer, 'accepted', owner);
+    handlers.driver = this.sessions.accepted(lane, sessionId, handlers);
     return handlers.driver;
   }
 
@@ -184,12 +184,12 @@ class HostedSession implements DriverHandlers {
     this.#owner.onUp(session);
   }
 
-  onLaneUp(epoch: number, lane: Lane): void {
+  onLaneUp(laneId: number, lane: Lane): void {
     const session = this.#session!;
     session.remoteAddress = lane.remoteAddress;
     session.security = lane.security;
-    this.#host.events.laneUp(session, epoch, lane);
-    this.#owner.onLaneUp(epoch);
+    this.#host.events.laneUp(session, laneId, lane);
+    this.#owner.onLaneUp(laneId);
   }
 
   onLaneClosed(end: LaneEnd): void {

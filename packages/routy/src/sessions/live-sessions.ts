@@ -160,7 +160,7 @@ export class LiveSessions {
     return {
       id: driver.sessionId,
       state: driver.suspended ? 'suspended' : 'up',
-      epoch: driver.epoch,
+      epoch: driver.lastLaneId,
       remoteAddress: session.remoteAddress,
       security: session.security,
       rttMs: stats.rttMs ?? null,
@@ -214,8 +214,15 @@ function reluctance({ driver }: LiveSession): number {
   return driver.silent ? 1 : 0;
 }
 
-function laneStatus({ lane, rttMs, unheardMs, ...facts }: LiveLane): LaneStatus {
+function laneStatus({ laneId, lane, rttMs, unheardMs, ...facts }: LiveLane): LaneStatus {
   const { remoteAddress, localAddress } = lane;
   const lastHeardMsAgo = Math.round(unheardMs);
-  return { ...facts, remoteAddress, localAddress, rttMs: rttMs ?? null, lastHeardMsAgo };
+  return {
+    epoch: laneId,
+    ...facts,
+    remoteAddress,
+    localAddress,
+    rttMs: rttMs ?? null,
+    lastHeardMsAgo,
+  };
 }

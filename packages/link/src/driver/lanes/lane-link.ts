@@ -1,6 +1,6 @@
 import type { RoutyError } from '@routy/proto/base';
 import type { Lane } from '../../transport/lane.ts';
-import type { PeerTurn } from '../peer-turns.ts';
+import type { ScheduledPeer } from '../peer-scheduler.ts';
 
 /** How long a closing lane may take to send its last frames, in ms. */
 const CLOSE_TIMEOUT_MS = 2_000;
@@ -20,10 +20,12 @@ export interface LaneReceiver {
  * before its first frame, and a lane can be bound only once.
  */
 export class LaneLink {
+  /** The connection. */
   readonly lane: Lane;
+  /** Who its bytes are for at the moment; undefined after its end. */
   receiver: LaneReceiver | undefined;
   /** Of the lane in its session, once it has one. */
-  epoch = 0;
+  laneId = 0;
   /** It carries the session, or did. */
   up = false;
   /** The lane takes nothing until it has drained. */
@@ -33,14 +35,14 @@ export class LaneLink {
   /** Why the transport closed it; undefined after an end in order. */
   error: RoutyError | undefined;
   readonly #onGone: (link: LaneLink) => void;
-  readonly #turn: PeerTurn;
+  readonly #turn: ScheduledPeer;
   #held = false;
   /** What was read and has not been passed on: the peer's turn was over. */
   readonly #unpassed: Uint8Array[] = [];
   #deadline: NodeJS.Timeout | undefined;
 
   /** `turn`: of the lane's peer. `onGone` is called once, when the connection is closed. */
-  constructor(lane: Lane, turn: PeerTurn, onGone: (link: LaneLink) => void) {
+  constructor(lane: Lane, turn: ScheduledPeer, onGone: (link: LaneLink) => void) {
     this.lane = lane;
     this.#turn = turn;
     this.#onGone = onGone;
@@ -73,6 +75,7 @@ export class LaneLink {
     this.lane.pause();
   }
 
+  /** Reading goes on after `hold`. */
   release(): void {
     if (!this.#held) return;
     this.#held = false;
@@ -85,6 +88,7 @@ export class LaneLink {
     this.lane.pause();
   }
 
+  /** For the turn of the peer: goes on after `pause`. */
   resume(): void {
     this.receiver?.laneResumed(this);
     this.#goOn();

@@ -8,9 +8,9 @@ import type { Lane } from '../../transport/lane.ts';
  * hex digits. The exporter differs on every lane, so a proof is good for no other.
  */
 export function proveOn(lane: Pick<Lane, 'exporter'>, sessionId: string): Prove {
-  return (secret, epoch, by) =>
+  return (secret, laneId, by) =>
     createHmac('sha256', secret)
-      .update(`routy-lane ${by}|${sessionId}|${epoch}|`)
+      .update(`routy-lane ${by}|${sessionId}|${laneId}|`)
       .update(lane.exporter)
       .digest('hex');
 }

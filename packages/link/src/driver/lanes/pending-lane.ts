@@ -6,7 +6,9 @@ import type { LaneLink, LaneReceiver } from './lane-link.ts';
 
 /** Why an accepted lane joined no session. */
 export interface HandshakeEnd {
+  /** Why, for programs. */
   readonly code: LaneCode;
+  /** Why, in a line for people. */
   readonly reason: string;
   /** True when the dialler said so, false when this side decided. */
   readonly remote: boolean;
@@ -25,6 +27,7 @@ export interface PendingLaneHost {
 
 /** An accepted lane until its first frame has told whose session it joins. */
 export class PendingLane implements LaneReceiver {
+  /** The lane. */
   readonly link: LaneLink;
   readonly #host: PendingLaneHost;
   readonly #handshake: PendingHandshake;
@@ -38,6 +41,7 @@ export class PendingLane implements LaneReceiver {
     link.receiver = this;
   }
 
+  /** Its first frame, or a part of it. */
   laneData(_link: LaneLink, chunk: Uint8Array): void {
     this.#handshake.handleBytes(performance.now(), chunk);
     const { hello, early } = this.#handshake;

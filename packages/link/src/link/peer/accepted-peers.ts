@@ -13,8 +13,13 @@ import { Peer, type PeerKeeper } from './peer.ts';
 
 /** A connection that was turned away, before or after it said who it is. */
 export interface Refused {
+  /** `host:port` it came from. */
   readonly remoteAddress: string;
+  /**
+   * Stable, for programs: a lane code such as `settings-mismatch`, or what the handshake failed with.
+   */
   readonly code: string;
+  /** One line for people. */
   readonly reason: string;
 }
 
@@ -39,9 +44,14 @@ export class AcceptedPeers implements AcceptorOwner {
 
   begin(accepted: AcceptedSession): SessionDriverApi {
     const follower = new AcceptedFollower(this, accepted);
-    const { peer } = accepted.firstLane;
-    const session = new LinkSession(peer, this.owner, follower);
-    return session.drivenBy(this.#sessions.accepted(peer, accepted.sessionId, session));
+    const { firstLane } = accepted;
+    const session = new LinkSession(
+      firstLane.peer,
+      this.#sessions.isProven(firstLane),
+      this.owner,
+      follower,
+    );
+    return session.drivenBy(this.#sessions.accepted(firstLane, accepted.sessionId, session));
   }
 
   refused({ remoteAddress }: Lane, end: HandshakeEnd): void {

@@ -1,8 +1,7 @@
-import type { Identity, RoutyError } from '@routy/proto/base';
+import type { RoutyError } from '@routy/proto/base';
 import type { LaneEnd, SessionDriverApi, SessionEnd } from '../../driver/driver-types.ts';
 import type { LaneLink } from '../../driver/lanes/lane-link.ts';
 import type { Candidate } from '../../locators/candidate.ts';
-import type { Locators } from '../../locators/locators.ts';
 import type { DialStatus } from '../../peers/dial-scheduler.ts';
 import { laneEndError } from '../../peers/end-text.ts';
 import { type DiallerOwner, PeerDialler } from '../../peers/peer-dialler.ts';
@@ -11,9 +10,9 @@ import { Succession, type Successor } from '../../peers/succession.ts';
 import { onAbort } from '../../transport/deadline.ts';
 import type { Lane } from '../../transport/lane.ts';
 import { realTimers } from '../../transport/timers.ts';
+import type { Destination, Destinations } from '../destinations.ts';
 import { endHint } from '../session/end-hints.ts';
 import { LinkSession, type SessionFollower } from '../session/link-session.ts';
-import { type Destination, dialDestination, type Transports } from '../transports.ts';
 import { Peer, type PeerKeeper } from './peer.ts';
 
 /** How a peer is dialled. */
@@ -29,8 +28,7 @@ export interface DialOptions {
 /** What diallers of one link have in common. */
 export interface DialGround {
   readonly sessions: ProcessSessions;
-  readonly locators: Locators;
-  readonly transports: Transports;
+  readonly destinations: Destinations;
   readonly keeper: PeerKeeper;
 }
 
@@ -150,9 +148,9 @@ class DialledNode implements Successor, DiallerOwner<Destination>, SessionFollow
 
   async dial(destination: Destination, signal: AbortSignal): Promise<Lane> {
     const { ground, insecure } = this.#owner;
-    const { locators, transports } = ground;
     const how = { insecure, first: this.#found, signal };
-    const { lane, candidate } = await dialDestination(destination, locators, transports, how);
+    const { lane, candidate, isProven } = await ground.destinations.dial(destination, how);
+    if (!isProven) ground.sessions.claimed(lane);
     this.#found = candidate;
     return lane;
   }
@@ -162,13 +160,13 @@ class DialledNode implements Successor, DiallerOwner<Destination>, SessionFollow
   }
 
   begin(
-    peer: Identity,
+    lane: Lane,
     id: { readonly sessionId: string; readonly replaces: string | undefined },
   ): SessionDriverApi {
     const { sessions, keeper } = this.#owner.ground;
-    const session = new LinkSession(peer, keeper, this);
+    const session = new LinkSession(lane.peer, sessions.isProven(lane), keeper, this);
     this.#session = session;
-    return session.drivenBy(sessions.dialled(peer, id, session));
+    return session.drivenBy(sessions.dialled(lane, id, session));
   }
 
   endError(end: LaneEnd): RoutyError {
@@ -194,8 +192,8 @@ class DialledNode implements Successor, DiallerOwner<Destination>, SessionFollow
     if (this.#owner.isCurrent(this)) this.#owner.peer.tellUp(session);
   }
 
-  onLaneUp(epoch: number): void {
-    this.#dialler.laneUp(epoch);
+  onLaneUp(laneId: number): void {
+    this.#dialler.laneUp(laneId);
   }
 
   onLaneClosed(end: LaneEnd): void {

@@ -69,11 +69,14 @@ export class Peer extends EventEmitter<PeerEvents> {
     close: (reason: string) => void,
   ) {
     super();
+    // Many conversations may follow one peer.
+    this.setMaxListeners(0);
     this.direction = direction;
     this.#keeper = keeper;
     this.#close = close;
   }
 
+  /** How it stands at the moment; the events tell of each change. */
   get state(): PeerState {
     if (this.#isClosed) return 'closed';
     if (this.#session === undefined) return 'connecting';
@@ -88,6 +91,14 @@ export class Peer extends EventEmitter<PeerEvents> {
   /** `site/node`; undefined while there is no session. */
   get name(): string | undefined {
     return this.#session?.name;
+  }
+
+  /**
+   * Its transport has proven that it is who its name says (`tls` does); false: it says so, and whoever
+   * can connect could. Undefined while there is no session.
+   */
+  get isProven(): boolean | undefined {
+    return this.#session?.isProven;
   }
 
   /** `host:port` of the lane that came last. */

@@ -15,5 +15,7 @@ const HINTS: Partial<Record<LaneCode, string>> = {
   'not-authorized': 'The other end does not admit this one.',
   'stale-epoch': 'Another process runs with the identity of this one: stop one of the two.',
   'taken-over': 'Another process runs with the identity of this one, or this one began anew.',
+  'unknown-session':
+    'The other end began anew and knows nothing of the session: open streams again.',
   overload: 'One of the two ends is at its limits: see limits of createLink.',
 };

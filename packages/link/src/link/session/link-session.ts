@@ -32,7 +32,7 @@ export interface Vitals {
 /** What the two sides of a session do differently. */
 export interface SessionFollower {
   onUp(session: LinkSession): void;
-  onLaneUp(epoch: number): void;
+  onLaneUp(laneId: number): void;
   onLaneClosed(end: LaneEnd): void;
   onSuspended(reason: string): void;
   onResumed(suspendedMs: number): void;
@@ -53,6 +53,8 @@ export class LinkSession implements DriverHandlers {
   readonly peer: Identity;
   /** `site/node`. */
   readonly name: string;
+  /** It has shown a certificate; otherwise it is only believed. */
+  readonly isProven: boolean;
   /** Optional parts of the session protocol that both ends can use. */
   capabilities: readonly string[] = [];
   readonly #keeper: SessionKeeper;
@@ -65,8 +67,9 @@ export class LinkSession implements DriverHandlers {
   #lossText = '';
   #isDraining = false;
 
-  constructor(peer: Identity, keeper: SessionKeeper, follower: SessionFollower) {
+  constructor(peer: Identity, isProven: boolean, keeper: SessionKeeper, follower: SessionFollower) {
     this.peer = peer;
+    this.isProven = isProven;
     this.name = nodeName(peer);
     this.#keeper = keeper;
     this.#follower = follower;
@@ -132,9 +135,9 @@ export class LinkSession implements DriverHandlers {
     this.#follower.onUp(this);
   }
 
-  onLaneUp(epoch: number, lane: Lane): void {
+  onLaneUp(laneId: number, lane: Lane): void {
     this.#lastLane = lane;
-    this.#follower.onLaneUp(epoch);
+    this.#follower.onLaneUp(laneId);
   }
 
   onLaneClosed(end: LaneEnd): void {

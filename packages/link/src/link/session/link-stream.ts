@@ -44,7 +44,9 @@ export type StreamPart =
 export class LinkStream {
   /** Who is at the other end. */
   readonly peer: Identity;
+  /** Name of what both speak on it. */
   readonly protocol: string;
+  /** What was asked for beside the protocol; `main` where nothing was. */
   readonly service: string;
   /** The version of the protocol that both speak. */
   readonly version: number;

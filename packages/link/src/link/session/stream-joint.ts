@@ -6,7 +6,9 @@ import type { ByteReceiver, ByteStream } from '../../streams/byte-stream.ts';
 
 /** How a stream ended; `code` is undefined when both directions ended in order. */
 export interface StreamOutcome {
+  /** Why it was reset, by either end or with its session; undefined after an end in order. */
   readonly code: StreamCode | undefined;
+  /** One line for people; empty after an end in order. */
   readonly reason: string;
 }
 

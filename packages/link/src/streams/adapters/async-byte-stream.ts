@@ -100,6 +100,7 @@ export class AsyncByteStream {
     return this.#channel.release();
   }
 
+  /** Ends both directions at once; nothing happens when it has ended. */
   reset(code: StreamCode = 'cancelled', reason = 'reset'): void {
     this.#channel.abort(code, reason);
     if (this.#channel.error !== undefined) this.#fail();

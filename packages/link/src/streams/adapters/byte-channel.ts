@@ -5,6 +5,7 @@ import type { ByteReceiver, ByteStream } from '../byte-stream.ts';
 
 /** A stream was reset: by the peer, by this side, or because its session was lost. */
 export class StreamResetError extends RoutyError {
+  /** Stable, for programs: as docs/PROTOCOL.md lists them for streams. */
   declare readonly code: StreamCode;
 
   /** `hint`: what to do about it. */
@@ -63,6 +64,7 @@ export class ByteChannel implements ByteReceiver {
     return this.#error;
   }
 
+  /** Bytes can be sent: there is credit, and this side has not ended. */
   get canSend(): boolean {
     return !this.#isBlocked && !this.#over && !this.#endSent;
   }
@@ -72,6 +74,7 @@ export class ByteChannel implements ByteReceiver {
     return this.#finCame && this.#waiting.bytes === 0;
   }
 
+  /** Bytes wait to be taken. */
   get hasBytes(): boolean {
     return this.#waiting.bytes > 0;
   }

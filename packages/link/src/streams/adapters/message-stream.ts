@@ -26,6 +26,7 @@ export interface MessageStreamOptions<T> {
   readonly codecs: Readonly<Record<number, MessageCodec<T>>>;
   /** Most bytes of one message, both ways; 1 MiB by default. */
   readonly maxBytes?: number;
+  /** Resets the stream. */
   readonly signal?: AbortSignal;
 }
 
@@ -249,6 +250,7 @@ export class MessageStream<T> {
     return this.#bytes.finished();
   }
 
+  /** Ends both directions at once; nothing happens when it has ended. */
   reset(code?: StreamCode, reason?: string): void {
     this.#bytes.reset(code, reason);
   }

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { errorText, type Identity, identityUri, isName } from '@routy/proto/base';
-import { abortReason } from '../deadline.ts';
+import { abortReason, onAbort } from '../deadline.ts';
 import { LANE_EXPORTER_BYTES } from '../lane.ts';
 import { LinkError } from '../link-error.ts';
 
@@ -106,7 +106,7 @@ function readLine(socket: Socket, signal: AbortSignal): Promise<string> {
       }
     };
     socket.on('readable', read).on('end', ended).on('close', ended).on('error', failed);
-    signal.addEventListener('abort', stop, { once: true });
+    onAbort(signal, stop);
     if (signal.aborted) stop();
     else if (socket.destroyed) ended();
     else read();

@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import { formatAddress, type Identity, RoutyError, type UnixAddress } from '@routy/proto/base';
-import { abortReason, step } from '../deadline.ts';
+import { abortReason, onAbort, step } from '../deadline.ts';
 import { dialTcp } from '../dial.ts';
 import { connectFailure } from '../failures.ts';
 import type { Lane } from '../lane.ts';
@@ -76,7 +76,7 @@ function connectUnix(address: UnixAddress, signal: AbortSignal): Promise<Socket>
       settle();
       resolve(socket);
     });
-    signal.addEventListener('abort', stop, { once: true });
+    onAbort(signal, stop);
     if (signal.aborted) stop();
   });
 }

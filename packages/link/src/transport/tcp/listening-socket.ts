@@ -7,7 +7,9 @@ import { ServerGroup } from './server-group.ts';
 
 /** Before a listener that died is opened again, in ms: doubled from the first to the last. */
 export interface ReopenDelays {
+  /** Before the first attempt. */
   readonly baseMs: number;
+  /** At most. */
   readonly capMs: number;
 }
 
@@ -49,6 +51,7 @@ export class ListeningSocket {
     );
   }
 
+  /** Where it listens, with the port that was given for port 0. */
   get address(): TcpAddress {
     return this.#address;
   }

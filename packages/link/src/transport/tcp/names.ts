@@ -1,7 +1,7 @@
 import { lookup as systemLookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { performance } from 'node:perf_hooks';
-import { abortReason } from '../deadline.ts';
+import { abortReason, onAbort } from '../deadline.ts';
 import { resolveFailure, systemCode } from '../failures.ts';
 import { alternatingFamilies } from './families.ts';
 import { HostsFile } from './hosts-file.ts';
@@ -111,7 +111,7 @@ export class Names {
       };
       const timer = setTimeout(useStale, STALE_AFTER_MS);
       asked.waiters.add(waiter);
-      signal.addEventListener('abort', stop, { once: true });
+      onAbort(signal, stop);
     });
   }
 

@@ -32,6 +32,7 @@ export class Reopener {
     this.#failures = 0;
   }
 
+  /** Opens nothing any more. */
   stop(): void {
     this.#stopped = true;
     clearTimeout(this.#timer);

@@ -7,8 +7,8 @@ import {
 } from 'node:tls';
 import type { RoutyError } from '@routy/proto/base';
 import { type HandshakeFault, handshakeFault, tlsErrorText } from '../failures.ts';
-import type { ChainFault } from '../tls/peer-identity.ts';
 import { endpoint } from '../socket-lane.ts';
+import type { ChainFault } from '../tls/peer-identity.ts';
 import { HalfOpen, type HalfOpenLimits, sourceOf } from './half-open.ts';
 
 /** Why a connection was not taken in; stable, for metrics. */
@@ -23,6 +23,7 @@ export type ConnectionRefusalCode =
 export interface ConnectionRefusal {
   /** `host:port` it came from. */
   readonly remoteAddress: string;
+  /** Stable, for metrics. */
   readonly code: ConnectionRefusalCode;
   /** What about its certificate, in a word that is the same each time. */
   readonly cause?: ChainFault | undefined;
@@ -52,17 +53,18 @@ const BEGUN_AT_ONCE = 4;
 const LOOK_ROUND_MS = 100;
 
 /** A connection after its TLS handshake, still counted as half-open. */
-export interface Guest {
+export interface UnverifiedConnection {
   /** `host:port`. */
   readonly from: string;
   /** Who it is will be known later: until then it counts, and gives its place to one that waits. */
-  detain(): void;
+  hold(): void;
   /** It has shown who it is, and counts no more. */
   admit(): void;
+  /** Hangs up, and tells the owner why. */
   refuse(code: ConnectionRefusalCode, reason: string, cause?: ChainFault): void;
 }
 
-export interface ReceptionOptions {
+export interface ConnectionAcceptorOptions {
   /**
    * Asked at every connection; another object than the last is put in force.
    *
@@ -72,7 +74,7 @@ export interface ReceptionOptions {
   readonly protocols: readonly string[];
   readonly requestCert: boolean;
   /** TLS is established; nothing of what the peer sent after it has been read. */
-  onSecure(socket: TLSSocket, guest: Guest): void;
+  onSecure(socket: TLSSocket, connection: UnverifiedConnection): void;
   onRefused(refusal: ConnectionRefusal): void;
   readonly handshakeMs?: number | undefined;
   readonly limits?: Partial<HalfOpenLimits> | undefined;
@@ -97,8 +99,8 @@ interface Arrival {
  * one. Who has to go because of the limits is reset: that is no word of TLS, and tells the dialler
  * that it is not refused but may come again soon. A refusal is a close in the words of TLS.
  */
-export class Reception {
-  readonly #options: ReceptionOptions;
+export class ConnectionAcceptor {
+  readonly #options: ConnectionAcceptorOptions;
   readonly #handshakeMs: number;
   readonly #tls: Server;
   readonly #arrivals = new Map<string, Arrival>();
@@ -109,7 +111,7 @@ export class Reception {
   #closed = false;
 
   /** @throws RoutyError `credentials-invalid`: now, not at the first connection */
-  constructor(options: ReceptionOptions) {
+  constructor(options: ConnectionAcceptorOptions) {
     this.#options = options;
     this.#halfOpen = new HalfOpen({ ...HALF_OPEN_LIMITS, ...options.limits });
     this.#handshakeMs = options.handshakeMs ?? HANDSHAKE_MS;
@@ -135,7 +137,8 @@ export class Reception {
     return this.#halfOpen.count;
   }
 
-  receive(raw: Socket): void {
+  /** Takes a connection that was just accepted through the handshake. */
+  accept(raw: Socket): void {
     // Before TLS takes it over an error would be nobody's; its `close` tells.
     raw.on('error', () => {});
     if (this.#closed || raw.remoteAddress === undefined) {
@@ -284,7 +287,7 @@ export class Reception {
     }
     this.#options.onSecure(socket, {
       from: arrival.from,
-      detain: () => {
+      hold: () => {
         this.#settle(arrival);
         this.#halfOpen.established(performance.now(), arrival);
       },

@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks';
 import type { LaneLink } from './lanes/lane-link.ts';
 
 /** What a session has left to do in a later round, and whether it may have that now. */
-export class Leftovers {
+export class Backlog {
   /** A round was not run, as others had their turn. */
   postponed = false;
   readonly #links: readonly LaneLink[];

@@ -41,9 +41,9 @@ const SYSTEM_CLOCK: LoopClock = {
  * slice nothing is done for it that can wait. It goes on at once when the event loop would be idle
  * instead, or when all of them yield and it has the least time left.
  */
-export class PeerTurn {
+export class ScheduledPeer {
   readonly #lanes = new Set<Pausable>();
-  readonly #turns: PeerTurns;
+  readonly #scheduler: PeerScheduler;
   readonly #peer: string;
   readonly #clock: LoopClock;
   readonly #onRound = () => this.#goOn();
@@ -64,8 +64,8 @@ export class PeerTurn {
   #slicesFree = 0;
   #slicesFreed = 0;
 
-  constructor(turns: PeerTurns, peer: string, clock: LoopClock) {
-    this.#turns = turns;
+  constructor(scheduler: PeerScheduler, peer: string, clock: LoopClock) {
+    this.#scheduler = scheduler;
     this.#peer = peer;
     this.#clock = clock;
     this.#spentSinceMs = clock.nowMs();
@@ -78,7 +78,7 @@ export class PeerTurn {
 
   /** There is no other peer that could be held up. */
   get isAlone(): boolean {
-    return this.#turns.size === 1;
+    return this.#scheduler.size === 1;
   }
 
   /** Its work holds nobody up, and is not measured. */
@@ -106,7 +106,7 @@ export class PeerTurn {
 
   /** For how long it is still to yield, in ms. */
   get leftMs(): number {
-    const others = this.#turns.activeSince(this.#yieldsSinceMs - ACTIVE_MS) - 1;
+    const others = this.#scheduler.activeSince(this.#yieldsSinceMs - ACTIVE_MS) - 1;
     const waitMs = WAIT_FACTOR * this.#spentMs * Math.max(1, others);
     return this.#yieldsSinceMs + Math.min(WAIT_MS_MAX, waitMs) - this.#clock.nowMs();
   }
@@ -118,7 +118,7 @@ export class PeerTurn {
 
   leave(lane: Pausable): void {
     this.#lanes.delete(lane);
-    if (this.#lanes.size === 0) this.#turns.forget(this.#peer);
+    if (this.#lanes.size === 0) this.#scheduler.forget(this.#peer);
   }
 
   /** Work for the peer, maybe on `bytes` of a lane, began at `sinceMs` of the clock and is done. */
@@ -154,7 +154,7 @@ export class PeerTurn {
   /** What it has left to others since counts as waited: who needs little never has to yield. */
   #settle(lastMs: number): void {
     const nowMs = this.#clock.nowMs();
-    const others = this.#turns.activeSince(nowMs - ACTIVE_MS) - 1;
+    const others = this.#scheduler.activeSince(nowMs - ACTIVE_MS) - 1;
     const leftMs = Math.max(0, nowMs - this.#spentSinceMs - this.#spentMs);
     const owedMs = this.#spentMs - leftMs / (WAIT_FACTOR * Math.max(1, others));
     this.#spentMs = Math.max(lastMs, owedMs);
@@ -165,7 +165,7 @@ export class PeerTurn {
     this.#yields = true;
     this.#yieldsSinceMs = this.#clock.nowMs();
     this.#look();
-    this.#turns.nextOfAll(this.#yieldsSinceMs - ACTIVE_MS)?.cutShort();
+    this.#scheduler.nextOfAll(this.#yieldsSinceMs - ACTIVE_MS)?.cutShort();
   }
 
   #look(): void {
@@ -203,9 +203,9 @@ export class PeerTurn {
   }
 }
 
-/** The turns of all peers that have a lane. */
-export class PeerTurns {
-  readonly #byPeer = new Map<string, PeerTurn>();
+/** Gives turns to all peers that have a lane. */
+export class PeerScheduler {
+  readonly #byPeer = new Map<string, ScheduledPeer>();
   readonly #clock: LoopClock;
 
   /** `clock`: that of `performance` unless a test has another. */
@@ -213,19 +213,21 @@ export class PeerTurns {
     this.#clock = clock;
   }
 
+  /** How many peers have lanes. */
   get size(): number {
     return this.#byPeer.size;
   }
 
   /** `peer`: `site/node`. */
-  of(peer: string): PeerTurn {
+  of(peer: string): ScheduledPeer {
     const known = this.#byPeer.get(peer);
     if (known !== undefined) return known;
-    const turn = new PeerTurn(this, peer, this.#clock);
+    const turn = new ScheduledPeer(this, peer, this.#clock);
     this.#byPeer.set(peer, turn);
     return turn;
   }
 
+  /** The last lane of a peer is gone. */
   forget(peer: string): void {
     this.#byPeer.delete(peer);
   }
@@ -238,8 +240,8 @@ export class PeerTurns {
   }
 
   /** Where all who had work since then yield to each other: the one with the least time left. */
-  nextOfAll(ms: number): PeerTurn | undefined {
-    let next: PeerTurn | undefined;
+  nextOfAll(ms: number): ScheduledPeer | undefined {
+    let next: ScheduledPeer | undefined;
     for (const turn of this.#byPeer.values()) {
       if (turn.activeAtMs < ms) continue;
       if (!turn.yields) return undefined;

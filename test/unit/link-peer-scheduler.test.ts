@@ -2,7 +2,10 @@ import assert from 'node:assert/strict';
 import { performance } from 'node:perf_hooks';
 import { type TestContext, test } from 'node:test';
 import { setImmediate as nextRound, setTimeout as sleep } from 'node:timers/promises';
-import { type PeerTurn, PeerTurns } from '../../packages/link/src/driver/peer-turns.ts';
+import {
+  PeerScheduler,
+  type ScheduledPeer,
+} from '../../packages/link/src/driver/peer-scheduler.ts';
 import { until } from '../support/process.ts';
 
 class Reading {
@@ -25,7 +28,7 @@ class Bench {
   idle = 0;
   readonly red = new Reading();
   readonly blue = new Reading();
-  readonly turns = new PeerTurns({ nowMs: () => this.now, idleMs: () => this.idle });
+  readonly turns = new PeerScheduler({ nowMs: () => this.now, idleMs: () => this.idle });
   readonly redTurn = this.turns.of('red/red1');
   readonly blueTurn = this.turns.of('blue/blue1');
 
@@ -38,14 +41,14 @@ class Bench {
     });
   }
 
-  work(turn: PeerTurn, ms: number): void {
+  work(turn: ScheduledPeer, ms: number): void {
     this.now += ms;
     turn.spent(this.now - ms);
   }
 }
 
 test('after a slice of time all lanes of the peer, and no others, wait for the next round', async () => {
-  const turns = new PeerTurns();
+  const turns = new PeerScheduler();
   const [one, two, other, late] = [new Reading(), new Reading(), new Reading(), new Reading()];
   const turn = turns.of('red/red1');
   assert.equal(turns.of('red/red1'), turn, 'of all its lanes and sessions together');

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Backlog } from '../../packages/link/src/driver/backlog.ts';
 import type { LaneLink } from '../../packages/link/src/driver/lanes/lane-link.ts';
-import { Leftovers } from '../../packages/link/src/driver/leftovers.ts';
 import { until } from '../support/process.ts';
 
 /** A lane whose peer yields for good. */
@@ -14,7 +14,7 @@ function yielding() {
 
 test('lanes are held while events are left', () => {
   const { link, links } = yielding();
-  const left = new Leftovers(links, 1000);
+  const left = new Backlog(links, 1000);
   left.hold(false);
   assert.deepEqual(link.calls, []);
   left.hold(true);
@@ -27,7 +27,7 @@ test('lanes are held while events are left', () => {
 
 test('who holds its lanes for too long yields no more, as their heartbeats wait too', async () => {
   const { link, links } = yielding();
-  const left = new Leftovers(links, 100);
+  const left = new Backlog(links, 100);
   assert.equal(left.yields, true, 'nothing is held');
   left.hold(true);
   assert.equal(left.yields, true);
