@@ -156,6 +156,11 @@ function living(): void {
       'throw',
       ['caught', 'echoed', 'closed', 'exit 0'],
     ],
+    [
+      'goes on with the others when one throws at the end of a round',
+      'throw late',
+      ['caught', 'second', 'exit 0'],
+    ],
   ] as const) {
     test(`a process ${what}`, async () => {
       const child = spawn(process.execPath, ['--import', 'tsx', CHILD, words], {

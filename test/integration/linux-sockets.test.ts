@@ -61,6 +61,21 @@ function connecting(): void {
     assert.equal(existsSync(path), false);
   });
 
+  test('what the other end says, and that it closes, before the connection is looked at', async () => {
+    const { listener, place } = nativeListener();
+    const { system } = testPlane();
+    const connecting = connectSocket(testPlane(), { to: place });
+    // The system has made the connection, and tells of it and of all that follows in one event.
+    const accepted = system.accept(descriptorAt(place));
+    system.writeGathered(accepted, [Buffer.from('first and last words')]);
+    system.close(accepted);
+    const log = new SocketLog(await connecting);
+    await until('the end was read', () => log.told.includes('end'));
+    assert.equal(log.text, 'first and last words');
+    log.socket.close();
+    listener.close();
+  });
+
   test('a connection comes from the address it is told to', async () => {
     const { listener, next, place } = nativeListener();
     const options = { to: place, localAddress: '127.0.0.2' };

@@ -268,7 +268,7 @@ function bytesAndResets(make: MakeEndpoint): void {
   }
 
   test('bytes for a reader that pauses wait, come in order, and are delivered then', async () => {
-    const { endpoint, peer, queuedBytes } = await make('target');
+    const { endpoint, peer, queuedBytes, close } = await make('target');
     const session = new FakeByteStream(endpoint);
     peer.pause();
     const all: Uint8Array[] = [];
@@ -289,6 +289,6 @@ function bytesAndResets(make: MakeEndpoint): void {
     await once(peer, 'end');
     assert.ok(Buffer.concat(received).equals(sent));
     await until('all is delivered', () => session.bytesDelivered === sent.length);
-    peer.destroy();
+    close();
   });
 }

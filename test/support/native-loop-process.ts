@@ -9,8 +9,18 @@ import { nativeListener, SocketLog, type TcpPlace } from './native-sockets.ts';
 const say = (line: string) => process.stdout.write(`${line}\n`);
 const [, , what] = process.argv;
 
-testPlane();
-if (what !== 'nothing') await echo();
+const { loop } = testPlane();
+if (what === 'echo' || what === 'throw') await echo();
+if (what === 'throw late') endOfRound();
+
+/** Two that wait for the end of the same round, the first one with a defect. */
+function endOfRound(): void {
+  process.on('uncaughtException', () => say('caught'));
+  loop.atRoundEnd(() => {
+    throw new Error('a defect');
+  });
+  loop.atRoundEnd(() => say('second'));
+}
 
 async function echo(): Promise<void> {
   const { listener, next, place } = nativeListener();

@@ -140,18 +140,9 @@ export class EventLoop {
   #round(): void {
     const turns = this.#turns;
     this.#turns = [];
-    for (let left = turns.length; left > 0; left--) this.#takeTurn(turns, turns.length - left);
+    callEach(turns, takeTurn, this.#turns);
     for (let drains = 0; drains < DRAINS_MAX; drains++) if (!this.#drain()) break;
     this.#runEnds();
-  }
-
-  #takeTurn(turns: readonly Turn[], at: number): void {
-    try {
-      turns[at]!.turn();
-    } catch (error) {
-      this.#turns.push(...turns.slice(at + 1));
-      throw error;
-    }
   }
 
   /** False: there was nothing. */
@@ -176,12 +167,32 @@ export class EventLoop {
     for (let level = 0; level < 2 && this.#ends.length > 0; level++) {
       const ends = this.#ends;
       this.#ends = [];
-      for (const end of ends) end();
+      callEach(ends, call, this.#ends);
     }
   }
 
   #isLeft(): boolean {
     const isEvent = this.#eventAt < this.#eventCount;
     return this.#turns.length > 0 || this.#ends.length > 0 || isEvent;
+  }
+}
+
+function call(task: () => void): void {
+  task();
+}
+
+function takeTurn(turn: Turn): void {
+  turn.turn();
+}
+
+/** One that throws keeps nobody from its turn: those behind it have theirs in the next round. */
+function callEach<T>(all: readonly T[], make: (each: T) => void, next: T[]): void {
+  for (let at = 0; at < all.length; at++) {
+    try {
+      make(all[at]!);
+    } catch (error) {
+      next.push(...all.slice(at + 1));
+      throw error;
+    }
   }
 }

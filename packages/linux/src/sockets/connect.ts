@@ -72,9 +72,9 @@ class Attempt implements Watcher {
   }
 
   /** By the loop. */
-  ready(): void {
+  ready(events: number): void {
     const error = this.#plane.system.getOption(this.#fd, SOL_SOCKET, SO_ERROR);
-    if (error === 0) this.#connected();
+    if (error === 0) this.#connected(events);
     else this.#fail(this.#failure(-Math.abs(error)));
   }
 
@@ -86,7 +86,7 @@ class Attempt implements Watcher {
       return;
     }
     if (isConnected) {
-      this.#connected();
+      this.#connected(0);
       return;
     }
     const { timeoutMs, signal } = this.#options;
@@ -103,11 +103,13 @@ class Attempt implements Watcher {
     return system.bind(fd, encodeAddress({ host: localAddress, port: 0 }));
   }
 
-  #connected(): void {
+  /** The events are the socket's: the other end may have said something already, or all. */
+  #connected(events: number): void {
     const fd = this.#fd;
     this.#settle();
     const socket = new NativeSocket(this.#plane, fd, familyOf(this.#address));
     this.#plane.loop.handOver(fd, socket);
+    socket.ready(events);
     this.#resolve(socket);
   }
 

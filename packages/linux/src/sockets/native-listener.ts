@@ -62,7 +62,12 @@ export class NativeListener implements Watcher {
     this.#family = familyOf(address);
     this.#fd = this.#open(address, options.backlog ?? BACKLOG);
     this.#reopener = new Reopener(() => this.#goOn(), options.delayMs);
-    plane.loop.watch(this.#fd, EPOLLIN, this);
+    try {
+      plane.loop.watch(this.#fd, EPOLLIN, this);
+    } catch (error) {
+      plane.system.close(this.#fd);
+      throw listenFailure(addressOf(options.at), error);
+    }
   }
 
   /** Where it listens, with the port that the system chose; undefined once it is closed. */

@@ -65,6 +65,8 @@ export class NativeSocket {
   #isReadInParts = false;
   /** The system has an error for this connection, which it says once to whoever asks first. */
   #hasError = false;
+  /** Both directions are over for the system. */
+  #isHungUp = false;
   #isPaused = true;
   #isTurnDue = false;
   #isGoneTold = false;
@@ -82,9 +84,10 @@ export class NativeSocket {
     this.#queue = new WriteQueue(plane.system);
   }
 
-  /** Once, before anything else. */
+  /** Before it is read or written; others may take over later, while it is paused. */
   bind(handlers: SocketHandlers): void {
     this.#handlers = handlers;
+    if (this.#hasError || this.#isHungUp) this.#lookLater();
   }
 
   get isClosed(): boolean {
@@ -149,8 +152,7 @@ export class NativeSocket {
   pause(): void {
     if (this.#isPaused) return;
     this.#isPaused = true;
-    // Not from within what the caller is doing.
-    if (this.#hasError) this.#plane.loop.atRoundEnd(() => this.#tellGone());
+    if (this.#hasError || this.#isHungUp) this.#lookLater();
   }
 
   /** Bytes for the other end, which are not to be changed any more; written by {@link flush}. */
@@ -161,6 +163,13 @@ export class NativeSocket {
   /** Writes what there is, unless the system still has to say that it takes more. */
   flush(): void {
     if (this.#fd >= 0 && !this.#queue.isBlocked) this.#writeOut();
+  }
+
+  /** Writes these bytes now, behind what waits. Their memory is the caller's again when this returns. */
+  writeThrough(bytes: Uint8Array): void {
+    if (this.#fd < 0 || this.#death !== undefined) return;
+    const written = this.#queue.writeThrough(this.#fd, bytes);
+    if (written < 0) this.#die(systemError('write', written));
   }
 
   /** Half-closes behind what was written. */
@@ -189,12 +198,13 @@ export class NativeSocket {
   ready(events: number): void {
     if ((events & (ENDING | EPOLLPRI)) !== 0) this.#isReadInParts = true;
     if ((events & EPOLLERR) !== 0) this.#hasError = true;
+    if ((events & EPOLLHUP) !== 0) this.#isHungUp = true;
     if ((events & EPOLLOUT) !== 0 && this.#queue.isBlocked) this.#writeOut();
     if ((events & (EPOLLIN | ENDING)) !== 0) {
       this.#isReadable = true;
       this.#read();
     }
-    if ((events & (EPOLLERR | EPOLLHUP)) !== 0 && this.#fd >= 0) this.#over(events);
+    if ((events & (EPOLLERR | EPOLLHUP)) !== 0) this.#look();
   }
 
   /** By the loop: work left over from the last round. */
@@ -203,21 +213,24 @@ export class NativeSocket {
     this.#read();
   }
 
-  /** The connection is over altogether, which reading alone does not show. */
-  #over(events: number): void {
-    if (this.#endRead) {
-      this.#learnError();
-      return;
-    }
-    // A unix socket that both ends have half-closed looks the same as one whose other end is closed.
-    const isClosed = this.isUnix && (events & EPOLLHUP) !== 0 && !this.#endWanted;
-    if (this.#isPaused && (this.#hasError || isClosed)) this.#tellGone();
+  /** Not from within what the caller is doing. */
+  #lookLater(): void {
+    this.#plane.loop.atRoundEnd(() => this.#look());
   }
 
-  #tellGone(): void {
-    if (this.#isGoneTold || !this.#isPaused || this.#endRead || this.#fd < 0) return;
-    this.#isGoneTold = true;
-    this.#handlers!.onGone();
+  /** The connection may be over altogether, which reading alone does not show. */
+  #look(): void {
+    if (this.#fd < 0 || this.#handlers === undefined) return;
+    if (this.#endRead) this.#learnError();
+    else if (this.#isPaused && !this.#isGoneTold && this.#isGone()) {
+      this.#isGoneTold = true;
+      this.#handlers.onGone();
+    }
+  }
+
+  /** A unix socket that both ends have half-closed looks the same as one whose other end is closed. */
+  #isGone(): boolean {
+    return this.#hasError || (this.isUnix && this.#isHungUp && !this.#endWanted);
   }
 
   #readAgain(): void {

@@ -55,6 +55,21 @@ export class WriteQueue {
     return written;
   }
 
+  /**
+   * Writes a piece at once, behind what waits, and keeps a copy of what the system does not take: its
+   * memory is the caller's again. The number of bytes taken, or the system's error.
+   */
+  writeThrough(fd: number, piece: Uint8Array): number {
+    const isNext = this.#bytes === 0 && !this.#isBlocked && piece.length > 0;
+    const taken = isNext ? this.#system.writeGathered(fd, [piece]) : 0;
+    if (taken < 0 && taken !== EAGAIN) return taken;
+    const written = Math.max(0, taken);
+    // A blocked queue keeps what it is given to itself.
+    if (isNext && written < piece.length) this.#isBlocked = true;
+    if (written < piece.length) this.add(Uint8Array.from(piece.subarray(written)));
+    return written;
+  }
+
   /** What is in it goes nowhere. The number of bytes. */
   clear(): number {
     const bytes = this.#bytes;
