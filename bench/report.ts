@@ -83,7 +83,7 @@ function comparison(results: Results, peers: readonly string[]): string[] {
 interface Column {
   readonly name: string;
   readonly width: number;
-  of(figures: Compared): number | null;
+  readonly of: (figures: Compared) => number | null;
 }
 
 /** As wide as all others, or its name. */

@@ -14,7 +14,7 @@ export interface Run {
   readonly services: Ports;
   readonly progress: Progress;
   /** Tells about what could not be measured; the run goes on. */
-  problem(text: string): void;
+  readonly problem: (text: string) => void;
 }
 
 /** A tunnel in a directory of its own; null when it did not start, which was told. */
