@@ -10,6 +10,7 @@ export type HandshakeFault = 'not-tls' | 'tls-version' | 'alpn' | 'closed' | 'tl
 
 /** Why a TLS handshake came to nothing; in the words for people it has two functions beside it. */
 export interface HandshakeFailure {
+  /** Stable; part of the codes of refusals and, behind `tls-`, of errors. */
   readonly code: HandshakeFault | 'peer-not-verified';
   /** What is wrong with the certificate, what is spoken instead, or what OpenSSL says; may be empty. */
   readonly detail: string;
