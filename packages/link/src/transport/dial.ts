@@ -208,7 +208,7 @@ function secure({ socket, address, context, fabric, signal }: SecureOptions): Pr
 
 function notVerified(label: string, reason: string): RoutyError {
   return new LinkError('peer-not-verified', `${label} is not trusted: ${reason}`, {
-    hint: 'both nodes need certificates of the same fabric (routy cert show on either)',
+    hint: 'both nodes need certificates of the same CA and fabric',
   });
 }
 
@@ -220,7 +220,7 @@ function handshakeError(
   switch (fault) {
     case 'not-tls':
       return new LinkError('tls-not-tls', `what answers at ${label} does not speak TLS`, {
-        hint: 'check the port: it must be the [listen] address of a node',
+        hint: 'check the port: it must be one that a node listens on',
       });
     case 'tls-version':
       return new LinkError('tls-version', `${label} does not offer TLS 1.3`, {
@@ -228,7 +228,7 @@ function handshakeError(
       });
     case 'alpn':
       return new LinkError('tls-alpn', `${label} speaks TLS but not ${ALPN_LANE}`, {
-        hint: 'check the port: it must be the [listen] address of a node',
+        hint: 'check the port: it must be one that a node listens on',
       });
     case 'closed':
       return new LinkError('tls-closed', `${label} hung up during the TLS handshake`, {
