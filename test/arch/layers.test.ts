@@ -78,7 +78,16 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     why: 'the one place that joins all of it for whoever uses the library',
   },
   'link/index.ts': {
-    may: ['proto/base', 'proto/wire', 'link/driver', 'link/link', 'link/streams', 'link/transport'],
+    may: [
+      'proto/base',
+      'proto/wire',
+      'link/behaviours',
+      'link/driver',
+      'link/link',
+      'link/locators',
+      'link/streams',
+      'link/transport',
+    ],
     pure: false,
     why: 'the public API and nothing else: createLink, and the errors and types that it speaks of',
   },
