@@ -2,12 +2,13 @@ import { isIP, type Socket } from 'node:net';
 import { type SecureContext, connect as tlsConnect } from 'node:tls';
 import { formatHostPort, type RoutyError, type TcpAddress } from '@routy/proto/base';
 import { abortReason, onAbort, step } from './deadline.ts';
-import { handshakeFault, nameServerSilent, tlsErrorText } from './failures.ts';
+import { nameServerSilent } from './failures.ts';
 import type { Lane, TlsCredentials } from './lane.ts';
 import { LinkError } from './link-error.ts';
 import { connectThrough, type DialProxy, parseProxy } from './proxy.ts';
 import { connectAny, describeTarget } from './tcp/connect.ts';
 import { names } from './tcp/names.ts';
+import { dialFailure, dialledFault } from './tls/handshake-failure.ts';
 import { judgePeer } from './tls/peer-identity.ts';
 import { ALPN_LANE, secureContext } from './tls/tls-context.ts';
 import { TlsLane } from './tls/tls-lane.ts';
@@ -185,11 +186,13 @@ function secure({ socket, address, context, fabric, signal }: SecureOptions): Pr
       tls.end();
       tls.resume();
       setTimeout(() => tls.destroy(), FAREWELL_MS).unref();
-      reject(notVerified(label, reason));
+      reject(dialFailure(label, { code: 'peer-not-verified', detail: reason }));
     };
-    const handleClose = () => fail(handshakeError(label, 'closed', ''));
+    const handleClose = () => fail(dialFailure(label, { code: 'closed', detail: '' }));
     tls.once('secureConnect', () => {
-      if (tls.alpnProtocol !== ALPN_LANE) return fail(handshakeError(label, 'alpn', ''));
+      if (tls.alpnProtocol !== ALPN_LANE) {
+        return fail(dialFailure(label, { code: 'alpn', detail: '' }));
+      }
       const verdict = judgePeer(tls, fabric);
       if (!verdict.ok) return refuse(verdict.reason);
       settle();
@@ -197,44 +200,10 @@ function secure({ socket, address, context, fabric, signal }: SecureOptions): Pr
       resolve(new TlsLane(tls, { peer: verdict.identity, direction: 'dialled' }));
     });
     // Stays after a failure: an error that follows it must not be nobody's.
-    const handleError = (error: Error) =>
-      fail(handshakeError(label, handshakeFault(error), tlsErrorText(error)));
+    const handleError = (error: Error) => fail(dialFailure(label, dialledFault(error)));
     tls.on('error', handleError);
     tls.once('close', handleClose);
     onAbort(signal, stop);
     if (signal.aborted) stop();
   });
-}
-
-function notVerified(label: string, reason: string): RoutyError {
-  return new LinkError('peer-not-verified', `${label} is not trusted: ${reason}`, {
-    hint: 'both nodes need certificates of the same fabric (routy cert show on either)',
-  });
-}
-
-function handshakeError(
-  label: string,
-  fault: ReturnType<typeof handshakeFault>,
-  detail: string,
-): RoutyError {
-  switch (fault) {
-    case 'not-tls':
-      return new LinkError('tls-not-tls', `what answers at ${label} does not speak TLS`, {
-        hint: 'check the port: it must be the [listen] address of a node',
-      });
-    case 'tls-version':
-      return new LinkError('tls-version', `${label} does not offer TLS 1.3`, {
-        hint: 'something on the way may be ending the TLS connection',
-      });
-    case 'alpn':
-      return new LinkError('tls-alpn', `${label} speaks TLS but not ${ALPN_LANE}`, {
-        hint: 'check the port: it must be the [listen] address of a node',
-      });
-    case 'closed':
-      return new LinkError('tls-closed', `${label} hung up during the TLS handshake`, {
-        hint: 'its log says why, if it is a node; it may be overloaded or stopping',
-      });
-    default:
-      return new LinkError('tls-failed', `TLS handshake with ${label} failed: ${detail}`);
-  }
 }
