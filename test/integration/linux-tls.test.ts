@@ -263,7 +263,10 @@ describe('what a handshake refuses', () => {
   test('a node of another fabric', async () => {
     const { port, next } = await recordServer(
       {},
-      new TlsAcceptor<RawSocket>(() => ({ ...gray, identity: { ...gray.identity, fabric: 'other' } })),
+      new TlsAcceptor<RawSocket>(() => ({
+        ...gray,
+        identity: { ...gray.identity, fabric: 'other' },
+      })),
     );
     const socket = dialNode(port, red);
     await assert.rejects(next(), failure('peer-not-verified', 'other-fabric'));

@@ -93,7 +93,8 @@ export class Handshake {
 
   /** The connection is gone. */
   receiveClose(): void {
-    if (this.#state === 'streaming') this.feed.destroy();
+    // Node's TLS does not hear of it by way of what it is over.
+    if (this.#state === 'streaming') this.#socket!.destroy();
     else this.#hangUp();
   }
 

@@ -21,7 +21,8 @@ export class RecordFeed extends Duplex {
   #mode: 'records' | 'stream' | 'detached' = 'records';
 
   constructor(raw: RawConnection) {
-    super({ allowHalfOpen: true });
+    // As that of a listener: the socket of node:tls over it does the same.
+    super({ allowHalfOpen: false });
     this.#raw = raw;
   }
 
