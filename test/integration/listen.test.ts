@@ -5,7 +5,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { type ConnectionOptions, type TLSSocket, connect as tlsConnect } from 'node:tls';
 import { dialLane } from '../../packages/link/src/transport/dial.ts';
-import type { TlsCredentials } from '../../packages/link/src/transport/lane.ts';
+import type { Lane, TlsCredentials } from '../../packages/link/src/transport/lane.ts';
 import type { ListenOptions } from '../../packages/link/src/transport/listen.ts';
 import { ALPN_ENROL, ALPN_LANE } from '../../packages/link/src/transport/tls/tls-context.ts';
 import { backoffCapMs, NETWORK_CAP_MS } from '../../packages/proto/src/base/backoff.ts';
@@ -280,9 +280,14 @@ function listening(lanes: LaneMaker): void {
   });
 
   test('who enrols without an end makes room for a node, too', async () => {
+    const accepted: Lane[] = [];
     const server = await testListener(gray, {
       limits: { halfOpen: 2 },
-      handlers: { ...NO_HANDLERS, onLane: () => undefined, onEnrol: () => undefined },
+      handlers: {
+        ...NO_HANDLERS,
+        onLane: (lane) => accepted.push(lane),
+        onEnrol: () => undefined,
+      },
     });
     const clients = [ALPN_ENROL, ALPN_ENROL].map((each) =>
       tlsClient(server, { ALPNProtocols: [each] }),
@@ -292,7 +297,7 @@ function listening(lanes: LaneMaker): void {
     const lane = await dialLane({ address: server.listener.address, credentials: red });
     await until('one had to go', () => clients.filter((client) => client.closed).length === 1);
     await until('the lane is in', () => server.listener.halfOpen === 1);
-    for (const client of [...clients, lane]) client.destroy();
+    for (const each of [...clients, lane, ...accepted]) each.destroy();
     await server.close();
   });
 
