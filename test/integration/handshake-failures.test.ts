@@ -117,12 +117,12 @@ describe('what the one that dialled is told', { timeout: 120_000 }, () => {
 
   // In its first record, in its certificate, and before its last byte.
   for (const server of [3, 100, 800]) {
-    for (const then of ['end', 'reset'] as const) {
-      test(`cut off after ${server} bytes: ${then}`, async () => {
+    for (const how of ['end', 'reset'] as const) {
+      test(`cut off after ${server} bytes: ${how}`, async () => {
         const port = await tlsServer(tlsPapers(papers.good));
         await sameFailure(port, 'tls-closed', /hung up during the TLS handshake$/, {
           server,
-          then,
+          how,
         });
       });
     }
@@ -131,7 +131,7 @@ describe('what the one that dialled is told', { timeout: 120_000 }, () => {
   for (const server of [3, 800]) {
     test(`nothing comes after ${server} bytes`, async () => {
       const port = await tlsServer(tlsPapers(papers.good));
-      const cut = { server, then: 'stall' } as const;
+      const cut = { server, how: 'stall' } as const;
       const text = /did not answer within 300 ms: TLS handshake$/;
       await sameFailure(port, 'dial-timeout', text, cut, 300);
     });
@@ -236,11 +236,11 @@ describe('what the one that was dialled tells its log', { timeout: 120_000 }, ()
     ));
   // In the hello, behind it, and in the certificate.
   for (const client of [3, 300, 700]) {
-    for (const then of ['end', 'reset'] as const) {
-      test(`cut off after ${client} bytes: ${then}`, () =>
+    for (const how of ['end', 'reset'] as const) {
+      test(`cut off after ${client} bytes: ${how}`, () =>
         sameRefusal(tlsClient(tlsPapers(papers.good)), 'closed', hungUp, undefined, {
           client,
-          then,
+          how,
         }));
     }
   }
@@ -252,7 +252,7 @@ describe('what the one that was dialled tells its log', { timeout: 120_000 }, ()
         'handshake-timeout',
         /^no TLS handshake within 400 ms$/,
         undefined,
-        { client, then: 'stall' },
+        { client, how: 'stall' },
         400,
       ));
   }

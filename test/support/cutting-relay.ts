@@ -5,11 +5,11 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 export interface CuttingOptions {
   /** Bytes are passed on in parts of so many, a turn of the event loop between them. */
   readonly stride?: number;
-  /** So many bytes of the server pass (or of the client), and then `then` happens. */
+  /** So many bytes of the server, or of the client, pass before the connection is cut off. */
   readonly server?: number;
   readonly client?: number;
   /** `end`: both are hung up on; `reset`: with a reset; `stall`: nothing passes any more. */
-  readonly then?: 'end' | 'reset' | 'stall';
+  readonly how?: 'end' | 'reset' | 'stall';
 }
 
 export interface CuttingRelay {
@@ -35,8 +35,8 @@ export async function cuttingRelay(
     }
     const cut = () => {
       for (const socket of [client, target]) {
-        if (options.then === 'end') socket.end();
-        else if (options.then === 'reset') socket.resetAndDestroy();
+        if (options.how === 'end') socket.end();
+        else if (options.how === 'reset') socket.resetAndDestroy();
       }
     };
     void pass(client, target, options.client, options, cut);

@@ -1,15 +1,22 @@
 import { type DialOptions, dialLane } from '../../packages/link/src/transport/dial.ts';
-import type { Lane } from '../../packages/link/src/transport/lane.ts';
+import type { Lane, TlsCredentials } from '../../packages/link/src/transport/lane.ts';
 import {
   type LaneListener,
   type ListenOptions,
   listenLanes,
 } from '../../packages/link/src/transport/listen.ts';
+import type { TcpAddress } from '../../packages/proto/src/base/address.ts';
 import { dialNativeLane } from '../../packages/linux/src/lanes/dial-lane.ts';
 import {
   type LaneResources,
   laneResources,
 } from '../../packages/linux/src/lanes/lane-resources.ts';
+import { NativeLane } from '../../packages/linux/src/lanes/native-lane.ts';
+import { RawSocket } from '../../packages/linux/src/lanes/raw-socket.ts';
+import { connectSocket } from '../../packages/linux/src/sockets/connect.ts';
+import { connectTls } from '../../packages/linux/src/tls/handshake/connect-tls.ts';
+import type { Established } from '../../packages/linux/src/tls/handshake/handshake.ts';
+import { RecordLayer } from '../../packages/linux/src/tls/record-layer.ts';
 import { listenNativeLanes } from '../../packages/linux/src/lanes/native-transport.ts';
 import { testCa, testCredentials } from './certificates.ts';
 import { type LanePair, LOOPBACK, until } from './lane-pair.ts';
@@ -73,4 +80,43 @@ export async function lanePair(dialler: LaneMaker, listener: LaneMaker): Promise
       await server.close();
     },
   };
+}
+
+/** A native lane, and what no user of one sees. */
+export interface BareLane {
+  readonly lane: NativeLane;
+  readonly layer: RecordLayer;
+  readonly established: Established;
+}
+
+/** Dials without the steps of dialling, with limits that nobody waits for. */
+export async function dialBare(
+  { host, port }: TcpAddress,
+  credentials: TlsCredentials,
+  limits: { readonly recordsMax?: number; readonly lingerMs?: number } = {},
+): Promise<BareLane> {
+  const resources = testLaneResources();
+  const { plane, aead } = resources;
+  const socket = await connectSocket(plane, { to: { host, port } });
+  const established = await connectTls({
+    raw: new RawSocket(plane, socket),
+    credentials,
+    label: `${host}:${port}`,
+    signal: AbortSignal.timeout(10_000),
+  });
+  const { recordsMax, lingerMs } = limits;
+  const layer = new RecordLayer({
+    ...established,
+    aead,
+    ...(recordsMax === undefined ? {} : { recordsMax }),
+  });
+  const lane = new NativeLane({
+    ...established,
+    ...resources,
+    ...{ socket, layer, lingerMs },
+    direction: 'dialled',
+    remoteAddress: `${host}:${port}`,
+    localAddress: 'here',
+  });
+  return { lane, layer, established };
 }

@@ -3,13 +3,15 @@ import type { Behaviour, ConversationStatus, EstablishedInfo } from '../behaviou
 import type { MessageChannel } from '../behaviours/channel.ts';
 import { Conversation } from '../behaviours/conversation.ts';
 import type { ConversationError } from '../behaviours/failure.ts';
+import { mustBeAskable } from '../protocols/askable.ts';
 import type { Meter, Statistics } from '../stats/statistics.ts';
 import type { MessageCodec } from '../streams/adapters/message-stream.ts';
+import { invalidArgument } from '../transport/link-error.ts';
 import { StreamChannel } from './message-channel.ts';
 import type { Peer } from './peer/peer.ts';
 import type { Vitals } from './session/link-session.ts';
 import type { LinkStream } from './session/link-stream.ts';
-import type { StreamRequest } from './session/stream-request.ts';
+import { openRequest, type StreamRequest } from './session/stream-request.ts';
 
 /** What `established` is told of a conversation of a link. */
 export interface ConversationInfo extends EstablishedInfo {
@@ -58,11 +60,12 @@ export class LinkConversation<Message, Request = never, Answer = never> {
   constructor(options: ConverseOptions<Message, Request, Answer>, ground: ConverseGround) {
     const { protocol, class: className = protocol } = options;
     const { statistics, signal } = ground;
+    const request = requestOf(options);
     this.#meter = statistics.begin(performance.now(), 'conversation', className, protocol);
     let opened: LinkStream | undefined;
     const open = async (wanted: AbortSignal): Promise<MessageChannel<Message>> => {
       const peer = await ground.findPeer(wanted);
-      opened = await openFor(peer, options, wanted);
+      opened = await peer.open(request, { signal: wanted });
       this.#peer = peer;
       opened.countFor(this.#meter);
       const { codecs, maxBytes } = options;
@@ -123,13 +126,22 @@ export class LinkConversation<Message, Request = never, Answer = never> {
   }
 }
 
-function openFor<Message, Request, Answer>(
-  peer: Peer,
-  options: ConverseOptions<Message, Request, Answer>,
-  signal: AbortSignal,
-): Promise<LinkStream> {
+/** What a conversation is opened for; of the codecs only the versions count. */
+type Conversable = Omit<StreamRequest, 'versions'> & { readonly codecs: object };
+
+/** @throws LinkError `argument-invalid` for a conversation that could never be established */
+export function checkConversation(options: Conversable & { readonly behaviour: object }): void {
+  const { codecs, behaviour } = options;
+  if (typeof codecs !== 'object' || codecs === null)
+    throw invalidArgument('codecs', 'an object of a codec for each version, { 1: codec }', codecs);
+  if (typeof behaviour !== 'object' || behaviour === null)
+    throw invalidArgument('behaviour', 'an object with established, message, next …', behaviour);
+  mustBeAskable('this conversation', openRequest(requestOf(options)));
+}
+
+function requestOf(options: Conversable): StreamRequest {
   const { protocol, capabilities, service, class: className, answerMs, codecs } = options;
-  const request: StreamRequest = {
+  return {
     protocol,
     versions: Object.keys(codecs).map(Number),
     ...(capabilities && { capabilities }),
@@ -137,5 +149,4 @@ function openFor<Message, Request, Answer>(
     ...(className !== undefined && { class: className }),
     ...(answerMs !== undefined && { answerMs }),
   };
-  return peer.open(request, { signal });
 }

@@ -2,6 +2,7 @@ import { isName, type Identity, identityUri } from '@routy/proto/base';
 import type { SessionLimits, SessionTimes } from '../driver/session-options.ts';
 import type { LocatorsOptions } from '../locators/locators.ts';
 import { invalidArgument, LinkError } from '../transport/link-error.ts';
+import { checkCredentials } from '../transport/tls/checked-credentials.ts';
 import type { TlsCredentials } from '../transport/tls/credentials.ts';
 import type { DiallingOptions } from './destinations.ts';
 import type { TransportMaker } from './transports.ts';
@@ -74,6 +75,11 @@ function inRanges<K extends string>(
   ranges: Readonly<Record<K, Range>>,
   given: Readonly<Partial<Record<K, unknown>>>,
 ): Record<K, number> {
+  for (const name of Object.keys(given)) {
+    if (Object.hasOwn(ranges, name)) continue;
+    const hint = `${option} has ${Object.keys(ranges).join(', ')}`;
+    throw new LinkError('argument-invalid', `there is no ${option}.${name}`, { hint });
+  }
   const values = Object.entries<Range>(ranges).map(([name, [initial, min, max]]) => {
     const value = given[name as K] ?? initial;
     if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max)
@@ -104,5 +110,6 @@ export function identityOf(
     const text = `the identity ${identityUri(self)} is not that of the credentials`;
     throw new LinkError('credentials-invalid', text, { hint: 'leave the identity out' });
   }
+  if (credentials !== undefined) checkCredentials(credentials);
   return self;
 }

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import type { Identity } from '@routy/proto/base';
+import { type Identity, isName } from '@routy/proto/base';
 import { timesAsSettings } from '@routy/proto/session';
 import { createPools } from '../driver/session-options.ts';
 import type { Locator } from '../locators/inquiry.ts';
@@ -9,9 +9,9 @@ import { ProcessSessions } from '../peers/process-sessions.ts';
 import { Protocols } from '../protocols/protocols.ts';
 import { Statistics } from '../stats/statistics.ts';
 import { abortReason, following, onAbort } from '../transport/deadline.ts';
-import { LinkError } from '../transport/link-error.ts';
+import { invalidArgument, LinkError } from '../transport/link-error.ts';
 import type { TransportAddress, TransportListener } from '../transport/transport.ts';
-import { type ConverseOptions, LinkConversation } from './conversing.ts';
+import { checkConversation, type ConverseOptions, LinkConversation } from './conversing.ts';
 import { checkedDestination, type Destination, Destinations } from './destinations.ts';
 import type { Protocol } from './incoming.ts';
 import { LinkCore } from './link-core.ts';
@@ -73,6 +73,8 @@ export class Link extends EventEmitter<LinkEvents> {
   /** @throws LinkError `credentials-invalid`, `nat-map-invalid`, `argument-invalid` */
   constructor(options: LinkOptions) {
     super();
+    if (typeof options !== 'object' || options === null)
+      throw invalidArgument('what createLink is given', 'an object, as { credentials }', options);
     const { credentials } = options;
     const current = typeof credentials === 'object' ? () => credentials : credentials;
     this.identity = identityOf(options, current?.());
@@ -118,7 +120,7 @@ export class Link extends EventEmitter<LinkEvents> {
    */
   async listen(at: ListenAt, { signal }: Owned = {}): Promise<TransportListener> {
     this.#mustBeOpen();
-    if (signal?.aborted) throw abortReason(signal);
+    if (signal?.aborted) throw abortReason(signal, 'listening');
     const { transport: name, address, insecure = false } = at;
     const transport = this.#transports.get(name, insecure);
     const accepted = this.#accepted[transport.isProven ? 'proven' : 'claimed'];
@@ -181,27 +183,29 @@ export class Link extends EventEmitter<LinkEvents> {
    * sessions those that have proven the name come before those that only claim it (`Peer.isProven`), and
    * one that has a lane before one that waits.
    *
-   * @throws LinkError `link-closed`, or what `signal` fired with
+   * @throws LinkError `link-closed`, `argument-invalid`, or what `signal` fired with
    */
-  peer(name: string, { signal }: Owned = {}): Promise<Peer> {
-    if (this.#closing !== undefined) return Promise.reject(closedError());
-    return this.#core.peerNamed(name, signal);
+  async peer(name: string, { signal }: Owned = {}): Promise<Peer> {
+    this.#mustBeOpen();
+    return this.#core.peerNamed(nodeNameOf(name), signal);
   }
 
   /**
    * Speaks a protocol until `signal` fires. The last registration of a name answers for it; when it
    * goes, the one before it does again.
    *
-   * @throws TypeError when a peer could not ask for it
+   * @throws LinkError `argument-invalid`
    */
   protocol(protocol: ProtocolOptions, { signal }: Owned = {}): void {
     const { name, class: className, versions = [1], capabilities = [] } = protocol;
     for (const what of ['accept', 'reply'] as const) {
       if (!['undefined', 'function'].includes(typeof protocol[what]))
-        throw new TypeError(`protocol ${name}: ${what} must be a function`);
+        throw invalidArgument(`${what} of protocol ${name}`, 'a function', protocol[what]);
     }
     if (protocol.accept === undefined && protocol.reply === undefined)
-      throw new TypeError(`protocol ${name}: it needs accept or reply, or it takes no stream`);
+      throw new LinkError('argument-invalid', `protocol ${name} takes no stream`, {
+        hint: 'give it accept, for streams that peers open, or reply, for those they ask for',
+      });
     const handlers: Pick<Protocol, 'accept' | 'reply'> = {
       ...(protocol.accept && { accept: (stream, peer) => protocol.accept!(stream, peer) }),
       ...(protocol.reply && { reply: protocol.reply.bind(protocol) }),
@@ -216,13 +220,14 @@ export class Link extends EventEmitter<LinkEvents> {
    * dialled, a destination, which is dialled for it, or a peer: one that is dialled until it is closed,
    * and one that has dialled stands for its name, since it goes with its session.
    *
-   * @throws LinkError `link-closed`, `peer-closed`
+   * @throws LinkError `link-closed`, `peer-closed`, `argument-invalid`, `locate-name-invalid`
    */
   converse<Message, Request = never, Answer = never>(
     whom: Peer | string | Destination,
     options: ConverseOptions<Message, Request, Answer>,
   ): LinkConversation<Message, Request, Answer> {
     this.#mustBeOpen();
+    checkConversation(options);
     const { controller, leave } = following(this.#ending.signal, options.signal);
     const { signal } = controller;
     const peer = this.#toSpeakWith(whom, signal);
@@ -280,7 +285,7 @@ export class Link extends EventEmitter<LinkEvents> {
   }
 
   #toSpeakWith(whom: Peer | string | Destination, signal: AbortSignal): Peer | string {
-    if (typeof whom === 'string') return whom;
+    if (typeof whom === 'string') return nodeNameOf(whom);
     if (!(whom instanceof Peer)) return this.dial(whom, { signal });
     const { name, state } = whom;
     if (state === 'closed' || (whom.direction === 'accepted' && name === undefined)) {
@@ -307,6 +312,12 @@ export class Link extends EventEmitter<LinkEvents> {
   #mustBeOpen(): void {
     if (this.#closing !== undefined) throw closedError();
   }
+}
+
+function nodeNameOf(name: unknown): string {
+  const parts = typeof name === 'string' ? name.split('/') : [];
+  if (parts.length === 2 && parts.every(isName)) return name as string;
+  throw invalidArgument('the name of a peer', "'site/node', as 'red/red1'", name);
 }
 
 function closedError(): LinkError {

@@ -3,7 +3,7 @@ import type { LinkStream } from './session/link-stream.ts';
 
 /** A protocol to be registered. It has `accept`, `reply` or both. */
 export interface ProtocolOptions {
-  /** 1 to 64 characters. */
+  /** 1 to 63 of a-z, 0-9, '-', not beginning or ending with '-'. */
   readonly name: string;
   /**
    * Versions that this side speaks, 1 to 65535, at most 32; version 1 alone by default. The highest one

@@ -57,7 +57,7 @@ export function resolveFailure(host: string, error: unknown): RoutyError {
   if (isExhausted(code)) return exhausted(text, error);
   const hint =
     code === 'ENOTFOUND'
-      ? 'check the spelling of the name in routy.toml'
+      ? 'check the spelling of the name'
       : 'check the name servers of this machine';
   return new LinkError('dial-resolve', text, { hint, cause: error });
 }

@@ -9,6 +9,7 @@ import type { ProcessSessions } from '../../peers/process-sessions.ts';
 import { Succession, type Successor } from '../../peers/succession.ts';
 import { onAbort } from '../../transport/deadline.ts';
 import type { Lane } from '../../transport/lane.ts';
+import { invalidArgument } from '../../transport/link-error.ts';
 import { realTimers } from '../../transport/timers.ts';
 import type { Destination, Destinations } from '../destinations.ts';
 import { endHint } from '../session/end-hints.ts';
@@ -46,7 +47,7 @@ export class DialledPeer {
   #isClosing = false;
   #letGo: () => void = () => undefined;
 
-  /** @throws RangeError for a number of lanes that cannot be */
+  /** @throws LinkError `argument-invalid` for a number of lanes that cannot be */
   constructor(
     ground: DialGround,
     destination: Destination,
@@ -54,7 +55,7 @@ export class DialledPeer {
     onClosed: () => void,
   ) {
     if (!Number.isInteger(lanes) || lanes < 1 || lanes > LANES_MAX) {
-      throw new RangeError(`lanes is 1 to ${LANES_MAX}, not ${lanes}`);
+      throw invalidArgument('lanes', `a whole number from 1 to ${LANES_MAX}`, lanes);
     }
     this.ground = ground;
     this.destination = destination;
@@ -181,7 +182,10 @@ class DialledNode implements Successor, DiallerOwner<Destination>, SessionFollow
   onState({ attempts, lastError, nextAttemptAt }: DialStatus<Destination>): void {
     if (attempts === 0 || lastError === undefined || nextAttemptAt === undefined) return;
     if (!this.#owner.isCurrent(this)) return;
-    this.#owner.peer.tellAttempt(lastError, Math.max(0, nextAttemptAt - realTimers.now()));
+    this.#owner.peer.tellAttempt(
+      lastError,
+      Math.ceil(Math.max(0, nextAttemptAt - realTimers.now())),
+    );
   }
 
   // What becomes of the session.

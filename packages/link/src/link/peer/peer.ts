@@ -250,7 +250,7 @@ export class Peer extends EventEmitter<PeerEvents> {
     if (this.#session !== undefined) return Promise.resolve(this.#session);
     if (this.#isClosed) return Promise.reject(this.#closedError());
     return new Promise((resolve, reject) => {
-      const stop = () => waiter.reject(abortReason(signal!));
+      const stop = () => waiter.reject(abortReason(signal!, this.#waitText()));
       const settle = () => {
         signal?.removeEventListener('abort', stop);
         this.#waiting.delete(waiter);
@@ -271,6 +271,12 @@ export class Peer extends EventEmitter<PeerEvents> {
     });
   }
 
+  /** Whoever waited in vain wants to know why nobody came. */
+  #waitText(): string {
+    const failure = this.#lastFailure;
+    return `waiting for the peer (last failure: ${failure?.message ?? 'none yet'})`;
+  }
+
   #closedError(): LinkError {
     return new LinkError('peer-closed', 'the peer is closed', { cause: this.#lastFailure });
   }
@@ -278,7 +284,7 @@ export class Peer extends EventEmitter<PeerEvents> {
 
 function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
-    const stop = () => reject(abortReason(signal));
+    const stop = () => reject(abortReason(signal, 'ping'));
     if (signal.aborted) stop();
     onAbort(signal, stop);
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));

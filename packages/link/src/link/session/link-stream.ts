@@ -1,5 +1,6 @@
 import { errorText, type Identity } from '@routy/proto/base';
-import { type Agreement, openFault, type StreamCode } from '@routy/proto/wire';
+import type { Agreement, StreamCode } from '@routy/proto/wire';
+import { mustBeAskable } from '../../protocols/askable.ts';
 import type { Meter } from '../../stats/statistics.ts';
 import { AsyncByteStream } from '../../streams/adapters/async-byte-stream.ts';
 import { resetCodeOf } from '../../streams/adapters/byte-channel.ts';
@@ -10,6 +11,7 @@ import {
 } from '../../streams/adapters/message-stream.ts';
 import { StreamDuplex } from '../../streams/adapters/stream-duplex.ts';
 import type { ByteReceiver } from '../../streams/byte-stream.ts';
+import { LinkError } from '../../transport/link-error.ts';
 import type { StreamJoint, StreamOutcome } from './stream-joint.ts';
 import { openRequest, type StreamRequest } from './stream-request.ts';
 import { type AnyMessages, answerTurn, askTurn, type JudgeTurn } from './turns.ts';
@@ -39,7 +41,8 @@ export type StreamPart =
 
 /**
  * A stream that both ends have agreed on. It is used by one of its forms, `messages`, `bytes`,
- * `duplex` or `join`, at any time; until then the peer may send no more than its window.
+ * `duplex` or `join`, at any time; until then the peer may send no more than its window. It is over when
+ * both ends have ended it and read what the other has sent, or one has reset it.
  */
 export class LinkStream {
   /** Who is at the other end. */
@@ -92,12 +95,15 @@ export class LinkStream {
   /**
    * As messages, each written and read by the codec of the version that was agreed on.
    *
-   * @throws TypeError when there is none for it
+   * @throws LinkError `argument-invalid` when there is none for it, `stream-in-use`
    */
   messages<T>(options: MessageStreamOptions<T>): MessageStream<T> {
     const codec = options.codecs[this.version];
     if (codec === undefined) {
-      throw new TypeError(`${this.protocol}: there is no codec for version ${this.version}`);
+      const text = `${this.protocol}: there is no codec for version ${this.version}`;
+      throw new LinkError('argument-invalid', text, {
+        hint: 'codecs has one for each version that is offered',
+      });
     }
     const codecs = { [this.version]: counted(codec, this.#joint) };
     const messages = new MessageStream<T>({ ...options, codecs });
@@ -115,7 +121,7 @@ export class LinkStream {
    *
    * @throws StreamResetError with the peer's code (`unsupported-version`, …), LinkError
    *   `become-too-late` when the peer has ended the stream, or what `signal` fired with: the stream has
-   *   ended then. TypeError when it cannot be asked for
+   *   ended then. LinkError `argument-invalid` when it cannot be asked for
    */
   async become(
     request: StreamRequest,
@@ -123,11 +129,11 @@ export class LinkStream {
   ): Promise<LinkStream> {
     const messages = this.#messages;
     if (this.#part.role === 'acceptor')
-      throw new TypeError('the end that opened it says what it becomes');
-    if (messages === undefined) throw new TypeError('only a stream of messages becomes another');
+      throw new LinkError('argument-invalid', 'the end that opened it says what it becomes');
+    if (messages === undefined)
+      throw new LinkError('argument-invalid', 'only a stream of messages becomes another');
     const asked = openRequest(request);
-    const fault = openFault(asked);
-    if (fault !== undefined) throw new TypeError(`this cannot be asked for: ${fault}`);
+    mustBeAskable('it cannot become this', asked);
     const picked = await askTurn(messages, asked, options.signal);
     const { protocol, service } = asked;
     return this.#next({ protocol, service, picked, class: request.class ?? protocol });
@@ -138,9 +144,16 @@ export class LinkStream {
     this.#joint.countFor(meter);
   }
 
-  /** Ends in a receiver of one's own; see `@routy/link/streams`. */
+  /**
+   * Ends in a receiver of one's own; see `@routy/link/streams`.
+   *
+   * @throws LinkError `stream-in-use`
+   */
   join(receiver: ByteReceiver): void {
-    if (this.#joint.hasReceiver) throw new TypeError('the stream is in use already');
+    if (this.#joint.hasReceiver)
+      throw new LinkError('stream-in-use', 'the stream is in use already', {
+        hint: 'it is used in one form: keep what messages(), bytes() or duplex() gave',
+      });
     this.#joint.join(receiver);
   }
 

@@ -1,7 +1,8 @@
 import { performance } from 'node:perf_hooks';
 import { errorText } from '@routy/proto/base';
-import { type Agreement, openFault, type StreamCode } from '@routy/proto/wire';
+import type { Agreement, StreamCode } from '@routy/proto/wire';
 import type { IncomingStream } from '../../driver/driver-types.ts';
+import { mustBeAskable } from '../../protocols/askable.ts';
 import type { Statistics } from '../../stats/statistics.ts';
 import { StreamResetError } from '../../streams/adapters/byte-channel.ts';
 import { abortReason, onAbort } from '../../transport/deadline.ts';
@@ -15,8 +16,8 @@ const ANSWER_MS = 10_000;
 /**
  * Opens a stream in a session; it may wait for a lane. Resolves when the peer has agreed.
  *
- * @throws StreamResetError with the peer's code, as `unsupported-version`; TypeError when no peer could
- *   be asked so; or what `signal` fired with
+ * @throws StreamResetError with the peer's code, as `unsupported-version`; LinkError `argument-invalid`
+ *   when no peer could be asked so; or what `signal` fired with
  */
 export function openStream(
   session: LinkSession,
@@ -27,12 +28,11 @@ export function openStream(
   const { answerMs = ANSWER_MS } = request;
   return new Promise((resolve, reject) => {
     if (signal?.aborted) {
-      reject(abortReason(signal));
+      reject(abortReason(signal, `opening ${request.protocol}`));
       return;
     }
     const asked = openRequest(request);
-    const fault = openFault(asked);
-    if (fault !== undefined) throw new TypeError(`this stream cannot be asked for: ${fault}`);
+    mustBeAskable('this stream cannot be opened', asked);
     const opened = new StreamOpening(session, request, statistics, signal, resolve, reject);
     session.driver.open(asked, opened.joint, {
       answerMs,
@@ -84,7 +84,12 @@ class StreamOpening {
   #refused({ code = 'cancelled', reason }: StreamOutcome): void {
     this.#signal?.removeEventListener('abort', this.#stop);
     const isOurs = this.#signal?.aborted === true;
-    this.#reject(isOurs ? abortReason(this.#signal!) : refusal(this.#request, code, reason));
+    const { protocol } = this.#request;
+    this.#reject(
+      isOurs
+        ? abortReason(this.#signal!, `opening ${protocol}`)
+        : refusal(code, reason, protocol, 'accept'),
+    );
   }
 }
 
@@ -115,16 +120,21 @@ function beginStream(
   joint.countAs(meter, session.meter);
 }
 
-function refusal({ protocol }: StreamRequest, code: StreamCode, reason: string): StreamResetError {
-  return new StreamResetError(code, reason, HINTS[code]?.(protocol));
+/** A peer's no, with what to do about it; `how` it would have taken the stream. */
+export function refusal(
+  code: StreamCode,
+  reason: string,
+  protocol: string,
+  how: 'accept' | 'reply',
+): StreamResetError {
+  return new StreamResetError(code, reason, HINTS[code]?.(protocol, how));
 }
 
 /** What to do about it, where that is known. */
-const HINTS: Partial<Record<StreamCode, (protocol: string) => string>> = {
-  'unsupported-protocol': (name) =>
-    `register it at the peer: link.protocol({ name: '${name}', … }); it may be starting, or its owner gone`,
-  'unsupported-version': () =>
-    'let one end speak a version of the other; the reason names those of both',
+const HINTS: Partial<Record<StreamCode, (protocol: string, how: string) => string>> = {
+  'unsupported-protocol': (name, how) =>
+    `register it at the peer: link.protocol({ name: '${name}', ${how}: … }); it may be starting, or its owner gone`,
+  'unsupported-version': () => 'let one end speak a version of the other',
   overload: () => 'the peer is at its limits: open again later, or raise limits there',
   draining: () => 'the peer is stopping: open at another node, or when it is back',
   'target-timeout': () => 'the accept function of the peer did not answer in time',

@@ -3,13 +3,16 @@ import type { OpenRequest } from '../../driver/driver-types.ts';
 
 /** What a stream is opened for. */
 export interface StreamRequest {
-  /** Name of the protocol, 1 to 64 characters. */
+  /** Name of the protocol, 1 to 63 of a-z, 0-9, '-'. */
   readonly protocol: string;
-  /** Those that this side speaks, 1 to 65535, at most 32; the highest common one is picked. */
+  /**
+   * Those that this side speaks, 1 to 65535, at most 32; version 1 alone by default. The highest common
+   * one is picked.
+   */
   readonly versions?: readonly number[];
-  /** Optional parts that this side can use, at most 64 of at most 64 characters. */
+  /** Optional parts that this side can use, at most 64 of at most 64 characters; none by default. */
   readonly capabilities?: readonly string[];
-  /** What it is for, beside the protocol; a name of 1 to 63 of a-z, 0-9, '-'. */
+  /** What it is for, beside the protocol: text of at most 255 characters, a key say; `main` by default. */
   readonly service?: string;
   /** What its counts are summed by; the protocol's name when left out. */
   readonly class?: string;

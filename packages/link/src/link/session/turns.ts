@@ -45,7 +45,7 @@ export async function askTurn(
     return picked(request, decode(await messages.afterMark()));
   } catch (error) {
     if (error instanceof TurnRefused) await messages.giveUpTurn();
-    throw signal?.aborted ? abortReason(signal) : error;
+    throw signal?.aborted ? abortReason(signal, `becoming ${request.protocol}`) : error;
   } finally {
     signal?.removeEventListener('abort', stop);
   }

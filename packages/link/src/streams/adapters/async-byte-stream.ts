@@ -1,6 +1,7 @@
 import { errorText } from '@routy/proto/base';
 import type { StreamCode } from '@routy/proto/wire';
 import { onAbort } from '../../transport/deadline.ts';
+import { LinkError } from '../../transport/link-error.ts';
 import type { ByteReceiver } from '../byte-stream.ts';
 import { ByteChannel, resetCodeOf } from './byte-channel.ts';
 
@@ -61,7 +62,8 @@ export class AsyncByteStream {
 
   /** The next bytes; undefined at the end. One read at a time. */
   read(): Promise<Uint8Array | undefined> {
-    if (this.#reader !== undefined) return Promise.reject(new Error('a read is under way'));
+    if (this.#reader !== undefined)
+      return Promise.reject(new LinkError('stream-in-use', 'a read is under way'));
     return new Promise((resolve, reject) => {
       this.#reader = { resolve, reject };
       this.#readOn();
@@ -72,7 +74,8 @@ export class AsyncByteStream {
   write(chunk: Uint8Array): Promise<void> {
     const { error } = this.#channel;
     if (error !== undefined) return Promise.reject(error);
-    if (this.#isEnding) return Promise.reject(new Error('written after the end'));
+    if (this.#isEnding)
+      return Promise.reject(new LinkError('stream-ended', 'written after the end'));
     if (!this.isWritable) return this.#waitWith(chunk);
     this.#channel.send(chunk);
     return this.#channel.canSend ? DONE : this.#waitWith(undefined);
@@ -117,7 +120,7 @@ export class AsyncByteStream {
         yield chunk;
       }
     } finally {
-      if (!isOver) this.reset('cancelled', 'reading was given up');
+      if (!isOver) giveUpReading(this);
     }
   }
 
@@ -137,7 +140,6 @@ export class AsyncByteStream {
     if (piece !== undefined) {
       reader.resolve(piece);
     } else if (atEnd) {
-      this.#channel.takeEnd();
       reader.resolve(undefined);
     } else {
       reader.reject(error!);
@@ -169,6 +171,14 @@ export class AsyncByteStream {
       waiter.reject(error);
     }
   }
+}
+
+/**
+ * A loop over a stream was left before its end, by `break`, or by an error that may be on its way to
+ * whoever has a better reason for the reset: the accept function of a protocol, say. So that comes first.
+ */
+export function giveUpReading(stream: { reset(code: StreamCode, reason: string): void }): void {
+  setImmediate(() => stream.reset('cancelled', 'reading was given up'));
 }
 
 /** A stream as a pair of web streams. Cancelling one or aborting the other resets the stream. */

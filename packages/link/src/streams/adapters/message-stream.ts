@@ -1,8 +1,8 @@
 import { invariant } from '@routy/proto/base';
 import type { StreamCode } from '@routy/proto/wire';
-import { LinkError } from '../../transport/link-error.ts';
+import { invalidArgument, LinkError } from '../../transport/link-error.ts';
 import type { ByteReceiver } from '../byte-stream.ts';
-import { AsyncByteStream } from './async-byte-stream.ts';
+import { AsyncByteStream, giveUpReading } from './async-byte-stream.ts';
 import {
   MARK,
   MARK_SIZE,
@@ -90,8 +90,9 @@ export class MessageStream<T> {
 
   /** Done when the next may follow. */
   send(message: T): Promise<void> {
-    if (this.#isEnded) return Promise.reject(new Error('sent after the end'));
+    if (this.#isEnded) return Promise.reject(new LinkError('stream-ended', 'sent after the end'));
     const bytes = this.#chosen().encode(message);
+    if (!ArrayBuffer.isView(bytes)) return Promise.reject(noBytes(bytes));
     if (bytes.length > this.#maxBytes) {
       return Promise.reject(tooLarge(bytes.length, this.#maxBytes));
     }
@@ -157,7 +158,7 @@ export class MessageStream<T> {
         yield batch;
       }
     } finally {
-      if (!isOver) this.reset('cancelled', 'reading was given up');
+      if (!isOver) giveUpReading(this);
     }
   }
 
@@ -172,7 +173,7 @@ export class MessageStream<T> {
         yield next.value;
       }
     } finally {
-      if (!isOver) this.reset('cancelled', 'reading was given up');
+      if (!isOver) giveUpReading(this);
     }
   }
 
@@ -335,4 +336,9 @@ export class MessageStream<T> {
     this.#bytes.write(prefix).catch(() => undefined);
     return this.#bytes.write(bytes);
   }
+}
+
+/** Text would become other bytes, silently. */
+function noBytes(encoded: unknown): LinkError {
+  return invalidArgument('what encode has made', 'a Uint8Array, as Buffer.from(text)', encoded);
 }

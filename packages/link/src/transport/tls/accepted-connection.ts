@@ -16,6 +16,7 @@ export interface HandshakeHandlers<S> {
 export interface AcceptedConnection<S> {
   /** Undefined when it is gone already. */
   readonly remoteAddress: string | undefined;
+  /** As the address. */
   readonly remotePort: number | undefined;
   /** What has come of the peer. */
   readonly bytesRead: number;
@@ -39,5 +40,6 @@ export interface AcceptedConnection<S> {
 
 /** Takes a connection of a listener, `R`, through TLS; what that gives is `S`. */
 export interface TlsEngine<R, S> {
+  /** `raw` was just accepted, nothing was read of it, and it belongs to what is returned. */
   accept(raw: R): AcceptedConnection<S>;
 }

@@ -10,6 +10,7 @@ export type HandshakeFault = 'not-tls' | 'tls-version' | 'alpn' | 'closed' | 'tl
 
 /** Why a TLS handshake came to nothing; in the words for people it has two functions beside it. */
 export interface HandshakeFailure {
+  /** Stable; part of the codes of refusals and, behind `tls-`, of errors. */
   readonly code: HandshakeFault | 'peer-not-verified';
   /** What is wrong with the certificate, what is spoken instead, or what OpenSSL says; may be empty. */
   readonly detail: string;
@@ -90,11 +91,11 @@ export function dialFailure(label: string, { code, detail }: HandshakeFailure): 
   switch (code) {
     case 'peer-not-verified':
       return new LinkError('peer-not-verified', `${label} is not trusted: ${detail}`, {
-        hint: 'both nodes need certificates of the same fabric (routy cert show on either)',
+        hint: 'both nodes need certificates of the same CA and fabric',
       });
     case 'not-tls':
       return new LinkError('tls-not-tls', `what answers at ${label} does not speak TLS`, {
-        hint: 'check the port: it must be the [listen] address of a node',
+        hint: 'check the port: it must be one that a node listens on',
       });
     case 'tls-version':
       return new LinkError('tls-version', `${label} does not offer TLS 1.3`, {
@@ -102,7 +103,7 @@ export function dialFailure(label: string, { code, detail }: HandshakeFailure): 
       });
     case 'alpn':
       return new LinkError('tls-alpn', `${label} speaks TLS but not ${ALPN_LANE}`, {
-        hint: 'check the port: it must be the [listen] address of a node',
+        hint: 'check the port: it must be one that a node listens on',
       });
     case 'closed':
       return new LinkError('tls-closed', `${label} hung up during the TLS handshake`, {

@@ -6,6 +6,7 @@ import { acceptedFault, noCommonProtocol } from './handshake-failure.ts';
 /** Node's own deadline restarts at every byte; that of whoever has the connection does not. In ms. */
 const NODE_DEADLINE_MS = 600_000;
 
+/** What a {@link NodeTlsEngine} shows, and asks for. */
 export interface NodeTlsOptions {
   /**
    * Asked at every handshake; another object than the last is put in force.
@@ -15,6 +16,7 @@ export interface NodeTlsOptions {
   context(): SecureContextOptions;
   /** The ALPN names that are spoken here. */
   readonly protocols: readonly string[];
+  /** A client is asked for its certificate; whether it has one is for whoever is told. */
   readonly requestCert: boolean;
 }
 
@@ -44,8 +46,8 @@ export class NodeTlsEngine implements TlsEngine<Socket, TLSSocket> {
     );
   }
 
+  /** Its errors are nobody's until TLS has it: its `close` tells. */
   accept(raw: Socket): AcceptedConnection<TLSSocket> {
-    // Before TLS takes it over an error would be nobody's; its `close` tells.
     raw.on('error', () => {});
     const connection: NodeTlsConnection = new NodeTlsConnection(raw, () => {
       this.#handshake(raw, connection);

@@ -71,7 +71,10 @@ function newContext(credentials: TlsCredentials): SecureContext {
     throw new LinkError(
       'credentials-invalid',
       `key and certificate of ${site}/${node} cannot be used: ${errorText(error)}`,
-      { hint: 'check that node.key and node.crt belong together (routy cert show)', cause: error },
+      {
+        hint: 'give the text of PEM files, and the certificate that was issued for this key',
+        cause: error,
+      },
     );
   }
 }
