@@ -19,12 +19,15 @@ import { TlsLane } from './tls/tls-lane.ts';
 /** How long a peer that was not verified may take to hang up, in ms. */
 const FAREWELL_MS = 1000;
 
+/** How a connection below TLS is dialled. */
 export interface DialTcpOptions extends DialStepsOptions {
   /** `http://[user:pass@]host:port` or `socks5://[user:pass@]host:port`. */
   readonly via?: string | undefined;
 }
 
+/** How a lane is dialled. */
 export interface DialOptions extends DialTcpOptions {
+  /** Who dials, and whose nodes it trusts. */
   readonly credentials: TlsCredentials;
 }
 

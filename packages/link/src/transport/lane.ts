@@ -78,6 +78,7 @@ export function lingerFailure(
 
 /** What is known of a lane when its connection is closed. */
 export interface LaneOutcome {
+  /** Whose outcome it is. */
   readonly lane: Pick<Lane, 'peer' | 'direction' | 'remoteAddress'>;
   /** `end` or `destroy` was called here. */
   readonly isFinishing: boolean;
@@ -85,6 +86,7 @@ export interface LaneOutcome {
   readonly isHeard: boolean;
   /** The peer has ended it in order. */
   readonly isEnded: boolean;
+  /** What has gone wrong, if anything. */
   readonly error: RoutyError | undefined;
 }
 

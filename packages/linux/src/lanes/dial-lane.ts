@@ -53,7 +53,8 @@ function connectingBy(plane: NativePlane): Connecting<NativeSocket> {
     start({ port, localAddress }, host, { won, failed }) {
       const controller = new AbortController();
       const { signal } = controller;
-      connectSocket(plane, { to: { host, port }, localAddress, signal }).then(won, failed);
+      const connecting = connectSocket(plane, { to: { host, port }, localAddress, signal });
+      void connecting.then(won, failed);
       return () => controller.abort(new LinkError('dial-aborted', 'this attempt is not needed'));
     },
     discard: (socket) => socket.close(),

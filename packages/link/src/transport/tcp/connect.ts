@@ -21,9 +21,11 @@ const REMEMBERED_MS = 60_000;
 /** Addresses that are remembered. */
 const WINNERS_MAX = 256;
 
+/** Where a TCP connection is to lead. */
 export interface ConnectOptions {
   /** IP addresses of one host. */
   readonly addresses: readonly string[];
+  /** The same at every address. */
   readonly port: number;
   /** For messages: what the user calls it. */
   readonly label: string;
@@ -34,6 +36,7 @@ export interface ConnectOptions {
   readonly use: 'lane' | 'target';
   /** Where it comes from; the system's choice when left out. Of the family of every address. */
   readonly localAddress?: string | undefined;
+  /** Gives up. */
   readonly signal: AbortSignal;
 }
 

@@ -37,9 +37,13 @@ export const HURRIED_TIMEOUTS: Partial<DialTimeouts> = {
   tlsMs: 2000,
 };
 
+/** What is dialled, and how long it may take. */
 export interface DialStepsOptions {
+  /** Of the node, also where a proxy is dialled. */
   readonly address: TcpAddress;
+  /** In place of {@link DIAL_TIMEOUTS}. */
   readonly timeouts?: Partial<DialTimeouts> | undefined;
+  /** Gives up. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -51,6 +55,7 @@ export interface RunStep {
     work: (signal: AbortSignal) => Promise<T>,
     onTimeout?: () => RoutyError,
   ): Promise<T>;
+  /** Of each step. */
   readonly timeouts: DialTimeouts;
 }
 
