@@ -145,7 +145,6 @@ export class AsyncByteStream {
     if (piece !== undefined) {
       reader.resolve(piece);
     } else if (atEnd) {
-      this.#channel.takeEnd();
       reader.resolve(undefined);
     } else {
       reader.reject(error!);
