@@ -70,10 +70,10 @@ for (const ends of HANDSHAKE_ENDS) {
         const port = await changingRelay(target, new Random(2, round), 'server');
         const failure = await ends.dial(port, red, 1000).then(
           () => undefined,
-          (error: unknown) => error,
+          (error: Error) => error,
         );
         if (failure === undefined) continue;
-        assert.ok(failure instanceof RoutyError, String(failure));
+        assert.ok(failure instanceof RoutyError, failure.stack);
         codes.add(failure.code);
       }
       for (const code of ['tls-failed', 'tls-not-tls', 'tls-closed']) {
