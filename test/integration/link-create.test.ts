@@ -121,8 +121,9 @@ describe('protocols', TIMEOUT, () => {
         return true;
       },
     );
-    await assert.rejects(peer.open({ protocol: 'counter', versions: [0] }), TypeError);
-    assert.throws(() => lab.gray.protocol({ name: '', accept: echo }), TypeError);
+    const unmeant = { code: 'argument-invalid' };
+    await assert.rejects(peer.open({ protocol: 'counter', versions: [0] }), unmeant);
+    assert.throws(() => lab.gray.protocol({ name: '', accept: echo }), unmeant);
     await lab.close();
   });
 

@@ -1,15 +1,16 @@
 import { performance } from 'node:perf_hooks';
+import { expectFunction, expectObject, expectSignal, type KeysOf } from '../arguments/arguments.ts';
 import type { Behaviour, ConversationStatus, EstablishedInfo } from '../behaviours/behaviour.ts';
 import type { MessageChannel } from '../behaviours/channel.ts';
 import { Conversation } from '../behaviours/conversation.ts';
 import type { ConversationError } from '../behaviours/failure.ts';
 import type { Meter, Statistics } from '../stats/statistics.ts';
-import type { MessageCodec } from '../streams/adapters/message-stream.ts';
+import { expectMessageOptions, type MessageCodec } from '../streams/adapters/message-stream.ts';
 import { StreamChannel } from './message-channel.ts';
 import type { Peer } from './peer/peer.ts';
 import type { Vitals } from './session/link-session.ts';
 import type { LinkStream } from './session/link-stream.ts';
-import type { StreamRequest } from './session/stream-request.ts';
+import { expectRequest, type StreamRequest } from './session/stream-request.ts';
 
 /** What `established` is told of a conversation of a link. */
 export interface ConversationInfo extends EstablishedInfo {
@@ -39,6 +40,41 @@ export interface ConverseOptions<Message, Request, Answer> extends Omit<StreamRe
   readonly signal?: AbortSignal | undefined;
 }
 
+const KEYS: KeysOf<ConverseOptions<never, never, never>> = {
+  protocol: true,
+  capabilities: true,
+  service: true,
+  class: true,
+  answerMs: true,
+  codecs: true,
+  maxBytes: true,
+  behaviour: true,
+  signal: true,
+};
+
+const METHODS: KeysOf<LinkBehaviour<never>> = {
+  init: true,
+  established: true,
+  message: true,
+  call: true,
+  cast: true,
+  next: true,
+  retry: true,
+  status: true,
+};
+
+/** @throws LinkError `argument-invalid` */
+export function expectConversation<M, R, A>(options: ConverseOptions<M, R, A>): void {
+  expectObject('options', options, KEYS);
+  const { codecs, maxBytes, behaviour, signal } = options;
+  expectSignal(signal, 'options.signal');
+  expectMessageOptions({ codecs, ...(maxBytes !== undefined && { maxBytes }) });
+  expectRequest(requestOf(options));
+  expectObject('behaviour', behaviour, METHODS);
+  for (const name of Object.keys(METHODS) as (keyof typeof METHODS)[])
+    expectFunction(`behaviour.${name}`, behaviour[name]);
+}
+
 /** How conversations of one link find their peers. */
 interface ConverseGround {
   readonly statistics: Statistics;
@@ -62,7 +98,7 @@ export class LinkConversation<Message, Request = never, Answer = never> {
     let opened: LinkStream | undefined;
     const open = async (wanted: AbortSignal): Promise<MessageChannel<Message>> => {
       const peer = await ground.findPeer(wanted);
-      opened = await openFor(peer, options, wanted);
+      opened = await peer.open(requestOf(options), { signal: wanted });
       this.#peer = peer;
       opened.countFor(this.#meter);
       const { codecs, maxBytes } = options;
@@ -123,19 +159,14 @@ export class LinkConversation<Message, Request = never, Answer = never> {
   }
 }
 
-function openFor<Message, Request, Answer>(
-  peer: Peer,
-  options: ConverseOptions<Message, Request, Answer>,
-  signal: AbortSignal,
-): Promise<LinkStream> {
+function requestOf<M, R, A>(options: ConverseOptions<M, R, A>): StreamRequest {
   const { protocol, capabilities, service, class: className, answerMs, codecs } = options;
-  const request: StreamRequest = {
+  return {
     protocol,
     versions: Object.keys(codecs).map(Number),
-    ...(capabilities && { capabilities }),
+    ...(capabilities !== undefined && { capabilities }),
     ...(service !== undefined && { service }),
     ...(className !== undefined && { class: className }),
     ...(answerMs !== undefined && { answerMs }),
   };
-  return peer.open(request, { signal });
 }

@@ -1,5 +1,9 @@
+import { openFault } from '@routy/proto/wire';
+import { expectFunction, expectObject, expectText, type KeysOf } from '../arguments/arguments.ts';
+import { LinkError } from '../transport/link-error.ts';
 import type { Peer } from './peer/peer.ts';
 import type { LinkStream } from './session/link-stream.ts';
+import { CALL, CLASS_CHARS_MAX, expectOffer } from './session/stream-request.ts';
 
 /** A protocol to be registered. It has `accept`, `reply` or both. */
 export interface ProtocolOptions {
@@ -21,4 +25,49 @@ export interface ProtocolOptions {
   accept?(stream: LinkStream, peer: Peer): void | Promise<void>;
   /** Takes a stream that this side has opened since the peer asked for it, for that `service`. */
   reply?(stream: LinkStream, peer: Peer, service: string): void | Promise<void>;
+}
+
+const KEYS: KeysOf<ProtocolOptions> = {
+  name: true,
+  versions: true,
+  capabilities: true,
+  class: true,
+  accept: true,
+  reply: true,
+};
+
+/**
+ * A protocol as its owner gives it; its functions stay methods of it.
+ *
+ * @throws LinkError `argument-invalid` where nobody could ask for it, or nothing would take its streams
+ */
+export function checkedProtocol(
+  protocol: ProtocolOptions,
+): ProtocolOptions & Required<Pick<ProtocolOptions, 'versions' | 'capabilities'>> {
+  expectObject('protocol', protocol, KEYS);
+  const { name, class: className, versions = [1], capabilities = [] } = protocol;
+  expectOffer('protocol', protocol);
+  expectText('protocol.class', className, CLASS_CHARS_MAX);
+  expectFunction('protocol.accept', protocol.accept);
+  expectFunction('protocol.reply', protocol.reply);
+  const fault = openFault({ protocol: name, versions, capabilities, service: 'x' });
+  if (fault !== undefined) throw notSpoken(String(name), `no peer could ask for it: ${fault}`);
+  if (name === CALL) throw notSpoken(name, "it is the link's own");
+  if (protocol.accept === undefined && protocol.reply === undefined)
+    throw notSpoken(name, 'it has neither accept nor reply, and would take no stream');
+  return {
+    name,
+    versions: [...versions],
+    capabilities: [...capabilities],
+    ...(className !== undefined && { class: className }),
+    // What takes streams of `accept` gives it more than it need know.
+    ...(protocol.accept && { accept: (stream, peer) => protocol.accept!(stream, peer) }),
+    ...(protocol.reply && { reply: protocol.reply.bind(protocol) }),
+  };
+}
+
+function notSpoken(name: string, why: string): LinkError {
+  return new LinkError('argument-invalid', `protocol ${name}: ${why}`, {
+    hint: "protocol({ name: 'greeting', versions: [1], accept: (stream, peer) => … })",
+  });
 }

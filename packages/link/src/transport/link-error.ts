@@ -42,6 +42,8 @@ export type LinkErrorCode =
   | 'peer-closed'
   | 'peer-not-verified'
   | 'session-lost'
+  | 'stream-ended'
+  | 'stream-in-use'
   | 'tls-alpn'
   | 'tls-closed'
   | 'tls-failed'

@@ -1,4 +1,11 @@
 import type { RoutyError } from '@routy/proto/base';
+import {
+  expectBoolean,
+  expectInteger,
+  expectObject,
+  expectSignal,
+  type KeysOf,
+} from '../../arguments/arguments.ts';
 import type { LaneEnd, SessionDriverApi, SessionEnd } from '../../driver/driver-types.ts';
 import type { LaneLink } from '../../driver/lanes/lane-link.ts';
 import type { Candidate } from '../../locators/candidate.ts';
@@ -34,6 +41,16 @@ export interface DialGround {
 
 const LANES_MAX = 16;
 
+const KEYS: KeysOf<DialOptions> = { lanes: true, insecure: true, signal: true };
+
+/** @throws LinkError `argument-invalid` */
+export function expectDialOptions(options: DialOptions): void {
+  expectObject('options', options, KEYS);
+  expectInteger('options.lanes', options.lanes, 1, LANES_MAX);
+  expectBoolean('options.insecure', options.insecure);
+  expectSignal(options.signal);
+}
+
 /** A destination that is dialled and kept up until it is closed, whichever nodes it leads to. */
 export class DialledPeer {
   readonly peer: Peer;
@@ -46,16 +63,12 @@ export class DialledPeer {
   #isClosing = false;
   #letGo: () => void = () => undefined;
 
-  /** @throws RangeError for a number of lanes that cannot be */
   constructor(
     ground: DialGround,
     destination: Destination,
     { lanes = 1, insecure = false, signal }: DialOptions,
     onClosed: () => void,
   ) {
-    if (!Number.isInteger(lanes) || lanes < 1 || lanes > LANES_MAX) {
-      throw new RangeError(`lanes is 1 to ${LANES_MAX}, not ${lanes}`);
-    }
     this.ground = ground;
     this.destination = destination;
     this.insecure = insecure;

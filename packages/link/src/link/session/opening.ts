@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import { errorText } from '@routy/proto/base';
-import { type Agreement, openFault, type StreamCode } from '@routy/proto/wire';
+import type { Agreement, StreamCode } from '@routy/proto/wire';
 import type { IncomingStream } from '../../driver/driver-types.ts';
 import type { Statistics } from '../../stats/statistics.ts';
 import { StreamResetError } from '../../streams/adapters/byte-channel.ts';
@@ -15,8 +15,7 @@ const ANSWER_MS = 10_000;
 /**
  * Opens a stream in a session; it may wait for a lane. Resolves when the peer has agreed.
  *
- * @throws StreamResetError with the peer's code, as `unsupported-version`; TypeError when no peer could
- *   be asked so; or what `signal` fired with
+ * @throws StreamResetError with the peer's code, as `unsupported-version`, or what `signal` fired with
  */
 export function openStream(
   session: LinkSession,
@@ -31,8 +30,6 @@ export function openStream(
       return;
     }
     const asked = openRequest(request);
-    const fault = openFault(asked);
-    if (fault !== undefined) throw new TypeError(`this stream cannot be asked for: ${fault}`);
     const opened = new StreamOpening(session, request, statistics, signal, resolve, reject);
     session.driver.open(asked, opened.joint, {
       answerMs,

@@ -1,5 +1,8 @@
 import type { Offer } from '@routy/proto/session';
+import { openFault } from '@routy/proto/wire';
+import { expectMs, expectObject, expectText, type KeysOf } from '../../arguments/arguments.ts';
 import type { OpenRequest } from '../../driver/driver-types.ts';
+import { invalidArgument, LinkError } from '../../transport/link-error.ts';
 
 /** What a stream is opened for. */
 export interface StreamRequest {
@@ -20,9 +23,60 @@ export interface StreamRequest {
 /** An OPEN names a service in any case. */
 export const NO_SERVICE = 'main';
 
-/** What a request offers. */
+/** The protocol in which one end asks the other to open a stream towards it. */
+export const CALL = 'link-call';
+
+/** The service of a stream that is opened in reply; the rest is the request's id. */
+export const REPLY_ID = /^re-[0-9a-f]{16}$/;
+
+/** Most characters of a class. */
+export const CLASS_CHARS_MAX = 64;
+
+const KEYS: KeysOf<StreamRequest> = {
+  protocol: true,
+  versions: true,
+  capabilities: true,
+  service: true,
+  class: true,
+  answerMs: true,
+};
+
+/**
+ * What a program asks for, before anything of it is done.
+ *
+ * @throws LinkError `argument-invalid`
+ */
+export function expectRequest(request: StreamRequest): void {
+  expectObject('request', request, KEYS);
+  expectOffer('request', request);
+  expectText('request.class', request.class, CLASS_CHARS_MAX);
+  expectMs('request.answerMs', request.answerMs);
+  const fault = openFault(openRequest(request));
+  if (fault !== undefined) throw notAskable(fault);
+  const { protocol, service } = request;
+  if (protocol === CALL)
+    throw notAskable(`the protocol ${CALL} is the link's own: peer.request speaks it`);
+  if (service !== undefined && REPLY_ID.test(service))
+    throw notAskable(`services as ${service} are of streams that are opened in reply`);
+}
+
+/** Lists that can be copied, and at least one version. */
+export function expectOffer(name: string, { versions, capabilities }: Partial<Offer>): void {
+  const isList = versions === undefined || (Array.isArray(versions) && versions.length > 0);
+  if (!isList) throw invalidArgument(`${name}.versions`, 'a list of 1 to 32 versions', versions);
+  if (capabilities !== undefined && !Array.isArray(capabilities))
+    throw invalidArgument(`${name}.capabilities`, 'a list of texts', capabilities);
+}
+
+function notAskable(fault: string): LinkError {
+  return new LinkError('argument-invalid', `this stream cannot be asked for: ${fault}`, {
+    hint: 'open({ protocol, versions, capabilities, service, class, answerMs }): all but the protocol may be left out',
+  });
+}
+
+/** What a request offers: a copy, as it may have to be said again. */
 export function offerOf({ versions = [1], capabilities = [] }: StreamRequest): Offer {
-  return { versions, capabilities };
+  return { versions: [...versions], capabilities: [...capabilities] };
 }
 
 /** OPEN for a request. */

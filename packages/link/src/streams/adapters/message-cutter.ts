@@ -8,6 +8,9 @@ export const MARK_SIZE = 0xffff_ffff;
 /** In place of a message. */
 export const MARK: Uint8Array = new Uint8Array(0);
 
+/** Room for a message that came in part, before more of it comes. */
+const BODY_BYTES_MIN = 64 * 1024;
+
 const NOTHING: Uint8Array = new Uint8Array(0);
 
 /** Cuts bytes into messages; a message that came in one piece is a view of it. */
@@ -78,9 +81,8 @@ export class MessageCutter {
   }
 
   #fill(size: number): Uint8Array | undefined {
-    this.#body ??= new Uint8Array(size);
-    const body = this.#body;
     const part = this.#chunk.subarray(this.#at, this.#at + size - this.#bodyFilled);
+    const body = this.#roomFor(this.#bodyFilled + part.length, size);
     body.set(part, this.#bodyFilled);
     this.#at += part.length;
     this.#bodyFilled += part.length;
@@ -89,6 +91,17 @@ export class MessageCutter {
     this.#bodyFilled = 0;
     this.#prefixFilled = 0;
     return body;
+  }
+
+  /** Grows with what has come: a length alone, which anybody can send, takes no memory. */
+  #roomFor(bytes: number, size: number): Uint8Array {
+    const body = this.#body;
+    if (body !== undefined && body.length >= bytes) return body;
+    const doubled = Math.max(bytes, 2 * (body?.length ?? 0), BODY_BYTES_MIN);
+    const larger = new Uint8Array(Math.min(size, doubled));
+    if (body !== undefined) larger.set(body.subarray(0, this.#bodyFilled));
+    this.#body = larger;
+    return larger;
   }
 
   /** No more comes. */

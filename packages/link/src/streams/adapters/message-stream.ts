@@ -1,6 +1,13 @@
-import { invariant } from '@routy/proto/base';
+import { errorText, invariant } from '@routy/proto/base';
 import type { StreamCode } from '@routy/proto/wire';
-import { LinkError } from '../../transport/link-error.ts';
+import {
+  expectBytes,
+  expectInteger,
+  expectObject,
+  expectSignal,
+  type KeysOf,
+} from '../../arguments/arguments.ts';
+import { invalidArgument, LinkError } from '../../transport/link-error.ts';
 import type { ByteReceiver } from '../byte-stream.ts';
 import { AsyncByteStream } from './async-byte-stream.ts';
 import {
@@ -24,13 +31,36 @@ export interface MessageCodec<T> {
 export interface MessageStreamOptions<T> {
   /** By version of the protocol. */
   readonly codecs: Readonly<Record<number, MessageCodec<T>>>;
-  /** Most bytes of one message, both ways; 1 MiB by default. */
+  /** Most bytes of one message, both ways, 1 to 1 GiB; 1 MiB by default. */
   readonly maxBytes?: number;
   /** Resets the stream. */
   readonly signal?: AbortSignal;
 }
 
-const MAX_BYTES = 1024 * 1024;
+/** Most bytes of one message where nothing else is said. */
+export const MESSAGE_BYTES = 1024 * 1024;
+/** What a length of four bytes can say, and an array of bytes have. */
+const MAX_BYTES_MAX = 1024 * 1024 * 1024;
+
+const KEYS: KeysOf<MessageStreamOptions<never>> = { codecs: true, maxBytes: true, signal: true };
+
+/** @throws LinkError `argument-invalid` */
+export function expectMessageOptions<T>(options: MessageStreamOptions<T>): void {
+  expectObject('options', options, KEYS);
+  const { codecs, maxBytes, signal } = options;
+  expectInteger('maxBytes', maxBytes, 1, MAX_BYTES_MAX);
+  expectSignal(signal);
+  const wanted = 'an object of codecs by version, { 1: { encode, decode } }';
+  if (typeof codecs !== 'object' || codecs === null || Object.keys(codecs).length === 0)
+    throw invalidArgument('codecs', wanted, codecs);
+  for (const [version, codec] of Object.entries(codecs)) {
+    if (!/^[1-9][0-9]{0,4}$/.test(version)) throw invalidArgument('codecs', wanted, codecs);
+    // It may have more: some generators of codecs add functions of their own.
+    const isCodec = typeof codec?.encode === 'function' && typeof codec.decode === 'function';
+    if (isCodec) continue;
+    throw invalidArgument(`codecs.${version}`, '{ encode, decode }, both functions', codec);
+  }
+}
 
 /** Messages up to this size are gathered with others that are sent in the same go. */
 const GATHERED_BYTES_MAX = 2048;
@@ -68,7 +98,10 @@ export class MessageStream<T> {
   /** Tells who waits for the reader. */
   #consumed: () => void = () => undefined;
 
-  constructor({ codecs, maxBytes = MAX_BYTES, signal }: MessageStreamOptions<T>) {
+  /** @throws LinkError `argument-invalid` */
+  constructor(options: MessageStreamOptions<T>) {
+    expectMessageOptions(options);
+    const { codecs, maxBytes = MESSAGE_BYTES, signal } = options;
     this.#bytes = new AsyncByteStream(signal === undefined ? {} : { signal });
     this.#codecs = codecs;
     this.#maxBytes = maxBytes;
@@ -82,18 +115,32 @@ export class MessageStream<T> {
     return this.#bytes.receiver;
   }
 
+  /** It takes further messages: neither was it reset, nor has this side ended. */
+  get isOpen(): boolean {
+    return !this.#isEnded && this.#bytes.error === undefined;
+  }
+
   /** Says which version is spoken, where there are several; before the first message. */
   speak(version: number): void {
     this.#codec = this.#codecs[version];
     invariant(this.#codec !== undefined, 'no codec for version', version);
   }
 
-  /** Done when the next may follow. */
+  /**
+   * Done when the next may follow.
+   *
+   * @throws LinkError `stream-ended`, `message-too-large`, or what the codec throws: nothing of the message
+   *   is sent then, and the next may be; StreamResetError when the stream was reset
+   */
   send(message: T): Promise<void> {
-    if (this.#isEnded) return Promise.reject(new Error('sent after the end'));
-    const bytes = this.#chosen().encode(message);
-    if (bytes.length > this.#maxBytes) {
-      return Promise.reject(tooLarge(bytes.length, this.#maxBytes));
+    const { error } = this.#bytes;
+    if (error !== undefined) return Promise.reject(error);
+    if (this.#isEnded) return Promise.reject(new LinkError('stream-ended', 'sent after the end'));
+    let bytes: Uint8Array;
+    try {
+      bytes = this.#encoded(message);
+    } catch (failure) {
+      return Promise.reject(failure as Error);
     }
     if (bytes.length > GATHERED_BYTES_MAX) return this.#sendAlone(bytes);
     this.#gather(bytes);
@@ -123,7 +170,7 @@ export class MessageStream<T> {
         } else if (!(await this.#more())) return { done: true };
       }
     } catch (error) {
-      this.reset('cancelled', error instanceof Error ? error.message : String(error));
+      this.reset('cancelled', errorText(error));
       throw error;
     }
   }
@@ -141,7 +188,7 @@ export class MessageStream<T> {
         if (batch.length > 0 || this.#isMarked || !(await this.#more())) return batch;
       }
     } catch (error) {
-      this.reset('cancelled', error instanceof Error ? error.message : String(error));
+      this.reset('cancelled', errorText(error));
       throw error;
     }
   }
@@ -245,7 +292,10 @@ export class MessageStream<T> {
     while ((await this.#bytes.read()) !== undefined);
   }
 
-  /** Done when both directions have ended and the peer has all; fails when the stream is reset. */
+  /**
+   * Done when both directions have ended and the peer has all; fails when the stream is reset. The peer's
+   * direction ends when it was read to its end.
+   */
   finished(): Promise<void> {
     return this.#bytes.finished();
   }
@@ -295,6 +345,13 @@ export class MessageStream<T> {
       if (batch.length === 0) throw error;
       this.#failure = error as Error;
     }
+  }
+
+  #encoded(message: T): Uint8Array {
+    const bytes = this.#chosen().encode(message);
+    expectBytes('what encode returns', bytes);
+    if (bytes.length > this.#maxBytes) throw tooLarge(bytes.length, this.#maxBytes);
+    return bytes;
   }
 
   #chosen(): MessageCodec<T> {
