@@ -14,12 +14,17 @@ export const SECTIONS = [
 export type Section = (typeof SECTIONS)[number];
 
 const TUNNELS = ['routy', 'ssh', 'direct', 'before', 'rathole', 'frp', 'chisel', 'bore'] as const;
+export type TunnelName = (typeof TUNNELS)[number];
 export const PEERS = [...TUNNELS, ...LIBRARIES.filter((name) => name !== 'routy')] as const;
 
 export interface Options {
   readonly quick: boolean;
   readonly sections: readonly Section[];
   readonly peers: readonly string[];
+  /** Whether the user named the peers, and so wants to know of each that is missing. */
+  readonly peersNamed: boolean;
+  /** Executables of the Nodes that Routy is measured on, one at least. */
+  readonly nodes: readonly string[];
   readonly jsonFile: string | null;
   /** How often every measurement is taken; medians are reported. */
   readonly rounds: number;
@@ -46,21 +51,27 @@ export interface Options {
 export const HELP = `npm run bench -- [options]
 
 Measures Routy, ssh -R, a direct connection, and rathole, frp, chisel and bore where they are on
-PATH, in turn and in one run, and prints medians and ratios to ssh -R. ROUTY_BEFORE=FILE, the
-built cli/main.js of another build, is measured as the peer "before", and compared within each round.
-The section link has Routy's link library beside node:http2, @grpc/grpc-js and yamux.
+PATH or in the cache that bench/peers.sh fills, in turn and in one run, and prints medians and
+ratios to ssh -R. ROUTY_BEFORE=FILE, the built cli/main.js of another build, is measured as the peer
+"before" and compared within each round. The section link has Routy's link library beside
+node:http2, @grpc/grpc-js and yamux. How long a run will take is said at its beginning.
 
   --json FILE      also write the results to FILE
-  --quick          short measurements, in all under 90 s
+  --quick          short measurements: 2 to 3 minutes with everything, less with --only
   --only LIST      sections, of: ${SECTIONS.join(', ')}
   --peers LIST     peers, of: ${PEERS.join(', ')}
+  --node PATH      run the nodes of Routy with this Node; may be given several times, and each is
+                   measured in every round. The first is "routy" (and runs "before"), others are
+                   "routy@24". The load, and the sections peers and link, are run by the Node that
+                   runs the bench, which is the default
   --rounds N       measure everything N times (default 5; quick 3, and link once)
   --seconds S      duration of one measurement (default 2; quick 0.4)
   --warm-up S      use every tunnel so long before anything is measured (default 3; quick 1)
   --streams N      idle streams to hold (default 10000)
   --help           this text
 
-Exit codes: 0 done, 1 Routy or a chosen peer could not be measured, 2 wrong usage.
+Exit codes: 0 done; 1 Routy, ssh, direct or a peer named with --peers is missing, or one that is
+there could not be measured; 2 wrong usage; 130 interrupted.
 `;
 
 /**
@@ -75,6 +86,7 @@ export function readOptions(argv: readonly string[]): Options | null {
       quick: { type: 'boolean', default: false },
       only: { type: 'string' },
       peers: { type: 'string' },
+      node: { type: 'string', multiple: true },
       rounds: { type: 'string' },
       seconds: { type: 'string' },
       'warm-up': { type: 'string' },
@@ -89,6 +101,8 @@ export function readOptions(argv: readonly string[]): Options | null {
     quick,
     sections: chosen('only', values.only, SECTIONS),
     peers: chosen('peers', values.peers, PEERS),
+    peersNamed: values.peers !== undefined,
+    nodes: values.node ?? [process.execPath],
     jsonFile: values.json ?? null,
     rounds: positive('rounds', values.rounds ?? (quick ? '3' : '5')),
     linkRounds: positive('rounds', values.rounds ?? (quick ? '1' : '5')),

@@ -211,10 +211,9 @@ export async function runToEnd(
   }
 }
 
-/** The full path of a program on PATH or in the system directories, or null. */
+/** The full path of a program, or null: on PATH, installed by `peers.sh`, or of the system. */
 export function findProgram(name: string): string | null {
-  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin'];
-  for (const folder of folders) {
+  for (const folder of programFolders(process.env)) {
     const path = join(folder, name);
     try {
       accessSync(path, constants.X_OK);
@@ -224,6 +223,13 @@ export function findProgram(name: string): string | null {
     }
   }
   return null;
+}
+
+/** Where programs are looked for, in this order; `peers.sh` installs into the one of the cache. */
+export function programFolders(env: Readonly<Record<string, string | undefined>>): string[] {
+  const cache = env.XDG_CACHE_HOME || join(env.HOME ?? '', '.cache');
+  const onPath = (env.PATH ?? '').split(delimiter).filter((folder) => folder !== '');
+  return [...onPath, join(cache, 'routy-bench', 'bin'), '/usr/sbin', '/sbin'];
 }
 
 /** A port of 127.0.0.1 that nobody listens on at this moment. */

@@ -1,11 +1,13 @@
 /** Prints results as tables for a terminal. */
-import type { IdleFigures } from './idle.ts';
 import { linkReport } from './link/link-report.ts';
-import type { Compared, EachWay, Results } from './results.ts';
-import type { ResumeFigures } from './resume.ts';
+import { type Compared, type EachWay, figureOf, type Results, ratioToSsh } from './results.ts';
+import type { IdleFigures, IdleStep } from './sections/idle.ts';
+import type { ResumeFigures } from './sections/resume.ts';
+import { isRouty } from './tunnels/runtimes.ts';
 
 const LABEL_WIDTH = 34;
 const COLUMN_WIDTH = 10;
+const PEER_WIDTH = 10;
 
 export function report(results: Results, peers: readonly string[]): string {
   const { machine } = results;
@@ -17,6 +19,7 @@ export function report(results: Results, peers: readonly string[]): string {
       : [
           `medians of ${results.rounds} rounds, ${results.seconds} s each; up is towards the service`,
         ]),
+    ...peers.map((peer) => `${peer}: ${results.notes[peer]}`),
     '',
     ...comparison(results, peers),
     ...beside(results),
@@ -42,20 +45,23 @@ function beside({ besideBefore }: Results): string[] {
 
 function comparison(results: Results, peers: readonly string[]): string[] {
   const { throughput, throughput8, connections, echo, cpuSecondsPerGB } = results;
+  const columns = [
+    ...peers.map((peer) => column(peer, (figures) => figureOf(figures, peer))),
+    ...peers
+      .filter(isRouty)
+      .map((peer) => column(`${peer}/ssh`, (figures) => ratioToSsh(figures, peer))),
+  ];
   const row = (label: string, figures: Compared): string | null => {
-    const of = (peer: string) =>
-      peer === 'routy' || peer === 'ssh' || peer === 'direct' ? figures[peer] : figures.peers[peer];
-    const taken = peers.map((peer) => of(peer) ?? null);
     // A section that was not asked for has no rows.
-    if (taken.every((figure) => figure === null)) return null;
-    const cells = [...taken, figures.ratioToSsh].map(cell);
+    if (peers.every((peer) => figureOf(figures, peer) === null)) return null;
+    const cells = columns.map(({ of, width }) => cell(of(figures), width));
     return `${label.padEnd(LABEL_WIDTH)}${cells.join('')}`;
   };
   const both = (label: string, { eachWay }: EachWay) => [
     row(`${label}, up`, eachWay.up),
     row(`${label}, down`, eachWay.down),
   ];
-  const head = [...peers, 'routy/ssh'].map((name) => name.padStart(COLUMN_WIDTH)).join('');
+  const head = columns.map(({ name, width }) => name.padStart(width)).join('');
   const rows = [
     ...both('1 stream, Gbit/s', throughput),
     ...both('8 streams, Gbit/s', throughput8),
@@ -74,10 +80,20 @@ function comparison(results: Results, peers: readonly string[]): string[] {
   return rows.length === 0 ? [] : [`${''.padEnd(LABEL_WIDTH)}${head}`, ...rows];
 }
 
+interface Column {
+  readonly name: string;
+  readonly width: number;
+  readonly of: (figures: Compared) => number | null;
+}
+
+/** As wide as all others, or its name. */
+function column(name: string, of: Column['of']): Column {
+  return { name, width: Math.max(COLUMN_WIDTH, name.length + 2), of };
+}
+
 function idle({ idle: figures }: Results): string[] {
   if (figures === null) return [];
-  const rows = [['routy', figures] as const, ...Object.entries(figures.peers)];
-  return ['', 'Idle streams, both nodes together', ...rows.flatMap(idleRows)];
+  return ['', 'Idle streams, both nodes together', ...Object.entries(figures).flatMap(idleRows)];
 }
 
 function idleRows([peer, figures]: readonly [string, IdleFigures]): string[] {
@@ -85,11 +101,15 @@ function idleRows([peer, figures]: readonly [string, IdleFigures]): string[] {
   const after = figures.rssAfterMB.toFixed(1);
   return [
     ...figures.steps.map(
-      ({ streams, bytesPerStream, rssMB, openedInMs }) =>
-        `  ${peer.padEnd(8)}${String(streams).padStart(6)} streams: ${bytesPerStream} bytes each, RSS ${rssMB.toFixed(1)} MB (${baseline} before); opened in ${openedInMs} ms`,
+      ({ streams, bytesPerStream, rssMB, openedInMs, ...step }) =>
+        `  ${peer.padEnd(PEER_WIDTH)}${String(streams).padStart(6)} streams: ${bytesPerStream} bytes each, RSS ${rssMB.toFixed(1)} MB (${baseline} before); opened in ${openedInMs} ms${closedText(step)}`,
     ),
-    `  ${peer.padEnd(8)}RSS ${after} MB ${figures.afterMs / 1000} s after closing`,
+    `  ${peer.padEnd(PEER_WIDTH)}RSS ${after} MB ${figures.afterMs / 1000} s after closing`,
   ];
+}
+
+function closedText({ closed, closedWhy }: Pick<IdleStep, 'closed' | 'closedWhy'>): string {
+  return closed === 0 ? '' : `; ${closed} not held: ${closedWhy}`;
 }
 
 function resume({ resume: figures }: Results): string[] {
@@ -104,12 +124,14 @@ function resume({ resume: figures }: Results): string[] {
 function resumeRows([peer, figures]: readonly [string, ResumeFigures]): string[] {
   const { cuts, connectionsLost, firstByteMs, newConnectionMs, bytesReplayed } = figures;
   const times = (what: string, { p50, p99, max }: NonNullable<typeof firstByteMs>) =>
-    `  ${peer.padEnd(8)}path back to ${what}: p50 ${p50} ms, p99 ${p99} ms, most ${max} ms`;
+    `  ${peer.padEnd(PEER_WIDTH)}path back to ${what}: p50 ${p50} ms, p99 ${p99} ms, most ${max} ms`;
   return [
-    `  ${peer.padEnd(8)}${connectionsLost} connections lost in ${cuts} cuts`,
+    `  ${peer.padEnd(PEER_WIDTH)}${connectionsLost} connections lost in ${cuts} cuts`,
     ...(firstByteMs === null ? [] : [times('first byte', firstByteMs)]),
     ...(newConnectionMs === null ? [] : [times('first byte of a new connection', newConnectionMs)]),
-    ...(bytesReplayed === null ? [] : [`  ${peer.padEnd(8)}${bytesReplayed} bytes replayed`]),
+    ...(bytesReplayed === null
+      ? []
+      : [`  ${peer.padEnd(PEER_WIDTH)}${bytesReplayed} bytes replayed`]),
   ];
 }
 
@@ -129,13 +151,16 @@ function herds({ herds: figures }: Results): string[] {
 
 function targets(results: Results): string[] {
   const measured = results.targets.filter(({ figure }) => figure !== null);
-  return measured.map(({ what, figure, limit, atLeast, reached }) => {
+  // Named where there are several.
+  const several = measured.some(({ peer }) => peer !== 'routy');
+  return measured.map(({ peer, what, figure, limit, atLeast, reached }) => {
     const verdict = reached ? 'reached' : 'MISSED';
     const bound = `${atLeast ? 'at least' : 'at most'} ${limit}`;
-    return `${what.padEnd(40)}${cell(figure)}  ${bound.padEnd(16)}${verdict}`;
+    const name = several ? `${peer}: ${what}` : what;
+    return `${name.padEnd(several ? 50 : 40)}${cell(figure)}  ${bound.padEnd(16)}${verdict}`;
   });
 }
 
-function cell(figure: number | null): string {
-  return (figure === null ? '-' : String(Number(figure.toPrecision(3)))).padStart(COLUMN_WIDTH);
+function cell(figure: number | null, width = COLUMN_WIDTH): string {
+  return (figure === null ? '-' : String(Number(figure.toPrecision(3)))).padStart(width);
 }

@@ -1,11 +1,12 @@
 /** From samples to the figures that are printed and written as JSON. */
 import { type BesideBefore, besideBefore } from './before.ts';
-import type { IdleFigures } from './idle.ts';
 import { type LinkResults, linkReaches, type Reach } from './link/link-results.ts';
 import { type Machine, mean } from './measure.ts';
-import type { PeersFigures } from './peers.ts';
-import type { ResumeFigures } from './resume.ts';
 import type { Samples } from './samples.ts';
+import type { HerdFigures } from './sections/herds.ts';
+import type { IdleFigures } from './sections/idle.ts';
+import type { ResumeFigures } from './sections/resume.ts';
+import { isRouty } from './tunnels/runtimes.ts';
 
 type Figure = number | null;
 
@@ -16,6 +17,8 @@ export interface Compared {
   readonly direct: Figure;
   /** Routy's figure divided by that of `ssh -R`. */
   readonly ratioToSsh: Figure;
+  /** The same for Routy on each further Node, by peer. */
+  readonly ratiosToSsh: Readonly<Record<string, Figure>>;
   readonly peers: Readonly<Record<string, Figure>>;
 }
 
@@ -42,12 +45,12 @@ export interface Results {
   };
   /** CPU seconds of both nodes for 10^9 bytes of one stream. */
   readonly cpuSecondsPerGB: EachWay & { readonly red: Compared; readonly gray: Compared };
-  /** Routy's; MB are 10^6 bytes of both nodes together. Null when it was not measured. */
-  readonly idle: (IdleFigures & { readonly peers: Readonly<Record<string, IdleFigures>> }) | null;
+  /** By peer; MB are 10^6 bytes of both nodes together. Null when not measured. */
+  readonly idle: Readonly<Record<string, IdleFigures>> | null;
   /** By peer: what becomes of a busy connection when the path is cut. Null when not measured. */
   readonly resume: Readonly<Record<string, ResumeFigures>> | null;
   /** Many nodes that dial one, back after its restart. */
-  readonly herds: readonly PeersFigures[];
+  readonly herds: readonly HerdFigures[];
   /** The link library beside others. Null when it was not measured. */
   readonly link: LinkResults | null;
   /** Empty without a build before. */
@@ -64,10 +67,13 @@ export interface Results {
 
 /** What Routy is to reach. */
 export interface Target extends Reach {
+  /** `routy`, or Routy on a further Node. */
+  readonly peer: string;
   /** Null when it could not be measured. */
   readonly reached: boolean | null;
 }
 
+/** Stand by themselves in the results. */
 const STANDARD = ['routy', 'ssh', 'direct'];
 
 export interface Measured {
@@ -75,7 +81,7 @@ export interface Measured {
   readonly peers: readonly string[];
   readonly idle: ReadonlyMap<string, IdleFigures>;
   readonly resume: ReadonlyMap<string, ResumeFigures>;
-  readonly herds: readonly PeersFigures[];
+  readonly herds: readonly HerdFigures[];
   readonly link: LinkResults | null;
   readonly machine: Machine;
   readonly notes: Readonly<Record<string, string>>;
@@ -87,17 +93,25 @@ export interface Measured {
 export function summarize(measured: Measured): Results {
   const figures = compare(measured);
   const { machine, notes, problems, rounds, seconds } = measured;
+  const routies = ['routy', ...measured.peers.filter((peer) => peer !== 'routy' && isRouty(peer))];
   return {
     ...figures,
-    idle: idleResults(measured.idle),
-    resume: measured.resume.size === 0 ? null : Object.fromEntries(measured.resume),
+    idle: byPeer(measured.idle),
+    resume: byPeer(measured.resume),
     herds: measured.herds,
     link: measured.link,
     besideBefore: besideBefore(measured.samples),
     targets: [
-      ...targetsOf(figures, measured.idle.get('routy'), measured.resume.get('routy')),
-      target('200 nodes of one address back, ms', herdBackMs(measured.herds), 3000, false),
-      ...(measured.link === null ? [] : linkReaches(measured.link)).map(judged),
+      ...routies.flatMap((peer) =>
+        reachesOf(peer, figures, measured).map((reach) => judged(peer, reach)),
+      ),
+      judged(
+        'routy',
+        atMost('200 nodes of one address back, ms', herdBackMs(measured.herds), 3000),
+      ),
+      ...(measured.link === null ? [] : linkReaches(measured.link)).map((reach) =>
+        judged('routy', reach),
+      ),
     ],
     machine,
     notes,
@@ -167,13 +181,29 @@ function compared(peers: readonly string[], figure: (peer: string) => Figure): C
     Figure,
   ];
   const others = peers.filter((peer) => !STANDARD.includes(peer));
+  const byPeer = (names: readonly string[], of: (peer: string) => Figure) =>
+    Object.fromEntries(names.map((peer) => [peer, rounded(of(peer))]));
   return {
-    routy,
-    ssh,
-    direct,
-    ratioToSsh: rounded(routy === null || ssh === null || ssh === 0 ? null : routy / ssh),
-    peers: Object.fromEntries(others.map((peer) => [peer, rounded(figure(peer))])),
+    ...{ routy, ssh, direct },
+    ratioToSsh: rounded(divided(routy, ssh)),
+    ratiosToSsh: byPeer(others.filter(isRouty), (peer) => divided(figure(peer), ssh)),
+    peers: byPeer(others, figure),
   };
+}
+
+/** A peer's figure, wherever it stands. */
+export function figureOf(figures: Compared, peer: string): Figure {
+  if (peer === 'routy' || peer === 'ssh' || peer === 'direct') return figures[peer];
+  return figures.peers[peer] ?? null;
+}
+
+/** A figure of Routy, on whichever Node, divided by that of `ssh -R`. */
+export function ratioToSsh(figures: Compared, peer: string): Figure {
+  return peer === 'routy' ? figures.ratioToSsh : (figures.ratiosToSsh[peer] ?? null);
+}
+
+function divided(figure: Figure, by: Figure): Figure {
+  return figure === null || by === null || by === 0 ? null : figure / by;
 }
 
 function meanOf(up: Figure, down: Figure): Figure {
@@ -185,34 +215,32 @@ function rounded(value: Figure): Figure {
   return value === null ? null : Number(value.toPrecision(4));
 }
 
-function idleResults(idle: ReadonlyMap<string, IdleFigures>): Results['idle'] {
-  const routy = idle.get('routy');
-  if (routy === undefined) return null;
-  return { ...routy, peers: Object.fromEntries([...idle].filter(([peer]) => peer !== 'routy')) };
+function byPeer<T>(figures: ReadonlyMap<string, T>): Readonly<Record<string, T>> | null {
+  return figures.size === 0 ? null : Object.fromEntries(figures);
 }
 
-function targetsOf(
-  figures: Figures,
-  idle: IdleFigures | undefined,
-  resume: ResumeFigures | undefined,
-): Target[] {
+/** What Routy is to reach on one Node, under its name there. */
+function reachesOf(peer: string, figures: Figures, { idle, resume }: Measured): Reach[] {
   const { throughput, connections, echo } = figures;
-  const { routy: echoInBulk, ssh: sshEchoInBulk } = echo.p99DuringBulkUs;
-  const after = idle === undefined ? null : rounded(idle.rssAfterMB / idle.rssBaselineMB);
+  const inBulk = echo.p99DuringBulkUs;
+  const [own, cut] = [idle.get(peer), resume.get(peer)];
+  const after = own === undefined ? null : rounded(own.rssAfterMB / own.rssBaselineMB);
+  const toSsh = (of: Compared) => ratioToSsh(of, peer);
   return [
-    target('throughput, ratio to ssh -R', throughput.ratioToSsh, 0.6, true),
-    target('connections a second, ratio to ssh -R', connections.ratioToSsh, 5, true),
-    target('echo p50, ratio to ssh -R', echo.p50Us.ratioToSsh, 1.3, false),
-    target('echo p99 during bulk, ratio to ssh -R', echo.p99DuringBulkUs.ratioToSsh, 1, false),
-    target('echo p99 during bulk, µs', echoInBulk, echoInBulkLimit(sshEchoInBulk), false),
-    target('bytes an idle stream, both nodes', idle?.bytesPerStream ?? null, 25_000, false),
-    target('RSS after closing, ratio to before', after, 1.2, false),
-    target('connections lost when the path is cut', resume?.connectionsLost ?? null, 0, false),
-    target('p99 from path back to first byte, ms', resume?.firstByteMs?.p99 ?? null, 1000, false),
+    atLeast('throughput, ratio to ssh -R', toSsh(throughput), 0.6),
+    atLeast('connections a second, ratio to ssh -R', toSsh(connections), 5),
+    atMost('echo p50, ratio to ssh -R', toSsh(echo.p50Us), 1.3),
+    atMost('echo p99 during bulk, ratio to ssh -R', toSsh(inBulk), 1),
+    atMost('echo p99 during bulk, µs', figureOf(inBulk, peer), echoInBulkLimit(inBulk.ssh)),
+    atMost('bytes an idle stream, both nodes', own?.bytesPerStream ?? null, 25_000),
+    atMost('idle streams not held', own?.steps.at(-1)?.closed ?? null, 0),
+    atMost('RSS after closing, ratio to before', after, 1.2),
+    atMost('connections lost when the path is cut', cut?.connectionsLost ?? null, 0),
+    atMost('p99 from path back to first byte, ms', cut?.firstByteMs?.p99 ?? null, 1000),
   ];
 }
 
-function herdBackMs(herds: readonly PeersFigures[]): Figure {
+function herdBackMs(herds: readonly HerdFigures[]): Figure {
   const herd = herds.find(({ nodes, addresses }) => nodes === 200 && addresses === 'one');
   return herd?.backMs ?? null;
 }
@@ -222,11 +250,16 @@ function echoInBulkLimit(sshUs: Figure): number {
   return Math.max(5_000, (sshUs ?? 0) / 2);
 }
 
-function target(what: string, figure: Figure, limit: number, atLeast: boolean): Target {
-  return judged({ what, figure, limit, atLeast });
+function atLeast(what: string, figure: Figure, limit: number): Reach {
+  return { what, figure, limit, atLeast: true };
 }
 
-function judged({ what, figure, limit, atLeast }: Reach): Target {
-  const reached = figure === null ? null : atLeast ? figure >= limit : figure <= limit;
-  return { what, figure, limit, atLeast, reached };
+function atMost(what: string, figure: Figure, limit: number): Reach {
+  return { what, figure, limit, atLeast: false };
+}
+
+function judged(peer: string, reach: Reach): Target {
+  const { figure, limit } = reach;
+  const reached = figure === null ? null : reach.atLeast ? figure >= limit : figure <= limit;
+  return { peer, ...reach, reached };
 }

@@ -4,16 +4,16 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { testCa, testCredentials } from '../../test/support/certificates.ts';
 import { cpuSeconds } from '../measure.ts';
-import type { Options } from '../options.ts';
 import { type Script, startScript } from '../processes.ts';
 import { createSamples, type Samples } from '../samples.ts';
+import { messageOf, type Run } from '../sections/run.ts';
 import type { EndCommand, EndStarted } from './end.ts';
 import { CIPHER } from './libraries/tls.ts';
 import { LIBRARIES, type LibraryName } from './library.ts';
 import type { Load, LoadResult } from './loads.ts';
 
 /** Every load takes this much of the time that a library is warmed up. */
-const WARM_UP_PART = 1 / 4;
+export const LINK_WARM_UP_PART = 1 / 4;
 const SMALL_BYTES = 100;
 const LARGE_BYTES = 64 * 1024;
 const STREAMS_IN_FLIGHT = 16;
@@ -86,14 +86,13 @@ function requests(what: string, inFlight: number): Measurement {
   };
 }
 
+export const LINK_MEASUREMENTS = MEASUREMENTS.length;
+
 /** Like the tunnels: rounds, each with ends that are started anew and warmed up, in turned order. */
-export async function measureLink(
-  dir: string,
-  options: Options,
-  problem: (text: string) => void,
-): Promise<{ samples: Samples; rounds: number }> {
+export async function measureLink(run: Run): Promise<{ samples: Samples; rounds: number }> {
+  const { options, progress } = run;
   const names = LIBRARIES.filter((name) => options.peers.includes(name));
-  const credentials = await writeCredentials(dir);
+  const credentials = await writeCredentials(run.dir);
   const samples = createSamples();
   const beganMs = performance.now();
   let rounds = 0;
@@ -101,32 +100,22 @@ export async function measureLink(
   while (rounds < options.linkRounds) {
     const roundBeganMs = performance.now();
     if (rounds > 0 && roundBeganMs - beganMs + roundMs > options.roundsBudgetMs) break;
-    await round(rounds % 2 === 0 ? names : names.toReversed(), {
-      credentials,
-      options,
-      problem,
-      samples,
-    });
+    await round(run, rounds % 2 === 0 ? names : names.toReversed(), credentials, samples);
     roundMs = performance.now() - roundBeganMs;
     rounds++;
-    console.error(
-      `link, round ${rounds} of ${options.linkRounds}: ${Math.round(roundMs / 1000)} s`,
-    );
+    progress.done('link round', roundMs);
   }
   return { samples, rounds };
 }
 
-interface Round {
-  readonly credentials: Credentials;
-  readonly options: Options;
-  readonly samples: Samples;
-  readonly problem: (text: string) => void;
-}
-
-async function round(names: readonly LibraryName[], { options, ...rest }: Round): Promise<void> {
-  const { credentials, problem, samples } = rest;
+async function round(
+  { options, problem }: Run,
+  names: readonly LibraryName[],
+  credentials: Credentials,
+  samples: Samples,
+): Promise<void> {
   const tell = (name: string, what: string, error: unknown) =>
-    problem(`${name}: ${what}: ${error instanceof Error ? error.message : String(error)}`);
+    problem(`${name}: ${what}: ${messageOf(error)}`);
   const all: Ends[] = [];
   for (const name of names) {
     try {
@@ -143,7 +132,7 @@ async function round(names: readonly LibraryName[], { options, ...rest }: Round)
     }
   };
   const unmeasured = createSamples();
-  const warmUpSeconds = options.warmUpSeconds * WARM_UP_PART;
+  const warmUpSeconds = options.warmUpSeconds * LINK_WARM_UP_PART;
   for (const each of MEASUREMENTS) await inTurn(each, warmUpSeconds, unmeasured);
   for (const each of MEASUREMENTS) await inTurn(each, options.seconds, samples);
   for (const ends of all) await ends.stop();

@@ -1,6 +1,7 @@
 /**
  * Idle load generator: holds as many connections as it is told, each proven by one echoed byte
- * when it was opened. Fewer than it holds means: close some.
+ * when it was opened. Fewer than it holds means: close some. When the other side closes one, no more
+ * are opened: what it holds by then is what it can hold.
  */
 import { connect, type Socket } from 'node:net';
 import { serveCommands } from './commands.ts';
@@ -13,39 +14,44 @@ export interface IdleCommand {
 
 export interface IdleResult {
   readonly held: number;
-  /** Connections that the other side closed since they were opened. */
-  readonly lost: number;
+  /** Connections that the other side closed so far, in opening them or later. */
+  readonly closed: number;
+  /** How the last of them ended. */
+  readonly why: string;
 }
 
 const CONCURRENCY = 32;
 const OPEN_TIMEOUT_MS = 30_000;
 const buffer = new Uint8Array(64);
 const held = new Set<Socket>();
-let lost = 0;
+let closed = 0;
+let why = '';
 
 serveCommands(run);
 
 async function run({ port, hold }: IdleCommand): Promise<IdleResult> {
   await closeSurplus(hold);
-  let missing = hold - held.size;
+  const closedBefore = closed;
+  let opening = 0;
   const worker = async () => {
-    try {
-      while (missing-- > 0) held.add(await open(port));
-    } catch (error) {
-      // One that fails ends the others too.
-      missing = 0;
-      throw error;
+    while (held.size + opening < hold && closed === closedBefore) {
+      opening++;
+      await open(port);
+      opening--;
     }
   };
   await Promise.all(Array.from({ length: CONCURRENCY }, worker));
-  return { held: held.size, lost };
+  return { held: held.size, closed, why };
 }
 
-function open(port: number): Promise<Socket> {
-  return new Promise((resolve, reject) => {
+/** Resolves when one more is held, or when that failed. */
+function open(port: number): Promise<void> {
+  return new Promise((resolve) => {
+    let opened = false;
     const onRead = () => {
-      socket.setTimeout(0);
-      resolve(socket);
+      if (!opened) held.add(socket.setTimeout(0));
+      opened = true;
+      resolve();
       return true;
     };
     const socket = connect({
@@ -54,25 +60,29 @@ function open(port: number): Promise<Socket> {
       timeout: OPEN_TIMEOUT_MS,
       onread: { buffer, callback: onRead },
     });
-    const fail = (why: string) => reject(new Error(`connection ${held.size + 1}: ${why}`));
+    let failure = 'closed by the other side';
     socket.once('connect', () => socket.write(Uint8Array.of(0x5a)));
     socket.once('timeout', () => socket.destroy(new Error('not answered within 30 s')));
-    socket.once('error', (error) => fail(error.message));
+    socket.once('error', ({ message }) => (failure = message));
     socket.once('close', () => {
-      if (held.delete(socket)) lost++;
-      fail('closed by the other side');
+      const closedByUs = opened && !held.delete(socket);
+      if (!closedByUs) {
+        closed++;
+        why = failure;
+      }
+      resolve();
     });
   });
 }
 
 async function closeSurplus(hold: number): Promise<void> {
   const surplus = [...held].slice(hold);
-  const closed = surplus.map((socket) => {
+  const closing = surplus.map((socket) => {
     held.delete(socket);
     return new Promise<void>((resolve) => {
       socket.once('close', () => resolve());
       socket.end();
     });
   });
-  await Promise.all(closed);
+  await Promise.all(closing);
 }

@@ -9,7 +9,7 @@ const CONTROL_PORT = 7835;
 export const bore: TunnelKind = {
   name: 'bore',
   note: 'NOT encrypted',
-  missing: () => (findProgram('bore') === null ? 'bore not on PATH' : null),
+  missing: () => (findProgram('bore') === null ? 'bore not found; run: bench/peers.sh' : null),
   start: startBore,
 };
 

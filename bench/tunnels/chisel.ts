@@ -5,7 +5,10 @@ import { type Ports, type Tunnel, type TunnelKind, whenReady } from './tunnel.ts
 export const chisel: TunnelKind = {
   name: 'chisel',
   note: 'SSH over WebSocket',
-  missing: () => (findProgram('chisel') === null ? 'chisel not on PATH' : null),
+  missing: () =>
+    findProgram('chisel') === null
+      ? 'chisel not found; bench/peers.sh says where it is to be had'
+      : null,
   start: startChisel,
 };
 

@@ -9,7 +9,9 @@ export const frp: TunnelKind = {
   note: 'TLS, tcpMux',
   missing() {
     const absent = ['frps', 'frpc'].filter((name) => findProgram(name) === null);
-    return absent.length === 0 ? null : `${absent.join(' and ')} not on PATH`;
+    return absent.length === 0
+      ? null
+      : `${absent.join(' and ')} not found; bench/peers.sh says where they are to be had`;
   },
   start: startFrp,
 };

@@ -7,7 +7,8 @@ import { type Ports, type Tunnel, type TunnelKind, whenReady } from './tunnel.ts
 export const rathole: TunnelKind = {
   name: 'rathole',
   note: 'Noise_NK_25519_ChaChaPoly_BLAKE2s',
-  missing: () => (findProgram('rathole') === null ? 'rathole not on PATH' : null),
+  missing: () =>
+    findProgram('rathole') === null ? 'rathole not found; run: bench/peers.sh' : null,
   start: startRathole,
 };
 

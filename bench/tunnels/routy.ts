@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { NodeStatus } from '../../packages/routy/src/status/status.ts';
 import { freePort, runToEnd, start } from '../processes.ts';
+import type { Runtime } from './runtimes.ts';
 import {
   type Detour,
   type Ports,
@@ -14,26 +15,40 @@ import {
 
 const CLI = fileURLToPath(new URL('../../packages/routy/dist/cli/main.js', import.meta.url));
 
-export const routy: TunnelKind = routyKind('routy', CLI);
+/** The build of this working tree, on one of the Nodes. */
+export function routyOn(runtime: Runtime): TunnelKind {
+  return routyKind({ name: runtime.name, node: runtime.path, cli: CLI }, runtime);
+}
 
 /** Another build of Routy, to measure a change against: `ROUTY_BEFORE` is its built `cli/main.js`. */
-export const before: TunnelKind = routyKind('before', process.env.ROUTY_BEFORE ?? '');
+export function before(runtime: Runtime): TunnelKind {
+  const cli = process.env.ROUTY_BEFORE ?? '';
+  return routyKind({ name: 'before', node: runtime.path, cli }, runtime);
+}
 
 /**
  * Two Routy nodes, enrolled by the commands a user types: gray listens and holds the CA, red joins
  * and dials, as `ssh -R` would, and offers the services.
  */
-function routyKind(name: string, cli: string): TunnelKind {
+function routyKind(build: Build, { version }: Runtime): TunnelKind {
   return {
-    name,
-    note: 'two nodes, TLS 1.3 both ways authenticated',
-    missing: () => (existsSync(cli) ? null : `${cli} not found; run: npm run build`),
-    start: (services, dir, detour) => startRouty({ name, cli }, services, dir, detour),
+    name: build.name,
+    note: `two nodes, TLS 1.3 both ways authenticated, Node ${version}`,
+    missing: () => missing(build),
+    start: (services, dir, detour) => startRouty(build, services, dir, detour),
   };
+}
+
+function missing({ name, cli }: Build): string | null {
+  if (cli === '') return 'ROUTY_BEFORE does not name a built cli/main.js';
+  if (existsSync(cli)) return null;
+  return name === 'before' ? `${cli} not found` : `${cli} not found; run: npm run build`;
 }
 
 interface Build {
   readonly name: string;
+  /** The Node that runs it. */
+  readonly node: string;
   /** Its built `cli/main.js`. */
   readonly cli: string;
 }
@@ -94,10 +109,10 @@ async function replayedBy(build: Build, place: readonly string[]): Promise<numbe
   return (figures as number[]).reduce((sum, bytes) => sum + bytes, 0);
 }
 
-function runCli({ cli }: Build, args: readonly string[]): Promise<string> {
-  return runToEnd(`routy ${args[0]}`, process.execPath, [cli, ...args]);
+function runCli({ node, cli }: Build, args: readonly string[]): Promise<string> {
+  return runToEnd(`routy ${args[0]}`, node, [cli, ...args]);
 }
 
-function startNode({ name, cli }: Build, site: string, place: readonly string[]) {
-  return start(`${name} up (${site})`, process.execPath, [cli, 'up', ...place]);
+function startNode({ name, node, cli }: Build, site: string, place: readonly string[]) {
+  return start(`${name} up (${site})`, node, [cli, 'up', ...place]);
 }

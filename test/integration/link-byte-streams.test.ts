@@ -9,9 +9,12 @@ import {
   duplexEnd,
   iteratorEnd,
   messageEnd,
+  nativeSocketEnd,
   socketEnd,
   webEnd,
 } from '../support/adapter-ends.ts';
+import { heldSlabs } from '../support/endpoint-kinds.ts';
+import { planeMissing } from '../support/native-plane.ts';
 import { type SessionPair, STREAM_WINDOW, sessionPair } from '../support/session-pair.ts';
 
 /** Two windows in the session; what two sockets and their kernels hold comes on top. */
@@ -28,6 +31,9 @@ const ADAPTERS = {
   messages: { make: messageEnd, ...inProcess },
   'a Duplex': { make: duplexEnd, ...inProcess },
   'a socket': { make: () => socketEnd('target'), ...sockets },
+  ...(planeMissing === undefined && {
+    'a native socket': { make: () => nativeSocketEnd('target'), ...sockets },
+  }),
 };
 
 for (const over of ['memory', 'tls'] as const) {
@@ -48,6 +54,7 @@ for (const over of ['memory', 'tls'] as const) {
         const streams = () => pair.dialler.stats().streams + pair.acceptor.stats().streams;
         for (let n = 0; n < 500 && streams() > 0; n++) await new Promise((r) => setTimeout(r, 10));
         assert.equal(streams(), 0);
+        assert.equal(heldSlabs(), 0);
       });
     });
   }

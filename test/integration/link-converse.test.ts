@@ -175,7 +175,10 @@ describe('a conversation', TIMEOUT, () => {
       behaviour: queue,
     });
     await until('the failure', () => queue.failures.length > 0);
-    assert.equal(queue.failures[0], 'queue: version 7 here, versions 1, 2 at the peer');
+    assert.equal(
+      queue.failures[0],
+      'queue was asked for in versions 1, 2, and is spoken in version 7',
+    );
     lab.gray.protocol({ name: 'queue', versions: [2, 7], accept: taking(new Set()) });
     await until('it is established', () => queue.establishments.length === 1);
     assert.deepEqual(queue.establishments, ['gray/gray1 2']);

@@ -110,20 +110,20 @@ describe('protocols', TIMEOUT, () => {
     const peer = lab.red.dial(lab.at);
     await assert.rejects(peer.open({ protocol: 'nothing' }), {
       code: 'unsupported-protocol',
-      message: 'no protocol nothing here',
+      message: 'there is no protocol nothing',
     });
     await assert.rejects(
       peer.open({ protocol: 'counter', versions: [3, 4] }),
       (error: StreamResetError) => {
         assert.equal(error.code, 'unsupported-version');
-        assert.equal(error.message, 'counter: versions 1, 2 here, versions 3, 4 at the peer');
+        assert.equal(
+          error.message,
+          'counter was asked for in versions 3, 4, and is spoken in versions 1, 2',
+        );
         assert.match(error.hint!, /speak a version of the other/);
         return true;
       },
     );
-    const unmeant = { code: 'argument-invalid' };
-    await assert.rejects(peer.open({ protocol: 'counter', versions: [0] }), unmeant);
-    assert.throws(() => lab.gray.protocol({ name: '', accept: echo }), unmeant);
     await lab.close();
   });
 

@@ -16,6 +16,7 @@ import {
   type RecordConnection,
   type RecordConnectionOptions,
 } from '../support/record-connection.ts';
+import type { RawSocket } from '../support/raw-socket.ts';
 
 const SUITES = ['TLS_AES_128_GCM_SHA256', 'TLS_AES_256_GCM_SHA384', 'TLS_CHACHA20_POLY1305_SHA256'];
 
@@ -66,7 +67,7 @@ async function says(process: { child: ChildProcess; output: string }, text: stri
 
 /** Our server for one `openssl s_client`. */
 async function withClient(options: readonly string[], own: RecordConnectionOptions = {}) {
-  const acceptor = new TlsAcceptor(() => gray);
+  const acceptor = new TlsAcceptor<RawSocket>(() => gray);
   const server = createServer({ noDelay: true, allowHalfOpen: true });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -232,9 +233,8 @@ describe('the end of a connection with openssl', () => {
   });
 
   test('our alert is understood by s_client', async () => {
-    const { client, connection, socket } = await withClient([]);
-    // As if the peer had sent it.
-    socket.emit('data', Buffer.concat([Buffer.of(23, 3, 3, 0, 60), randomBytes(60)]));
+    const { client, connection } = await withClient([]);
+    connection.inject(Buffer.concat([Buffer.of(23, 3, 3, 0, 60), randomBytes(60)]));
     assert.equal(connection.layer.failure?.alert, 'bad_record_mac');
     await says(client, 'alert bad record mac');
   });

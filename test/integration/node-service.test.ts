@@ -108,10 +108,10 @@ test('each reason to refuse has its code', async () => {
     'unknown-service: no service nope here',
   ]);
   assert.deepEqual(await answers(new FakeStream('db', { protocol: 'udp' })), [
-    'unsupported-protocol: no protocol udp here',
+    'unsupported-protocol: there is no protocol udp',
   ]);
   assert.deepEqual(await answers(new FakeStream('db', { versions: [2, 3] })), [
-    'unsupported-version: tcp: version 1 here, versions 2, 3 at the peer',
+    'unsupported-version: tcp was asked for in versions 2, 3, and is spoken in version 1',
   ]);
   services.put(service(target.address, { allow: ['red', 'gray/gray2'] }));
   assert.deepEqual(await answers(new FakeStream('db')), [

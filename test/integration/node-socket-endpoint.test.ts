@@ -1,8 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import {
   SessionStream,
@@ -13,51 +11,16 @@ import { FakeByteStream } from '../support/fake-byte-stream.ts';
 import { until } from './node-support.ts';
 
 /** Both ends of a connection. */
-async function connected(path?: string): Promise<{ socket: Socket; peer: Socket }> {
+async function connected(): Promise<{ socket: Socket; peer: Socket }> {
   const server = createServer({ allowHalfOpen: true });
-  await once(path === undefined ? server.listen(0, '127.0.0.1') : server.listen(path), 'listening');
+  await once(server.listen(0, '127.0.0.1'), 'listening');
   const { port } = server.address() as AddressInfo;
-  const socket =
-    path === undefined
-      ? connect({ port, host: '127.0.0.1', allowHalfOpen: true })
-      : connect({ path, allowHalfOpen: true });
+  const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
   const [peer] = (await once(server, 'connection')) as [Socket];
   if (socket.connecting) await once(socket, 'connect');
   server.close();
   return { socket, peer };
 }
-
-/** What the session is told when the other end of the endpoint's socket does `act`. */
-async function whenPeer(
-  act: (peer: Socket) => void,
-  path?: string,
-): Promise<{ bytes: number; outcome: string }> {
-  const { socket, peer } = await connected(path);
-  const endpoint = new SocketEndpoint(socket, 'target', () => {});
-  const session = new FakeByteStream(endpoint);
-  act(peer);
-  endpoint.writable();
-  await until('the session is told', () => session.told.length > 0);
-  const outcome = session.told[0]!;
-  socket.destroy();
-  peer.destroy();
-  return { bytes: session.bytes, outcome };
-}
-
-test('a half-close after the last bytes is an end', async () => {
-  assert.deepEqual(await whenPeer((peer) => peer.end('last')), { bytes: 4, outcome: 'end' });
-});
-
-test('a connection closed altogether is an end', async () => {
-  const closed = await whenPeer((peer) => peer.end('last', () => peer.destroy()));
-  assert.deepEqual(closed, { bytes: 4, outcome: 'end' });
-});
-
-test('a unix socket closed altogether is an end', async () => {
-  const path = join(tmpdir(), `routy-endpoint-${process.pid}.sock`);
-  const closed = await whenPeer((peer) => peer.end('last', () => peer.destroy()), path);
-  assert.deepEqual(closed, { bytes: 4, outcome: 'end' });
-});
 
 test('an end that is known between two streams is told to the second', async () => {
   const { socket, peer } = await connected();
@@ -73,16 +36,6 @@ test('an end that is known between two streams is told to the second', async () 
   assert.deepEqual([first.told, second.told], [[], ['end']]);
   socket.destroy();
   peer.destroy();
-});
-
-test('a reset is a reset', async () => {
-  const reset = await whenPeer((peer) => peer.resetAndDestroy());
-  assert.deepEqual(reset, { bytes: 0, outcome: 'connection-reset' });
-});
-
-test('a reset that comes with the last bytes is a reset, never a clean end', async () => {
-  const reset = await whenPeer((peer) => peer.write('last', () => peer.resetAndDestroy()));
-  assert.deepEqual(reset, { bytes: 4, outcome: 'connection-reset' });
 });
 
 const TINY_PIECES = 20_000;
@@ -200,23 +153,6 @@ async function resetBehindBytes() {
   return { socket, peer, session, ended: () => ended };
 }
 
-test('a reset waits until the socket has taken what came before it', async () => {
-  const { peer, session, ended } = await resetBehindBytes();
-  let read = 0;
-  peer.on('data', (bytes) => {
-    read += bytes.length;
-  });
-  peer.resume();
-  peer.on('error', () => undefined);
-  await until('the session is told', () => session.told.length > 0);
-  assert.deepEqual(session.told, ['cancelled']);
-  assert.equal(session.bytesDelivered, LAST_BYTES);
-  assert.equal(ended(), 'connection-reset');
-  // The system sends no more of what it has taken once the socket is reset.
-  assert.ok(read > 0, `${read} bytes`);
-  peer.destroy();
-});
-
 test('a socket that takes nothing is reset all the same', async () => {
   const { socket, peer, session, ended } = await resetBehindBytes();
   assert.equal(socket.timeout, 5_000);
@@ -225,16 +161,5 @@ test('a socket that takes nothing is reset all the same', async () => {
   assert.deepEqual(session.told, ['cancelled']);
   assert.ok(session.bytesDelivered < LAST_BYTES);
   assert.deepEqual([socket.destroyed, ended()], [true, 'connection-reset']);
-  peer.destroy();
-});
-
-test('a reset by which the other end gives up does not wait', async () => {
-  const { socket, peer } = await connected();
-  peer.pause();
-  const endpoint = new SocketEndpoint(socket, 'client', () => {});
-  new FakeByteStream(endpoint);
-  endpoint.data(new Uint8Array(LAST_BYTES));
-  assert.equal(endpoint.reset('cancelled', 'given up'), true);
-  assert.ok(socket.destroyed);
   peer.destroy();
 });

@@ -66,50 +66,6 @@ for (const [name, act, path] of ways) {
   });
 }
 
-test('a client that resets while it waits for credit is not waited for', async () => {
-  const { peer, session } = await paused('client');
-  peer.resetAndDestroy();
-  await until('it is noticed', () => session.told.length > 0);
-  assert.deepEqual(session.told, ['cancelled']);
-});
-
-test('a client that resets after it half-closed, and after its end was read, is noticed', async () => {
-  const { socket, peer } = await connected();
-  const { endpoint, session } = endIn(socket, 'client');
-  endpoint.writable();
-  peer.end();
-  await until('its end was read', () => session.told.includes('end'));
-  peer.resetAndDestroy();
-  await until('it is noticed', () => session.told.includes('connection-reset'));
-});
-
-// A unix socket knows no reset: what comes nearest is what its system says of bytes that nobody read.
-for (const [said, wanted] of [
-  ['a query', { error: 'ECONNRESET', ended: false }],
-  ['', { error: undefined, ended: true }],
-] as const) {
-  const name = said === '' ? 'without' : 'with';
-  test(`a unix client ${name} bytes that are not read, when its stream is given up`, {
-    skip: process.platform !== 'linux' && 'other systems may say it otherwise',
-  }, async () => {
-    const { socket, peer } = await connected(join(directory, `given-up-${name}`));
-    const { endpoint } = endIn(socket, 'client');
-    const fate = { error: undefined as string | undefined, ended: false };
-    peer.on('error', (error: NodeJS.ErrnoException) => {
-      fate.error = error.code;
-    });
-    peer.on('end', () => {
-      fate.ended = true;
-    });
-    peer.resume();
-    if (said !== '') await new Promise((resolve) => peer.write(said, resolve));
-    endpoint.reset('session-lost', 'the session was given up');
-    await until('the client is told', () => fate.ended || fate.error !== undefined);
-    assert.deepEqual(fate, wanted);
-    peer.destroy();
-  });
-}
-
 test('what a target said before it reset is read when the session takes it again', async () => {
   const { socket, peer, session, endpoint } = await paused('target');
   const answer = 'a'.repeat(96 * 1024);
@@ -125,19 +81,6 @@ test('what a target said before it reset is read when the session takes it again
   await until('the session was told', () => session.told.length > 0);
   assert.equal(session.text, `first${answer}last words`);
   assert.deepEqual(session.told, ['connection-reset']);
-});
-
-test('a target that closes in order while it is not read is not gone', async () => {
-  const { socket, peer, session, endpoint } = await paused('target');
-  endpoint.fin();
-  peer.resume().end('last words');
-  await once(peer, 'close');
-  assert.equal(isGone(socket), false);
-  session.open = true;
-  endpoint.writable();
-  await until('the session was told', () => session.told.length > 0);
-  assert.equal(session.text, 'firstlast words');
-  assert.deepEqual(session.told, ['end']);
 });
 
 test('held clients that hang up are served no more, those that only half-close are', async () => {

@@ -11,7 +11,9 @@ import { StreamDuplex } from '../../packages/link/src/streams/adapters/stream-du
 import type { ByteReceiver } from '../../packages/link/src/streams/byte-stream.ts';
 import { SocketEndpoint } from '../../packages/link/src/streams/socket-endpoint.ts';
 import type { AdapterEnd } from '../../packages/link/src/testing/byte-stream-checks.ts';
+import { NativeEndpoint } from '../../packages/linux/src/sockets/native-endpoint.ts';
 import { listeningPort } from './lane-pair.ts';
+import { nativeListener, type TcpPlace } from './native-sockets.ts';
 
 export function asyncEnd(stream = new AsyncByteStream()): AdapterEnd {
   return {
@@ -77,6 +79,16 @@ export async function socketEnd(side: 'client' | 'target'): Promise<AdapterEnd> 
   const [near] = (await once(server, 'connection')) as [Socket];
   server.close();
   const endpoint = new SocketEndpoint(near, side, () => undefined);
+  return nodeEnd(far, endpoint, () => void far.resetAndDestroy());
+}
+
+/** The same with a native socket. */
+export async function nativeSocketEnd(side: 'client' | 'target'): Promise<AdapterEnd> {
+  const { listener, next, place } = nativeListener();
+  const far = connect({ ...(place as TcpPlace), allowHalfOpen: true });
+  const [near] = await Promise.all([next(), once(far, 'connect')]);
+  listener.close();
+  const endpoint = new NativeEndpoint(near, side, () => undefined);
   return nodeEnd(far, endpoint, () => void far.resetAndDestroy());
 }
 

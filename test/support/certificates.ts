@@ -38,7 +38,7 @@ export interface TestCertificateOptions {
   /** Instead of the one URI of the identity. */
   readonly uris?: readonly string[];
   /** What the extended key usage allows; there is none when it is left out. */
-  readonly usages?: readonly ('clientAuth' | 'serverAuth')[];
+  readonly usages?: readonly ('clientAuth' | 'serverAuth' | 'emailProtection')[];
 }
 
 export async function testCa(fabric = 'fabric1', options: { name?: string } = {}): Promise<TestCa> {

@@ -7,13 +7,12 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { connect as connectTls, createServer, type TLSSocket } from 'node:tls';
 import { ALPN_ENROL, TLS_PROFILE } from '../../packages/link/src/transport/tls/tls-context.ts';
-import type { TcpAddress } from '../../packages/proto/src/base/address.ts';
+import { formatHostPort, type TcpAddress } from '../../packages/proto/src/base/address.ts';
 import { RoutyError } from '../../packages/proto/src/base/errors.ts';
 import { serveEnrolment } from '../../packages/routy/src/enrol/enrol-join.ts';
-import {
-  type EnrolmentEvent,
-  type EnrolmentLog,
-  remoteOf,
+import type {
+  EnrolmentEvent,
+  EnrolmentLog,
 } from '../../packages/routy/src/enrol/enrol-protocol.ts';
 import { loadCredentials } from '../../packages/routy/src/pki/node/credentials.ts';
 import { initFabric } from '../../packages/routy/src/pki/node/init.ts';
@@ -99,10 +98,20 @@ export async function startEnrolmentServer(
   const { log } = events;
   const server = await startTlsServer(t, {
     ...(shown ?? { cert, key }),
-    serve: (socket) => serveEnrolment(socket, { stateDir, log, stepMs: LAB_STEP_MS, ...serving }),
+    serve: (socket) => {
+      const remote = remoteOf(socket);
+      return serveEnrolment(socket, { stateDir, remote, log, stepMs: LAB_STEP_MS, ...serving });
+    },
     log,
   });
   return { ...server, events };
+}
+
+/** `host:port` of the other end, `unknown` when it is gone. */
+function remoteOf(socket: Socket): string {
+  const { remoteAddress, remotePort } = socket;
+  if (remoteAddress === undefined || remotePort === undefined) return 'unknown';
+  return formatHostPort(remoteAddress, remotePort);
 }
 
 interface TlsServer {

@@ -3,11 +3,14 @@ import { connect, type Socket } from 'node:net';
 import { nodeAead } from '../../packages/linux/src/crypto/node-aead.ts';
 import { opensslAead } from '../../packages/linux/src/crypto/openssl-aead.ts';
 import { loadProcessLibrary } from '../../packages/linux/src/native/process-library.ts';
+import type { Secured } from '../../packages/linux/src/tls/handshake/accepted-tls.ts';
 import { connectTls } from '../../packages/linux/src/tls/handshake/connect-tls.ts';
-import type { Established, Handshake } from '../../packages/linux/src/tls/handshake/handshake.ts';
-import { RecordLayer } from '../../packages/linux/src/tls/record-layer.ts';
+import type { Established } from '../../packages/linux/src/tls/handshake/handshake.ts';
 import type { TlsAcceptor } from '../../packages/linux/src/tls/handshake/tls-acceptor.ts';
+import { RecordLayer } from '../../packages/linux/src/tls/record-layer.ts';
 import type { TlsCredentials } from '../../packages/link/src/transport/lane.ts';
+import type { HandshakeFailure } from '../../packages/link/src/transport/tls/handshake-failure.ts';
+import { RawSocket } from './raw-socket.ts';
 
 const loaded = loadProcessLibrary();
 const aead = 'library' in loaded ? opensslAead(loaded.library) : nodeAead;
@@ -22,16 +25,14 @@ export interface RecordConnectionOptions {
 export class RecordConnection {
   readonly layer: RecordLayer;
   readonly established: Established;
-  readonly #socket: Socket;
-  readonly #stride: number;
+  readonly #raw: RawSocket;
   #waiting: Buffer = Buffer.alloc(0);
   #chunks: Buffer[] = [];
   #bytes = 0;
   #news: () => void = () => {};
 
-  constructor(socket: Socket, established: Established, options: RecordConnectionOptions) {
-    this.#socket = socket;
-    this.#stride = options.stride ?? Number.POSITIVE_INFINITY;
+  constructor(raw: RawSocket, established: Established, options: RecordConnectionOptions) {
+    this.#raw = raw;
     this.established = established;
     const { recordsMax } = options;
     this.layer = new RecordLayer({
@@ -39,13 +40,14 @@ export class RecordConnection {
       aead,
       ...(recordsMax === undefined ? {} : { recordsMax }),
     });
-    this.#handleBytes(Buffer.from(established.leftover));
-    socket.on('data', (bytes: Buffer) => this.#handleBytes(bytes));
-    socket.on('end', () => {
-      this.layer.receiveEnd();
-      this.#news();
+    raw.bind({
+      onBytes: (bytes) => this.#handleBytes(bytes),
+      onEnd: () => this.#handleEnd(),
+      onClose: () => this.#news(),
     });
-    socket.on('close', () => this.#news());
+    this.#handleBytes(established.leftover);
+    if (established.isEnded) this.#handleEnd();
+    raw.resume();
   }
 
   get receivedBytes(): number {
@@ -59,7 +61,7 @@ export class RecordConnection {
   send(...pieces: Uint8Array[]): void {
     const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
     const out = Buffer.alloc(this.layer.sealedBytesMax(length));
-    this.#socket.write(out.subarray(0, this.layer.seal(pieces, out)));
+    this.#raw.send(out.subarray(0, this.layer.seal(pieces, out)));
   }
 
   end(): void {
@@ -69,31 +71,38 @@ export class RecordConnection {
 
   destroy(): void {
     this.layer.clear();
-    this.#socket.destroy();
+    this.#raw.destroy();
   }
 
   /** Resolves when it holds; looked at whenever something came. */
   async until(what: string, holds: () => boolean): Promise<void> {
     while (!holds()) {
-      if (this.#socket.destroyed) throw new Error(`${what}: the socket is closed`);
+      if (this.#raw.socket.destroyed) throw new Error(`${what}: the socket is closed`);
       await new Promise<void>((resolve) => {
         this.#news = resolve;
       });
     }
   }
 
-  #handleBytes(bytes: Buffer): void {
-    for (let at = 0; at < bytes.length; at += this.#stride) {
-      const part = bytes.subarray(at, Math.min(bytes.length, at + this.#stride));
-      // Copied: node's buffers are not this one's to decrypt in.
-      this.#waiting = Buffer.concat([this.#waiting, part]);
-      const used = this.layer.receive(this.#waiting, (piece) => {
-        this.#chunks.push(Buffer.from(piece));
-        this.#bytes += piece.length;
-      });
-      this.#waiting = this.#waiting.subarray(used);
-    }
+  /** As if the peer had sent them. */
+  inject(bytes: Uint8Array): void {
+    this.#handleBytes(bytes);
+  }
+
+  #handleBytes(bytes: Uint8Array): void {
+    // Copied: they are not this one's to decrypt in.
+    this.#waiting = Buffer.concat([this.#waiting, bytes]);
+    const used = this.layer.receive(this.#waiting, (piece) => {
+      this.#chunks.push(Buffer.from(piece));
+      this.#bytes += piece.length;
+    });
+    this.#waiting = this.#waiting.subarray(used);
     if (this.layer.hasControl) this.send();
+    this.#news();
+  }
+
+  #handleEnd(): void {
+    this.layer.receiveEnd();
     this.#news();
   }
 }
@@ -104,47 +113,41 @@ export async function dialRecords(
   credentials: TlsCredentials,
   options: RecordConnectionOptions & { readonly signal?: AbortSignal } = {},
 ): Promise<RecordConnection> {
-  const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+  const socket = connect({ port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true });
   const signal = options.signal ?? AbortSignal.timeout(10_000);
   await once(socket, 'connect', { signal });
-  const handshake = connectTls({ credentials, signal, send: (bytes) => socket.write(bytes) });
-  return takeOver(socket, handshake, options);
+  const raw = new RawSocket(socket, options.stride);
+  const label = `127.0.0.1:${port}`;
+  const established = await connectTls({ raw, credentials, label, signal });
+  return new RecordConnection(raw, established, options);
 }
 
-/** Takes an accepted socket through a handshake as its server. */
-export function acceptRecords(
+/** Takes an accepted socket through a handshake as its server; rejects with a {@link HandshakeRefused}. */
+export async function acceptRecords(
   socket: Socket,
-  acceptor: TlsAcceptor,
-  options: RecordConnectionOptions & { readonly signal?: AbortSignal } = {},
+  acceptor: TlsAcceptor<RawSocket>,
+  options: RecordConnectionOptions = {},
 ): Promise<RecordConnection> {
-  const signal = options.signal ?? AbortSignal.timeout(10_000);
-  const handshake = acceptor.accept({ signal, send: (bytes) => socket.write(bytes) });
-  return takeOver(socket, handshake, options);
+  const secured = await new Promise<Secured<RawSocket>>((resolve, reject) => {
+    const connection = acceptor.accept(new RawSocket(socket, options.stride));
+    connection.handshake({
+      onSecure: resolve,
+      onFailed: (failure) => {
+        connection.farewell();
+        reject(new HandshakeRefused(failure));
+      },
+    });
+  });
+  if (secured.kind === 'enrolment') throw new Error('a newcomer');
+  return new RecordConnection(secured.raw, secured.established, options);
 }
 
-async function takeOver(
-  socket: Socket,
-  handshake: Handshake,
-  options: RecordConnectionOptions,
-): Promise<RecordConnection> {
-  const stride = options.stride ?? Number.POSITIVE_INFINITY;
-  const onData = (bytes: Buffer) => {
-    for (let at = 0; at < bytes.length; at += stride) {
-      handshake.receive(bytes.subarray(at, Math.min(bytes.length, at + stride)));
-    }
-  };
-  const onEnd = () => handshake.receiveEnd();
-  socket.on('error', onEnd);
-  socket.on('data', onData);
-  socket.on('end', onEnd);
-  try {
-    const established = await handshake.established;
-    socket.off('data', onData);
-    socket.off('end', onEnd);
-    return new RecordConnection(socket, established, options);
-  } catch (error) {
-    socket.end();
-    socket.resume();
-    throw error;
+/** A client came to nothing. */
+export class HandshakeRefused extends Error {
+  readonly failure: HandshakeFailure;
+
+  constructor(failure: HandshakeFailure) {
+    super(`${failure.code}: ${failure.detail}`);
+    this.failure = failure;
   }
 }

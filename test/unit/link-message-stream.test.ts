@@ -206,6 +206,9 @@ test('reading that is given up resets the stream', async () => {
     assert.equal(Buffer.from(chunk).toString(), 'some');
     break;
   }
+  // Whoever the error of a loop goes to may have a better reason.
+  assert.deepEqual(session.told, []);
+  await nextRound();
   assert.deepEqual(session.told, ['cancelled']);
 });
 

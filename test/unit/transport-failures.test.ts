@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
   connectFailure,
-  handshakeFault,
   laneFailure,
   resolveFailure,
 } from '../../packages/link/src/transport/failures.ts';
+import { handshakeFault } from '../../packages/link/src/transport/tls/handshake-failure.ts';
 
 const system = (code: string) => Object.assign(new Error(`connect ${code}`), { code });
 

@@ -6,6 +6,12 @@
  */
 export { type Identity, RoutyError } from '@routy/proto/base';
 export type { StreamCode } from '@routy/proto/wire';
+export type {
+  ConversationStatus,
+  PeerAccess,
+  RetryInfo,
+} from './behaviours/behaviour.ts';
+export { ConversationError } from './behaviours/failure.ts';
 export type { DriverStats, PingSample } from './driver/driver-types.ts';
 export type { SessionLimits, SessionTimes } from './driver/session-options.ts';
 export type {
@@ -27,6 +33,12 @@ export type { LinkStream } from './link/session/link-stream.ts';
 export type { StreamRequest } from './link/session/stream-request.ts';
 export type { StreamOutcome } from './link/session/stream-joint.ts';
 export type { TransportMaker } from './link/transports.ts';
+export type { Candidate } from './locators/candidate.ts';
+export type { Locator, LocatorContext } from './locators/inquiry.ts';
+export type { LogicalName } from './locators/logical-name.ts';
+export type { NatRule } from './locators/nat-map.ts';
 export { StreamResetError } from './streams/adapters/byte-channel.ts';
+export type { MessageCodec, MessageStream } from './streams/adapters/message-stream.ts';
 export { LinkError, type LinkErrorCode } from './transport/link-error.ts';
 export type { TlsCredentials } from './transport/tls/credentials.ts';
+export type { TransportAddress, TransportListener } from './transport/transport.ts';

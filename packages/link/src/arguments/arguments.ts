@@ -1,4 +1,5 @@
 import { types } from 'node:util';
+import { visibleText } from '@routy/proto/base';
 import { invalidArgument, LinkError } from '../transport/link-error.ts';
 
 /**
@@ -20,13 +21,9 @@ export function expectObject(name: string, given: unknown, keys: object): void {
   if (!isPlain(given)) return;
   const unknown = Object.keys(given).find((key) => !Object.hasOwn(keys, key));
   if (unknown === undefined) return;
-  throw new LinkError(
-    'argument-invalid',
-    `${name} has the unknown key ${JSON.stringify(unknown)}`,
-    {
-      hint: `${name} may have ${listed(keys)}`,
-    },
-  );
+  throw new LinkError('argument-invalid', `there is no ${name}.${visibleText(unknown)}`, {
+    hint: `${name} has ${listed(keys)}`,
+  });
 }
 
 /** As {@link expectObject}, where nothing may be given as well. */

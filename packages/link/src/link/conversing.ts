@@ -69,7 +69,7 @@ export function expectConversation<M, R, A>(options: ConverseOptions<M, R, A>): 
   const { codecs, maxBytes, behaviour, signal } = options;
   expectSignal(signal, 'options.signal');
   expectMessageOptions({ codecs, ...(maxBytes !== undefined && { maxBytes }) });
-  expectRequest(requestOf(options));
+  expectRequest('this conversation', requestOf(options));
   expectObject('behaviour', behaviour, METHODS);
   for (const name of Object.keys(METHODS) as (keyof typeof METHODS)[])
     expectFunction(`behaviour.${name}`, behaviour[name]);
@@ -94,11 +94,12 @@ export class LinkConversation<Message, Request = never, Answer = never> {
   constructor(options: ConverseOptions<Message, Request, Answer>, ground: ConverseGround) {
     const { protocol, class: className = protocol } = options;
     const { statistics, signal } = ground;
+    const request = requestOf(options);
     this.#meter = statistics.begin(performance.now(), 'conversation', className, protocol);
     let opened: LinkStream | undefined;
     const open = async (wanted: AbortSignal): Promise<MessageChannel<Message>> => {
       const peer = await ground.findPeer(wanted);
-      opened = await peer.open(requestOf(options), { signal: wanted });
+      opened = await peer.open(request, { signal: wanted });
       this.#peer = peer;
       opened.countFor(this.#meter);
       const { codecs, maxBytes } = options;

@@ -126,10 +126,10 @@ export function checkedDestination(destination: unknown): Destination {
 }
 
 /** @throws LinkError `argument-invalid` unless it is `site/node` */
-export function expectNodeName(name: string, given: unknown): void {
+export function expectNodeName(given: unknown): void {
   const names = typeof given === 'string' ? given.split('/') : [];
   if (names.length === 2 && names.every(isNameText)) return;
-  throw invalidArgument(name, "a site and a node of it, as 'gray/gray1'", given);
+  throw invalidArgument('the name of a peer', "'site/node', as 'red/red1'", given);
 }
 
 const DESTINATION_TEXT =

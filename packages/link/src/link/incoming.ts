@@ -74,7 +74,7 @@ function accepted(
 }
 
 function onlyReplies({ name }: Protocol): string {
-  return `${name} is opened here towards who asks, and accepted from nobody`;
+  return `${name} is asked for, and not opened: use peer.request`;
 }
 
 /** A stream whose first conversation is over goes on in another protocol. */

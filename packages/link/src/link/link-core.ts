@@ -64,7 +64,7 @@ export class LinkCore implements AcceptanceOwner, IncomingOwner {
   }
 
   peerNamed(name: string, signal: AbortSignal | undefined): Promise<Peer> {
-    if (signal?.aborted) return Promise.reject(abortReason(signal));
+    if (signal?.aborted) return Promise.reject(abortReason(signal, `waiting for ${name}`));
     const named = this.peers().filter((peer) => peer.name === name);
     // Who only claims the name gets nothing that is meant for who has proven it.
     const proven = named.filter(({ isProven }) => isProven);
@@ -72,7 +72,7 @@ export class LinkCore implements AcceptanceOwner, IncomingOwner {
     const best = able.find(({ state }) => state === 'up') ?? able[0];
     if (best !== undefined) return Promise.resolve(best);
     return new Promise((resolve, reject) => {
-      const stop = () => waiter.reject(abortReason(signal!));
+      const stop = () => waiter.reject(abortReason(signal!, `waiting for ${name}`));
       const settle = () => {
         signal?.removeEventListener('abort', stop);
         this.#waiting.delete(waiter);
@@ -104,7 +104,7 @@ export class LinkCore implements AcceptanceOwner, IncomingOwner {
   whenIdle(signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
       const look = () => {
-        if (signal?.aborted) reject(abortReason(signal));
+        if (signal?.aborted) reject(abortReason(signal, 'draining'));
         else if ([...this.#sessions].some(({ stats }) => stats.streams > 0)) return;
         else resolve();
         clearInterval(timer);

@@ -8,9 +8,9 @@ import {
   type SessionTimes,
 } from '../driver/session-options.ts';
 import type { LocatorsOptions } from '../locators/locators.ts';
-import { invalidArgument, LinkError } from '../transport/link-error.ts';
+import { invalidArgument, LinkError, shown } from '../transport/link-error.ts';
+import { checkCredentials } from '../transport/tls/checked-credentials.ts';
 import type { TlsCredentials } from '../transport/tls/credentials.ts';
-import { checkedCredentials } from '../transport/tls/tls-context.ts';
 import type { DiallingOptions } from './destinations.ts';
 import type { TransportMaker } from './transports.ts';
 
@@ -71,8 +71,10 @@ export function expectLinkOptions(options: LinkOptions): void {
 
 /** Asked at every connection: what a function gives is looked at each time. */
 export function credentialsOf({ credentials }: LinkOptions): (() => TlsCredentials) | undefined {
-  if (typeof credentials === 'function') return () => checkedCredentials(credentials());
-  return credentials && (() => credentials);
+  if (typeof credentials === 'function') return () => whole(credentials());
+  if (credentials === undefined) return undefined;
+  whole(credentials);
+  return () => credentials;
 }
 
 const KIB = 1024;
@@ -157,7 +159,6 @@ export function identityOf(
   { identity }: LinkOptions,
   credentials: TlsCredentials | undefined,
 ): Identity {
-  if (credentials !== undefined) checkedCredentials(credentials);
   const self = identity ?? credentials?.identity;
   if (self === undefined) {
     throw new LinkError('credentials-invalid', 'a link has an identity or credentials', {
@@ -176,7 +177,20 @@ export function identityOf(
     const text = `the identity ${identityUri(self)} is not that of the credentials`;
     throw new LinkError('credentials-invalid', text, { hint: 'leave the identity out' });
   }
+  if (credentials !== undefined) checkCredentials(credentials);
   return self;
+}
+
+/** @throws LinkError `credentials-invalid` */
+function whole(credentials: TlsCredentials): TlsCredentials {
+  if (isObject(credentials) && isObject(credentials.identity)) return credentials;
+  throw new LinkError(
+    'credentials-invalid',
+    `credentials without an identity: ${shown(credentials)}`,
+    {
+      hint: 'they are { identity, certChainPem, keyPem, caPem }; a function returns them, and no promise',
+    },
+  );
 }
 
 function isObject(given: unknown): boolean {

@@ -143,7 +143,7 @@ export class Link extends EventEmitter<LinkEvents> {
     expectSignalOption(options);
     const { signal } = options;
     this.#mustBeOpen();
-    if (signal?.aborted) throw abortReason(signal);
+    if (signal?.aborted) throw abortReason(signal, 'listening');
     const { transport: name, address, insecure = false } = at;
     const transport = this.#transports.get(name, insecure);
     const accepted = this.#accepted[transport.isProven ? 'proven' : 'claimed'];
@@ -208,10 +208,10 @@ export class Link extends EventEmitter<LinkEvents> {
    * sessions those that have proven the name come before those that only claim it (`Peer.isProven`), and
    * one that has a lane before one that waits.
    *
-   * @throws LinkError `link-closed`, or what `signal` fired with
+   * @throws LinkError `link-closed`, `argument-invalid`, or what `signal` fired with
    */
   async peer(name: string, options: Owned = {}): Promise<Peer> {
-    expectNodeName('name', name);
+    expectNodeName(name);
     expectSignalOption(options);
     this.#mustBeOpen();
     return this.#core.peerNamed(name, options.signal);
@@ -243,7 +243,7 @@ export class Link extends EventEmitter<LinkEvents> {
     options: ConverseOptions<Message, Request, Answer>,
   ): LinkConversation<Message, Request, Answer> {
     expectConversation(options);
-    if (typeof whom === 'string') expectNodeName('whom', whom);
+    if (typeof whom === 'string') expectNodeName(whom);
     this.#mustBeOpen();
     const { controller, leave } = following(this.#ending.signal, options.signal);
     const { signal } = controller;
@@ -291,7 +291,7 @@ export class Link extends EventEmitter<LinkEvents> {
   async drain(options: Owned = {}): Promise<void> {
     expectSignalOption(options);
     const { signal } = options;
-    if (signal?.aborted) throw abortReason(signal);
+    if (signal?.aborted) throw abortReason(signal, 'draining');
     this.#core.isDraining = true;
     for (const peer of this.peers) peer.session?.driver.drain();
     await this.#core.whenIdle(signal);

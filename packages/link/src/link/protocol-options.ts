@@ -1,13 +1,13 @@
-import { openFault } from '@routy/proto/wire';
 import { expectFunction, expectObject, expectText, type KeysOf } from '../arguments/arguments.ts';
+import { mustBeAskable } from '../protocols/askable.ts';
 import { LinkError } from '../transport/link-error.ts';
 import type { Peer } from './peer/peer.ts';
 import type { LinkStream } from './session/link-stream.ts';
-import { CALL, CLASS_CHARS_MAX, expectOffer } from './session/stream-request.ts';
+import { CALL, CLASS_CHARS_MAX, expectLists } from './session/stream-request.ts';
 
 /** A protocol to be registered. It has `accept`, `reply` or both. */
 export interface ProtocolOptions {
-  /** 1 to 64 characters. */
+  /** 1 to 63 of a-z, 0-9, '-', not beginning or ending with '-'. */
   readonly name: string;
   /**
    * Versions that this side speaks, 1 to 65535, at most 32; version 1 alone by default. The highest one
@@ -46,15 +46,24 @@ export function checkedProtocol(
 ): ProtocolOptions & Required<Pick<ProtocolOptions, 'versions' | 'capabilities'>> {
   expectObject('protocol', protocol, KEYS);
   const { name, class: className, versions = [1], capabilities = [] } = protocol;
-  expectOffer('protocol', protocol);
-  expectText('protocol.class', className, CLASS_CHARS_MAX);
-  expectFunction('protocol.accept', protocol.accept);
-  expectFunction('protocol.reply', protocol.reply);
-  const fault = openFault({ protocol: name, versions, capabilities, service: 'x' });
-  if (fault !== undefined) throw notSpoken(String(name), `no peer could ask for it: ${fault}`);
-  if (name === CALL) throw notSpoken(name, "it is the link's own");
+  expectLists('protocol', protocol);
+  mustBeAskable(`protocol ${shown(name)}`, {
+    protocol: name,
+    versions,
+    capabilities,
+    service: 'x',
+  });
+  expectText(`class of protocol ${name}`, className, CLASS_CHARS_MAX);
+  expectFunction(`accept of protocol ${name}`, protocol.accept);
+  expectFunction(`reply of protocol ${name}`, protocol.reply);
   if (protocol.accept === undefined && protocol.reply === undefined)
-    throw notSpoken(name, 'it has neither accept nor reply, and would take no stream');
+    throw new LinkError('argument-invalid', `protocol ${name} takes no stream`, {
+      hint: 'give it accept, for streams that peers open, or reply, for those they ask for',
+    });
+  if (name === CALL)
+    throw new LinkError('argument-invalid', `protocol ${name} is the link's own`, {
+      hint: 'give it another name',
+    });
   return {
     name,
     versions: [...versions],
@@ -66,8 +75,6 @@ export function checkedProtocol(
   };
 }
 
-function notSpoken(name: string, why: string): LinkError {
-  return new LinkError('argument-invalid', `protocol ${name}: ${why}`, {
-    hint: "protocol({ name: 'greeting', versions: [1], accept: (stream, peer) => … })",
-  });
+function shown(name: unknown): string {
+  return typeof name === 'symbol' ? 'without a name' : String(name);
 }

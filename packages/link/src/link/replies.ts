@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { errorText, RoutyError } from '@routy/proto/base';
-import { negotiate, noCommonVersion } from '@routy/proto/session';
+import { negotiate, notSpoken } from '@routy/proto/session';
 import { type OpenPayload, openFault } from '@routy/proto/wire';
 import type { IncomingStream } from '../driver/driver-types.ts';
 import type { Protocols } from '../protocols/protocols.ts';
@@ -12,7 +12,7 @@ import { type Protocol, runHandler, spoken } from './incoming.ts';
 import type { Peer } from './peer/peer.ts';
 import type { LinkSession } from './session/link-session.ts';
 import type { GoOn, LinkStream } from './session/link-stream.ts';
-import { acceptStream, openStream } from './session/opening.ts';
+import { acceptStream, openStream, refusal } from './session/opening.ts';
 import {
   CALL,
   offerOf,
@@ -77,10 +77,10 @@ export class Replies {
     try {
       void messages.send({ ...asked, inReplyTo } satisfies Call).catch(() => undefined);
       messages.end();
-      return await Promise.race([coming, refusalOf(messages.receive(), coming)]);
+      return await Promise.race([coming, refusalOf(messages.receive(), coming, request.protocol)]);
     } catch (error) {
       messages.reset('cancelled', 'nobody waits for it');
-      throw signal?.aborted ? abortReason(signal) : error;
+      throw signal?.aborted ? abortReason(signal, `asking for ${request.protocol}`) : error;
     } finally {
       signal?.removeEventListener('abort', stop);
       this.#awaited.delete(inReplyTo);
@@ -108,7 +108,7 @@ export class Replies {
       const call = checkedCall(first.value);
       const { protocol } = await spoken(this.#owner.protocols, call);
       if (protocol.reply === undefined) {
-        const reason = `${call.protocol} is not opened here towards who asks`;
+        const reason = `${call.protocol} is opened, and not asked for: use peer.open`;
         throw new StreamResetError('unsupported-protocol', reason);
       }
       const reply = await this.#open(session, protocol, call);
@@ -130,9 +130,9 @@ export class Replies {
         const own = offerOf(request);
         const picked = negotiate(incoming.request, own);
         if (picked === undefined) {
-          const reason = noCommonVersion(request.protocol, incoming.request, own);
+          const reason = notSpoken(request.protocol, incoming.request, own);
           incoming.refuse('unsupported-version', reason);
-          reject(new StreamResetError('unsupported-version', reason));
+          reject(refusal('unsupported-version', reason, request.protocol, 'reply'));
           return;
         }
         const { protocol, service = 'main', class: className = protocol } = request;
@@ -157,10 +157,12 @@ export class Replies {
 async function refusalOf(
   answering: Promise<{ readonly done: boolean; readonly value?: unknown }>,
   coming: Promise<LinkStream>,
+  protocol: string,
 ): Promise<LinkStream> {
   const answer = await answering;
   if (answer.done) return coming;
-  throw refusalSaid(answer.value);
+  const { code, message } = refusalSaid(answer.value);
+  throw refusal(code, message, protocol, 'reply');
 }
 
 /** @throws StreamResetError `cancelled` when it is no request */

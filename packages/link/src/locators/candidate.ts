@@ -32,23 +32,29 @@ export function checkedCandidates(answer: unknown): readonly Candidate[] | strin
   const candidates: Candidate[] = [];
   for (const [index, item] of answer.entries()) {
     const candidate = checkedCandidate(item);
-    if (candidate === undefined) return `candidate ${index} is not { transport, address, peer? }`;
+    if (typeof candidate === 'string') return `candidate ${index}: ${candidate}`;
     candidates.push(candidate);
   }
   return candidates;
 }
 
-function checkedCandidate(item: unknown): Candidate | undefined {
-  if (typeof item !== 'object' || item === null) return undefined;
+function checkedCandidate(item: unknown): Candidate | string {
+  if (typeof item !== 'object' || item === null) return 'it is not { transport, address, peer? }';
   const { transport, address, peer, ...more } = item as Record<string, unknown>;
   // A misspelt peer would be nobody's: whoever answers would be taken.
-  if (Object.keys(more).length > 0) return undefined;
-  if (!isText(transport, TRANSPORT_CHARS_MAX)) return undefined;
+  const [unknown] = Object.keys(more);
+  if (unknown !== undefined) return `it has ${unknown}, and is { transport, address, peer? }`;
+  if (!isText(transport, TRANSPORT_CHARS_MAX)) return 'its transport is no name, as tls';
   const checked = checkedAddress(address);
-  if (checked === undefined) return undefined;
+  if (checked === undefined) return `its address is none of ${ADDRESSES}`;
   if (peer === undefined) return { transport, address: checked };
-  return isPeer(peer) ? { transport, address: checked, peer } : undefined;
+  return isPeer(peer)
+    ? { transport, address: checked, peer }
+    : 'its peer is neither a site nor a site/node';
 }
+
+const ADDRESSES =
+  "{ kind: 'tcp', host, port } with a port from 1 to 65535, { kind: 'unix', path } with an absolute path, a text";
 
 function checkedAddress(address: unknown): Address | string | undefined {
   if (isText(address, ADDRESS_CHARS_MAX)) return address;

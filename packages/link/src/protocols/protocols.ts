@@ -1,14 +1,15 @@
-import { negotiate, noCommonVersion, type Offer } from '@routy/proto/session';
-import { type Agreement, type OpenPayload, openFault, type StreamCode } from '@routy/proto/wire';
+import { negotiate, notSpoken, type Offer } from '@routy/proto/session';
+import type { Agreement, OpenPayload, StreamCode } from '@routy/proto/wire';
 import { AbortListeners } from '../locators/abort-listeners.ts';
 import { realTimers, type Timers } from '../transport/timers.ts';
+import { mustBeAskable } from './askable.ts';
 
 /** How long opens of a protocol whose last owner has just gone wait for the next, in ms. */
 const RETURN_MS = 1000;
 
 /** A protocol that this side speaks: its name, versions and optional parts. */
 export interface SpokenProtocol extends Offer {
-  /** 1 to 64 characters. */
+  /** 1 to 63 of a-z, 0-9, '-', not beginning or ending with '-'. */
   readonly name: string;
 }
 
@@ -58,12 +59,11 @@ export class Protocols<P extends SpokenProtocol> {
   /**
    * Registers a protocol until `signal` fires, for good without one.
    *
-   * @throws TypeError when a peer could not ask for it
+   * @throws LinkError `argument-invalid` when a peer could not ask for it
    */
   register(protocol: P, options: { readonly signal?: AbortSignal | undefined } = {}): void {
     const { name, versions, capabilities } = protocol;
-    const fault = openFault({ protocol: name, versions, capabilities, service: 'x' });
-    if (fault !== undefined) throw new TypeError(`protocol ${name}: ${fault}`);
+    mustBeAskable(`protocol ${name}`, { protocol: name, versions, capabilities, service: 'x' });
     const { signal } = options;
     if (signal?.aborted) return;
     const entry = this.#entryOf(name);
@@ -121,10 +121,10 @@ function answerWith<P extends SpokenProtocol>(
 ): ProtocolAnswer<P> {
   const { protocol: name } = request;
   if (protocol === undefined) {
-    return { ok: false, code: 'unsupported-protocol', reason: `no protocol ${name} here` };
+    return { ok: false, code: 'unsupported-protocol', reason: `there is no protocol ${name}` };
   }
   const picked = negotiate(request, protocol);
   if (picked !== undefined) return { ok: true, protocol, picked };
-  const reason = noCommonVersion(name, request, protocol);
+  const reason = notSpoken(name, request, protocol);
   return { ok: false, code: 'unsupported-version', reason };
 }

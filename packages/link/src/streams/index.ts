@@ -16,6 +16,7 @@ export type { ByteReceiver, ByteStream } from './byte-stream.ts';
 export { keepAlive } from './keepalive.ts';
 export { keepReadable } from './kept-readable.ts';
 export { type EndpointSide, SocketEndpoint } from './socket-endpoint.ts';
+export { SocketRounds } from './socket-rounds.ts';
 export { isGone, type Watched, watch } from './socket-watch.ts';
 export { resetSocket } from './sockets.ts';
 export type { StreamEnd, StreamEndHandler } from './stream-end.ts';

@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events';
-import { RoutyError } from '@routy/proto/base';
+import { errorText, RoutyError } from '@routy/proto/base';
 import { LinkError } from './link-error.ts';
 
 export interface StepOptions {
@@ -61,8 +61,13 @@ export function following(...parents: readonly (AbortSignal | undefined)[]): {
   return { controller, leave };
 }
 
-/** Why a signal fired, as a RoutyError; `dial-aborted` when the caller gave no RoutyError. */
-export function abortReason(signal: AbortSignal): RoutyError {
-  if (signal.reason instanceof RoutyError) return signal.reason;
-  return new LinkError('dial-aborted', 'dialling was stopped', { cause: signal.reason });
+/**
+ * Why a signal fired, as a RoutyError; `dial-aborted` when the caller gave no RoutyError. `what` was
+ * going on, for people.
+ */
+export function abortReason(signal: AbortSignal, what = 'dialling'): RoutyError {
+  const { reason } = signal;
+  if (reason instanceof RoutyError) return reason;
+  const text = `${what} was stopped: ${errorText(reason)}`;
+  return new LinkError('dial-aborted', text, { cause: reason });
 }

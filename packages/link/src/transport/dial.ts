@@ -2,12 +2,13 @@ import { isIP, type Socket } from 'node:net';
 import { type SecureContext, connect as tlsConnect } from 'node:tls';
 import { formatHostPort, type RoutyError, type TcpAddress } from '@routy/proto/base';
 import { abortReason, onAbort, step } from './deadline.ts';
-import { handshakeFault, nameServerSilent, tlsErrorText } from './failures.ts';
+import { nameServerSilent } from './failures.ts';
 import type { Lane, TlsCredentials } from './lane.ts';
 import { LinkError } from './link-error.ts';
 import { connectThrough, type DialProxy, parseProxy } from './proxy.ts';
 import { connectAny, describeTarget } from './tcp/connect.ts';
 import { names } from './tcp/names.ts';
+import { dialFailure, dialledFault } from './tls/handshake-failure.ts';
 import { judgePeer } from './tls/peer-identity.ts';
 import { ALPN_LANE, secureContext } from './tls/tls-context.ts';
 import { TlsLane } from './tls/tls-lane.ts';
@@ -73,7 +74,7 @@ export interface DialOptions extends DialTcpOptions {
 export async function dialLane(options: DialOptions): Promise<Lane> {
   const context = secureContext(options.credentials);
   const { fabric } = options.credentials.identity;
-  return inSteps(options, async (run) => {
+  return dialInSteps(options, async (run) => {
     const socket = await reach(options, run);
     return run('TLS handshake', run.timeouts.tlsMs, (signal) =>
       secure({ socket, address: options.address, context, fabric, signal }),
@@ -88,10 +89,11 @@ export async function dialLane(options: DialOptions): Promise<Lane> {
  * @throws RoutyError the `dial-…` codes of {@link dialLane}
  */
 export function dialTcp(options: DialTcpOptions): Promise<Socket> {
-  return inSteps(options, (run) => reach(options, run));
+  return dialInSteps(options, (run) => reach(options, run));
 }
 
-interface RunStep {
+/** Runs one step of dialling, by its name, within its own time and that of all. */
+export interface RunStep {
   <T>(
     name: string,
     ms: number,
@@ -102,7 +104,10 @@ interface RunStep {
 }
 
 /** Gives every step its own deadline within the one for all, and names it when time is up. */
-function inSteps<T>(options: DialTcpOptions, work: (run: RunStep) => Promise<T>): Promise<T> {
+export function dialInSteps<T>(
+  options: DialTcpOptions,
+  work: (run: RunStep) => Promise<T>,
+): Promise<T> {
   const timeouts = { ...DIAL_TIMEOUTS, ...options.timeouts };
   const label = formatHostPort(options.address.host, options.address.port);
   let current = 'start';
@@ -185,11 +190,13 @@ function secure({ socket, address, context, fabric, signal }: SecureOptions): Pr
       tls.end();
       tls.resume();
       setTimeout(() => tls.destroy(), FAREWELL_MS).unref();
-      reject(notVerified(label, reason));
+      reject(dialFailure(label, { code: 'peer-not-verified', detail: reason }));
     };
-    const handleClose = () => fail(handshakeError(label, 'closed', ''));
+    const handleClose = () => fail(dialFailure(label, { code: 'closed', detail: '' }));
     tls.once('secureConnect', () => {
-      if (tls.alpnProtocol !== ALPN_LANE) return fail(handshakeError(label, 'alpn', ''));
+      if (tls.alpnProtocol !== ALPN_LANE) {
+        return fail(dialFailure(label, { code: 'alpn', detail: '' }));
+      }
       const verdict = judgePeer(tls, fabric);
       if (!verdict.ok) return refuse(verdict.reason);
       settle();
@@ -197,44 +204,10 @@ function secure({ socket, address, context, fabric, signal }: SecureOptions): Pr
       resolve(new TlsLane(tls, { peer: verdict.identity, direction: 'dialled' }));
     });
     // Stays after a failure: an error that follows it must not be nobody's.
-    const handleError = (error: Error) =>
-      fail(handshakeError(label, handshakeFault(error), tlsErrorText(error)));
+    const handleError = (error: Error) => fail(dialFailure(label, dialledFault(error)));
     tls.on('error', handleError);
     tls.once('close', handleClose);
     onAbort(signal, stop);
     if (signal.aborted) stop();
   });
-}
-
-function notVerified(label: string, reason: string): RoutyError {
-  return new LinkError('peer-not-verified', `${label} is not trusted: ${reason}`, {
-    hint: 'both nodes need certificates of the same fabric (routy cert show on either)',
-  });
-}
-
-function handshakeError(
-  label: string,
-  fault: ReturnType<typeof handshakeFault>,
-  detail: string,
-): RoutyError {
-  switch (fault) {
-    case 'not-tls':
-      return new LinkError('tls-not-tls', `what answers at ${label} does not speak TLS`, {
-        hint: 'check the port: it must be the [listen] address of a node',
-      });
-    case 'tls-version':
-      return new LinkError('tls-version', `${label} does not offer TLS 1.3`, {
-        hint: 'something on the way may be ending the TLS connection',
-      });
-    case 'alpn':
-      return new LinkError('tls-alpn', `${label} speaks TLS but not ${ALPN_LANE}`, {
-        hint: 'check the port: it must be the [listen] address of a node',
-      });
-    case 'closed':
-      return new LinkError('tls-closed', `${label} hung up during the TLS handshake`, {
-        hint: 'its log says why, if it is a node; it may be overloaded or stopping',
-      });
-    default:
-      return new LinkError('tls-failed', `TLS handshake with ${label} failed: ${detail}`);
-  }
 }

@@ -57,7 +57,7 @@ export function resolveFailure(host: string, error: unknown): RoutyError {
   if (isExhausted(code)) return exhausted(text, error);
   const hint =
     code === 'ENOTFOUND'
-      ? 'check the spelling of the name in routy.toml'
+      ? 'check the spelling of the name'
       : 'check the name servers of this machine';
   return new LinkError('dial-resolve', text, { hint, cause: error });
 }
@@ -94,52 +94,4 @@ export function laneFailure(remoteAddress: string, error: unknown): RoutyError {
   // TLS found a record that is not what the peer sent.
   if (code.startsWith('ERR_SSL_')) return new LinkError('lane-corrupt', text, options);
   return new LinkError('lane-failed', text, options);
-}
-
-/** What went wrong in a TLS handshake, in a word. */
-export type HandshakeFault = 'not-tls' | 'tls-version' | 'alpn' | 'closed' | 'tls-failed';
-
-const NOT_TLS: ReadonlySet<string> = new Set([
-  'ERR_SSL_HTTP_REQUEST',
-  'ERR_SSL_HTTPS_PROXY_REQUEST',
-  'ERR_SSL_WRONG_VERSION_NUMBER',
-  'ERR_SSL_UNKNOWN_PROTOCOL',
-  'ERR_SSL_PACKET_LENGTH_TOO_LONG',
-  'ERR_SSL_ENCRYPTED_LENGTH_TOO_LONG',
-  'ERR_SSL_DATA_LENGTH_TOO_LONG',
-  'ERR_SSL_RECORD_TOO_SMALL',
-  'ERR_SSL_UNEXPECTED_MESSAGE',
-  'ERR_SSL_BAD_RECORD_TYPE',
-  'ERR_SSL_LENGTH_TOO_SHORT',
-  'ERR_SSL_LENGTH_MISMATCH',
-]);
-
-const WRONG_TLS_VERSION: ReadonlySet<string> = new Set([
-  'ERR_SSL_UNSUPPORTED_PROTOCOL',
-  'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION',
-  'ERR_SSL_VERSION_TOO_LOW',
-]);
-
-const NO_ALPN: ReadonlySet<string> = new Set([
-  'ERR_SSL_NO_APPLICATION_PROTOCOL',
-  'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL',
-]);
-
-/** What went wrong in a TLS handshake, from either end, by the error's code. */
-export function handshakeFault(error: unknown): HandshakeFault {
-  const code = systemCode(error);
-  if (NOT_TLS.has(code)) return 'not-tls';
-  if (WRONG_TLS_VERSION.has(code)) return 'tls-version';
-  if (NO_ALPN.has(code)) return 'alpn';
-  if (code === 'ECONNRESET' || code === 'EPIPE') return 'closed';
-  return 'tls-failed';
-}
-
-/**
- * OpenSSL's message without its file and line: `80AC…:error:0A00009C:SSL routines:…:http request:…`
- * becomes `http request`.
- */
-export function tlsErrorText(error: unknown): string {
-  const reason = (error as { reason?: unknown } | null)?.reason;
-  return typeof reason === 'string' ? reason : errorText(error).trim();
 }

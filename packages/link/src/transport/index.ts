@@ -5,7 +5,7 @@
  * @module @routy/link/transport
  */
 export { type DialTimeouts, dialLane, dialTcp, HURRIED_TIMEOUTS } from './dial.ts';
-export { type HandshakeFault, handshakeFault, systemCode, tlsErrorText } from './failures.ts';
+export { systemCode } from './failures.ts';
 export { LANE_EXPORTER_BYTES, LANE_EXPORTER_LABEL, type Lane, type LaneHandlers } from './lane.ts';
 export { LinkError, type LinkErrorCode } from './link-error.ts';
 export { type LaneListener, listenLanes } from './listen.ts';
@@ -27,7 +27,21 @@ export { type ReopenDelay, Reopener } from './tcp/reopener.ts';
 export { ServerGroup } from './tcp/server-group.ts';
 export { removeStaleSocket } from './tcp/stale-socket.ts';
 export type { Timers } from './timers.ts';
+export type {
+  AcceptedConnection,
+  HandshakeHandlers,
+  TlsEngine,
+} from './tls/accepted-connection.ts';
 export type { TlsCredentials } from './tls/credentials.ts';
+export {
+  acceptedFault,
+  dialFailure,
+  dialledFault,
+  type HandshakeFailure,
+  type HandshakeFault,
+  noCommonProtocol,
+} from './tls/handshake-failure.ts';
+export { NodeTlsEngine, type NodeTlsOptions } from './tls/node-tls-engine.ts';
 export { type ChainFault, certificateIdentity, judgePeer } from './tls/peer-identity.ts';
 export {
   ALPN_ENROL,

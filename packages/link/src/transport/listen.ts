@@ -8,6 +8,7 @@ import {
 } from './tcp/connection-acceptor.ts';
 import type { HalfOpenLimits } from './tcp/half-open.ts';
 import { ListeningSocket, type ReopenDelays } from './tcp/listening-socket.ts';
+import { NodeTlsEngine } from './tls/node-tls-engine.ts';
 import { judgePeer } from './tls/peer-identity.ts';
 import { ALPN_ENROL, ALPN_LANE, contextOptions } from './tls/tls-context.ts';
 import { TlsLane } from './tls/tls-lane.ts';
@@ -62,15 +63,17 @@ export async function listenLanes(options: ListenOptions): Promise<LaneListener>
   let credentials: TlsCredentials | undefined;
   let context: SecureContextOptions | undefined;
   const acceptor = new ConnectionAcceptor({
-    context: () => {
-      const current = options.credentials();
-      if (context !== undefined && current === credentials) return context;
-      context = contextOptions(current);
-      credentials = current;
-      return context;
-    },
-    protocols: [ALPN_LANE, ALPN_ENROL],
-    requestCert: true,
+    tls: new NodeTlsEngine({
+      context: () => {
+        const current = options.credentials();
+        if (context !== undefined && current === credentials) return context;
+        context = contextOptions(current);
+        credentials = current;
+        return context;
+      },
+      protocols: [ALPN_LANE, ALPN_ENROL],
+      requestCert: true,
+    }),
     onSecure: (socket, connection) => {
       if (socket.alpnProtocol === ALPN_LANE) {
         takeLane(socket, connection, credentials!.identity.fabric, handlers);

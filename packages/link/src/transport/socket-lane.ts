@@ -174,7 +174,7 @@ export class SocketLane implements Lane {
         'lane-refused',
         `${this.peer.site}/${this.peer.node} at ${this.remoteAddress} closed the lane before its first byte`,
         {
-          hint: "the peer probably refused this node's certificate; its log says why (routy cert show)",
+          hint: "the peer probably refused this node's certificate: its log, or event 'refused', says why",
         },
       );
     }

@@ -13,6 +13,10 @@ export interface ProcessLibrary {
    * Where the bytes of a buffer begin. Holds while the buffer is reachable: C does not keep it alive.
    */
   addressOf(buffer: ArrayBufferLike): number;
+  /** Where a function of C begins, to hand it to C. @throws when there is no such symbol */
+  addressOfFunction(name: string): number;
+  /** What the last call said in `errno`. */
+  errno(): number;
 }
 
 /** The symbols, or why they cannot be had. */
@@ -21,8 +25,12 @@ export type ProcessLibraryLoaded =
   | { readonly missing: string };
 
 interface Koffi {
-  load(path: null): { func(prototype: string): (...values: unknown[]) => number };
-  address(buffer: ArrayBufferLike): bigint;
+  load(path: null): {
+    func(prototype: string): (...values: unknown[]) => number;
+    symbol(name: string, type: string): object;
+  };
+  address(of: object): bigint;
+  errno(): number;
 }
 
 /** Koffi is optional: whatever keeps it from working is the answer. Never throws. */
@@ -38,10 +46,17 @@ export function loadProcessLibrary(
       library: {
         func: (prototype) => own.func(prototype),
         addressOf: (buffer) => Number(koffi.address(buffer)),
+        addressOfFunction: (name) => Number(koffi.address(own.symbol(name, 'void'))),
+        errno: () => koffi.errno(),
       },
     };
   } catch (error) {
-    const [line] = (error instanceof Error ? error.message : String(error)).split('\n');
-    return { missing: line || 'koffi does not load' };
+    return { missing: reasonOf(error, 'koffi does not load') };
   }
+}
+
+/** One line for whoever is told what is missing. */
+export function reasonOf(error: unknown, otherwise: string): string {
+  const [line] = (error instanceof Error ? error.message : String(error)).split('\n');
+  return line || otherwise;
 }

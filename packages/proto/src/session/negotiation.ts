@@ -36,6 +36,12 @@ export function noCommonVersion(protocol: string, offer: Offer, own: Offer): str
   return `${protocol}: ${versionsText(own.versions)} here, ${versionsText(offer.versions)} at the peer`;
 }
 
+/** The same for a stream: both of its ends are shown it, and `here` would be another end to each. */
+export function notSpoken(protocol: string, asked: Offer, spoken: Offer): string {
+  const [wanted, there] = [versionsText(asked.versions), versionsText(spoken.versions)];
+  return `${protocol} was asked for in ${wanted}, and is spoken in ${there}`;
+}
+
 /** Why `picked` is no answer to `offer`; undefined when it is one. */
 export function agreementFault(offer: Offer, picked: Agreement): string | undefined {
   if (!offer.versions.includes(picked.version)) {

@@ -7,6 +7,7 @@ import {
   ConnectionAcceptor,
   type ConnectionRefusal,
   ListeningSocket,
+  NodeTlsEngine,
   TLS_PROFILE,
   type UnverifiedConnection,
 } from '@routy/link/transport';
@@ -90,7 +91,7 @@ export async function awaitAdoption(options: AwaitOptions): Promise<Adoption> {
 class AdoptionWaiter {
   readonly adopted: Promise<Enrolled>;
   readonly #listening: ListeningSocket;
-  readonly #acceptor: ConnectionAcceptor;
+  readonly #acceptor: ConnectionAcceptor<Socket, TLSSocket>;
   readonly #keyPem: string;
   readonly #secret: Buffer;
   readonly #options: AwaitOptions;
@@ -110,9 +111,11 @@ class AdoptionWaiter {
     this.adopted.catch(() => undefined);
     const context = { ...TLS_PROFILE, key: own.keyPem, cert: own.certPem };
     this.#acceptor = new ConnectionAcceptor({
-      context: () => context,
-      protocols: [ALPN_ENROL],
-      requestCert: false,
+      tls: new NodeTlsEngine({
+        context: () => context,
+        protocols: [ALPN_ENROL],
+        requestCert: false,
+      }),
       onSecure: (socket, connection) => {
         connection.hold();
         void this.#serve(socket, connection);

@@ -8,14 +8,7 @@ import { requireName } from '../pki/names.ts';
 import { type Enrolled, installVerified, requireNotEnrolled } from '../pki/node/install.ts';
 import { EnrolChannel } from './enrol-channel.ts';
 import { askInTurn, type DialTcp, dialEnrolment } from './enrol-dial.ts';
-import {
-  asRefusal,
-  type EnrolmentLog,
-  PeerRefusal,
-  remoteOf,
-  STEP_MS,
-  textField,
-} from './enrol-protocol.ts';
+import { asRefusal, type EnrolmentLog, PeerRefusal, STEP_MS, textField } from './enrol-protocol.ts';
 import { answerRenewal } from './enrol-renew.ts';
 import { requireFabric } from './fabric-peer.ts';
 import { joinProof, redeemInvite } from './invite.ts';
@@ -54,6 +47,8 @@ export async function serveEnrolment(
   socket: TLSSocket,
   options: {
     readonly stateDir: string;
+    /** `host:port` of the newcomer, which the socket need not know. */
+    readonly remote: string;
     readonly log: EnrolmentLog;
     /** Called once it has proved that it was invited. */
     readonly proved?: () => void;
@@ -61,8 +56,7 @@ export async function serveEnrolment(
     readonly now?: Clock;
   },
 ): Promise<void> {
-  const { stateDir, log } = options;
-  const remote = remoteOf(socket);
+  const { stateDir, remote, log } = options;
   const now = options.now ?? systemClock;
   let channel: EnrolChannel | undefined;
   try {

@@ -1,6 +1,5 @@
 import { createHmac } from 'node:crypto';
-import type { Socket } from 'node:net';
-import { errorText, formatHostPort, RoutyError } from '@routy/proto/base';
+import { errorText, RoutyError } from '@routy/proto/base';
 import { equalBytes } from '../pki/pin.ts';
 
 /** Most bytes of one message's JSON. */
@@ -97,13 +96,6 @@ export function optionalTextField(message: EnrolMessage, field: string): string 
 export function asRefusal(error: unknown): RoutyError {
   if (error instanceof RoutyError) return error;
   return new RoutyError('internal', errorText(error));
-}
-
-/** `host:port` of the other end, `unknown` when it is gone. */
-export function remoteOf(socket: Socket): string {
-  const { remoteAddress, remotePort } = socket;
-  if (remoteAddress === undefined || remotePort === undefined) return 'unknown';
-  return formatHostPort(remoteAddress, remotePort);
 }
 
 /**

@@ -105,9 +105,9 @@ export class LanesListener {
       handlers: {
         onLane,
         onRefused: (refusal) => events.laneRefused(refusal),
-        onEnrol: (socket, _remoteAddress, proved) => {
+        onEnrol: (socket, remote, proved) => {
           const log = (event: EnrolmentEvent) => events.enrolment(event);
-          void serveEnrolment(socket, { stateDir, log, proved });
+          void serveEnrolment(socket, { stateDir, remote, log, proved });
         },
         onError: (error) => events.lanesError(name, error),
         onReopened: () => events.lanesListening(name),

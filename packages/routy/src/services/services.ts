@@ -3,7 +3,7 @@ import type { IncomingStream, StreamCode } from '@routy/link/driver';
 import { keepAlive, keepReadable, resetSocket, SocketEndpoint } from '@routy/link/streams';
 import { carryUrgentInline } from '@routy/link/transport';
 import { formatAddress, type Identity, nodeName } from '@routy/proto/base';
-import { negotiate, noCommonVersion } from '@routy/proto/session';
+import { negotiate, notSpoken } from '@routy/proto/session';
 import type { ServiceConfig } from '../config/types.ts';
 import { mayOpen } from '../fabric/policy.ts';
 import { TCP } from '../fabric/tcp.ts';
@@ -144,11 +144,11 @@ export class Services {
     const { protocol, service: name } = stream.request;
     const service = this.#byName.get(name);
     if (protocol !== TCP.protocol) {
-      this.#refuse(stream, peer, 'unsupported-protocol', `no protocol ${protocol} here`);
+      this.#refuse(stream, peer, 'unsupported-protocol', `there is no protocol ${protocol}`);
       return;
     }
     if (negotiate(stream.request, TCP) === undefined) {
-      const reason = noCommonVersion(protocol, stream.request, TCP);
+      const reason = notSpoken(protocol, stream.request, TCP);
       this.#refuse(stream, peer, 'unsupported-version', reason);
       return;
     }

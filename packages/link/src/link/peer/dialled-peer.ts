@@ -46,8 +46,8 @@ const KEYS: KeysOf<DialOptions> = { lanes: true, insecure: true, signal: true };
 /** @throws LinkError `argument-invalid` */
 export function expectDialOptions(options: DialOptions): void {
   expectObject('options', options, KEYS);
-  expectInteger('options.lanes', options.lanes, 1, LANES_MAX);
-  expectBoolean('options.insecure', options.insecure);
+  expectInteger('lanes', options.lanes, 1, LANES_MAX);
+  expectBoolean('insecure', options.insecure);
   expectSignal(options.signal);
 }
 
@@ -194,7 +194,10 @@ class DialledNode implements Successor, DiallerOwner<Destination>, SessionFollow
   onState({ attempts, lastError, nextAttemptAt }: DialStatus<Destination>): void {
     if (attempts === 0 || lastError === undefined || nextAttemptAt === undefined) return;
     if (!this.#owner.isCurrent(this)) return;
-    this.#owner.peer.tellAttempt(lastError, Math.max(0, nextAttemptAt - realTimers.now()));
+    this.#owner.peer.tellAttempt(
+      lastError,
+      Math.ceil(Math.max(0, nextAttemptAt - realTimers.now())),
+    );
   }
 
   // What becomes of the session.

@@ -163,7 +163,7 @@ export class Peer extends EventEmitter<PeerEvents> {
     request: StreamRequest,
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<LinkStream> {
-    expectRequest(request);
+    expectRequest('this stream cannot be opened', request);
     expectSignalOption(options);
     const session = this.#session ?? (await this.#whenUp(options.signal));
     return openStream(session, request, this.#keeper.statistics, options.signal);
@@ -180,7 +180,7 @@ export class Peer extends EventEmitter<PeerEvents> {
     request: StreamRequest,
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<LinkStream> {
-    expectRequest(request);
+    expectRequest('this stream cannot be asked for', request);
     expectSignalOption(options);
     const session = this.#session ?? (await this.#whenUp(options.signal));
     return this.#keeper.askFor(session, request, options.signal);
@@ -269,11 +269,11 @@ export class Peer extends EventEmitter<PeerEvents> {
   }
 
   #whenUp(signal: AbortSignal | undefined): Promise<LinkSession> {
-    if (signal?.aborted) return Promise.reject(abortReason(signal));
+    if (signal?.aborted) return Promise.reject(abortReason(signal, this.#waitText()));
     if (this.#session !== undefined) return Promise.resolve(this.#session);
     if (this.#isClosed) return Promise.reject(this.#closedError());
     return new Promise((resolve, reject) => {
-      const stop = () => waiter.reject(abortReason(signal!));
+      const stop = () => waiter.reject(abortReason(signal!, this.#waitText()));
       const settle = () => {
         signal?.removeEventListener('abort', stop);
         this.#waiting.delete(waiter);
@@ -294,6 +294,12 @@ export class Peer extends EventEmitter<PeerEvents> {
     });
   }
 
+  /** Whoever waited in vain wants to know why nobody came. */
+  #waitText(): string {
+    const failure = this.#lastFailure;
+    return `waiting for the peer (last failure: ${failure?.message ?? 'none yet'})`;
+  }
+
   #closedError(): LinkError {
     return new LinkError('peer-closed', 'the peer is closed', { cause: this.#lastFailure });
   }
@@ -301,7 +307,7 @@ export class Peer extends EventEmitter<PeerEvents> {
 
 function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
-    const stop = () => reject(abortReason(signal));
+    const stop = () => reject(abortReason(signal, 'ping'));
     if (signal.aborted) stop();
     onAbort(signal, stop);
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));

@@ -131,7 +131,7 @@ export class LinkStream {
     request: StreamRequest,
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<LinkStream> {
-    expectRequest(request);
+    expectRequest('it cannot become this', request);
     expectSignalOption(options);
     const messages = this.#messages;
     if (this.#part.role === 'acceptor')
@@ -167,7 +167,7 @@ export class LinkStream {
   #mustBeFree(): void {
     if (!this.#joint.hasReceiver) return;
     throw new LinkError('stream-in-use', `the stream of ${this.protocol} is in use already`, {
-      hint: 'use one of messages, bytes, duplex and join, once',
+      hint: 'it is used in one form: keep what messages(), bytes() or duplex() gave',
     });
   }
 
@@ -224,8 +224,8 @@ function counted<T>(codec: MessageCodec<T>, joint: StreamJoint, maxBytes: number
 }
 
 function noCodec(protocol: string, version: number): LinkError {
-  const text = `${protocol}: there is no codec for version ${version}, which was agreed on`;
+  const text = `${protocol}: there is no codec for version ${version}`;
   return new LinkError('argument-invalid', text, {
-    hint: 'give a codec for each version that is offered or registered',
+    hint: 'codecs has one for each version that is offered',
   });
 }

@@ -26,7 +26,7 @@ export function openStream(
   const { answerMs = ANSWER_MS } = request;
   return new Promise((resolve, reject) => {
     if (signal?.aborted) {
-      reject(abortReason(signal));
+      reject(abortReason(signal, `opening ${request.protocol}`));
       return;
     }
     const asked = openRequest(request);
@@ -81,7 +81,12 @@ class StreamOpening {
   #refused({ code = 'cancelled', reason }: StreamOutcome): void {
     this.#signal?.removeEventListener('abort', this.#stop);
     const isOurs = this.#signal?.aborted === true;
-    this.#reject(isOurs ? abortReason(this.#signal!) : refusal(this.#request, code, reason));
+    const { protocol } = this.#request;
+    this.#reject(
+      isOurs
+        ? abortReason(this.#signal!, `opening ${protocol}`)
+        : refusal(code, reason, protocol, 'accept'),
+    );
   }
 }
 
@@ -112,16 +117,21 @@ function beginStream(
   joint.countAs(meter, session.meter);
 }
 
-function refusal({ protocol }: StreamRequest, code: StreamCode, reason: string): StreamResetError {
-  return new StreamResetError(code, reason, HINTS[code]?.(protocol));
+/** A peer's no, with what to do about it; `how` it would have taken the stream. */
+export function refusal(
+  code: StreamCode,
+  reason: string,
+  protocol: string,
+  how: 'accept' | 'reply',
+): StreamResetError {
+  return new StreamResetError(code, reason, HINTS[code]?.(protocol, how));
 }
 
 /** What to do about it, where that is known. */
-const HINTS: Partial<Record<StreamCode, (protocol: string) => string>> = {
-  'unsupported-protocol': (name) =>
-    `register it at the peer: link.protocol({ name: '${name}', … }); it may be starting, or its owner gone`,
-  'unsupported-version': () =>
-    'let one end speak a version of the other; the reason names those of both',
+const HINTS: Partial<Record<StreamCode, (protocol: string, how: string) => string>> = {
+  'unsupported-protocol': (name, how) =>
+    `register it at the peer: link.protocol({ name: '${name}', ${how}: … }); it may be starting, or its owner gone`,
+  'unsupported-version': () => 'let one end speak a version of the other',
   overload: () => 'the peer is at its limits: open again later, or raise limits there',
   draining: () => 'the peer is stopping: open at another node, or when it is back',
   'target-timeout': () => 'the accept function of the peer did not answer in time',

@@ -1,18 +1,21 @@
 import type { Offer } from '@routy/proto/session';
-import { openFault } from '@routy/proto/wire';
 import { expectMs, expectObject, expectText, type KeysOf } from '../../arguments/arguments.ts';
 import type { OpenRequest } from '../../driver/driver-types.ts';
+import { mustBeAskable } from '../../protocols/askable.ts';
 import { invalidArgument, LinkError } from '../../transport/link-error.ts';
 
 /** What a stream is opened for. */
 export interface StreamRequest {
-  /** Name of the protocol, 1 to 64 characters. */
+  /** Name of the protocol, 1 to 63 of a-z, 0-9, '-'. */
   readonly protocol: string;
-  /** Those that this side speaks, 1 to 65535, at most 32; the highest common one is picked. */
+  /**
+   * Those that this side speaks, 1 to 65535, at most 32; version 1 alone by default. The highest common
+   * one is picked.
+   */
   readonly versions?: readonly number[];
-  /** Optional parts that this side can use, at most 64 of at most 64 characters. */
+  /** Optional parts that this side can use, at most 64 of at most 64 characters; none by default. */
   readonly capabilities?: readonly string[];
-  /** What it is for, beside the protocol; a name of 1 to 63 of a-z, 0-9, '-'. */
+  /** What it is for, beside the protocol: text of at most 255 characters, a key say; `main` by default. */
   readonly service?: string;
   /** What its counts are summed by; the protocol's name when left out. */
   readonly class?: string;
@@ -42,36 +45,33 @@ const KEYS: KeysOf<StreamRequest> = {
 };
 
 /**
- * What a program asks for, before anything of it is done.
+ * What a program asks for, before anything of it is done; `what` begins the error.
  *
  * @throws LinkError `argument-invalid`
  */
-export function expectRequest(request: StreamRequest): void {
+export function expectRequest(what: string, request: StreamRequest): void {
   expectObject('request', request, KEYS);
-  expectOffer('request', request);
+  expectLists('request', request);
   expectText('request.class', request.class, CLASS_CHARS_MAX);
   expectMs('request.answerMs', request.answerMs);
-  const fault = openFault(openRequest(request));
-  if (fault !== undefined) throw notAskable(fault);
+  mustBeAskable(what, openRequest(request));
   const { protocol, service } = request;
   if (protocol === CALL)
-    throw notAskable(`the protocol ${CALL} is the link's own: peer.request speaks it`);
+    throw linksOwn(`${what}: ${CALL} is the link's own protocol`, 'peer.request speaks it');
   if (service !== undefined && REPLY_ID.test(service))
-    throw notAskable(`services as ${service} are of streams that are opened in reply`);
+    throw linksOwn(`${what}: ${service} would be a stream in reply`, 'call the service otherwise');
 }
 
-/** Lists that can be copied, and at least one version. */
-export function expectOffer(name: string, { versions, capabilities }: Partial<Offer>): void {
-  const isList = versions === undefined || (Array.isArray(versions) && versions.length > 0);
-  if (!isList) throw invalidArgument(`${name}.versions`, 'a list of 1 to 32 versions', versions);
+/** Lists that can be copied. */
+export function expectLists(name: string, { versions, capabilities }: Partial<Offer>): void {
+  if (versions !== undefined && !Array.isArray(versions))
+    throw invalidArgument(`${name}.versions`, 'a list of 1 to 32 versions, as [1, 2]', versions);
   if (capabilities !== undefined && !Array.isArray(capabilities))
     throw invalidArgument(`${name}.capabilities`, 'a list of texts', capabilities);
 }
 
-function notAskable(fault: string): LinkError {
-  return new LinkError('argument-invalid', `this stream cannot be asked for: ${fault}`, {
-    hint: 'open({ protocol, versions, capabilities, service, class, answerMs }): all but the protocol may be left out',
-  });
+function linksOwn(text: string, hint: string): LinkError {
+  return new LinkError('argument-invalid', text, { hint });
 }
 
 /** What a request offers: a copy, as it may have to be said again. */

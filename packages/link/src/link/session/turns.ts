@@ -40,7 +40,7 @@ export async function askTurn(
   } catch (error) {
     if (error instanceof TurnRefused) await messages.giveUpTurn();
     else messages.reset('cancelled', errorText(error));
-    throw signal?.aborted ? abortReason(signal) : error;
+    throw signal?.aborted ? abortReason(signal, `becoming ${request.protocol}`) : error;
   } finally {
     signal?.removeEventListener('abort', stop);
   }

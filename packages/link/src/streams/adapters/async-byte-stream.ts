@@ -140,7 +140,7 @@ export class AsyncByteStream {
         yield chunk;
       }
     } finally {
-      if (!isOver) this.reset('cancelled', 'reading was given up');
+      if (!isOver) giveUpReading(this);
     }
   }
 
@@ -204,6 +204,14 @@ function readTwice(): LinkError {
   return new LinkError('stream-in-use', 'a read is under way', {
     hint: 'await each read before the next; one reader at a time',
   });
+}
+
+/**
+ * A loop over a stream was left before its end, by `break`, or by an error that may be on its way to
+ * whoever has a better reason for the reset: the accept function of a protocol, say. So that comes first.
+ */
+export function giveUpReading(stream: { reset(code: StreamCode, reason: string): void }): void {
+  setImmediate(() => stream.reset('cancelled', 'reading was given up'));
 }
 
 /** A stream as a pair of web streams. Cancelling one or aborting the other resets the stream. */

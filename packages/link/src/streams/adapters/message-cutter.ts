@@ -120,5 +120,5 @@ export function writePrefix(into: Uint8Array, at: number, size: number): void {
 
 export function tooLarge(bytes: number, maxBytes: number): LinkError {
   const message = `a message of ${bytes} bytes, and at most ${maxBytes} are taken`;
-  return new LinkError('message-too-large', message);
+  return new LinkError('message-too-large', message, { hint: 'raise maxBytes at both ends' });
 }

@@ -9,7 +9,7 @@ import {
 } from '../../arguments/arguments.ts';
 import { invalidArgument, LinkError } from '../../transport/link-error.ts';
 import type { ByteReceiver } from '../byte-stream.ts';
-import { AsyncByteStream } from './async-byte-stream.ts';
+import { AsyncByteStream, giveUpReading } from './async-byte-stream.ts';
 import {
   MARK,
   MARK_SIZE,
@@ -51,7 +51,7 @@ export function expectMessageOptions<T>(options: MessageStreamOptions<T>): void 
   expectInteger('maxBytes', maxBytes, 1, MAX_BYTES_MAX);
   expectSignal(signal);
   const wanted = 'an object of codecs by version, { 1: { encode, decode } }';
-  if (typeof codecs !== 'object' || codecs === null || Object.keys(codecs).length === 0)
+  if (typeof codecs !== 'object' || codecs === null || Array.isArray(codecs))
     throw invalidArgument('codecs', wanted, codecs);
   for (const [version, codec] of Object.entries(codecs)) {
     if (!/^[1-9][0-9]{0,4}$/.test(version)) throw invalidArgument('codecs', wanted, codecs);
@@ -204,7 +204,7 @@ export class MessageStream<T> {
         yield batch;
       }
     } finally {
-      if (!isOver) this.reset('cancelled', 'reading was given up');
+      if (!isOver) giveUpReading(this);
     }
   }
 
@@ -219,7 +219,7 @@ export class MessageStream<T> {
         yield next.value;
       }
     } finally {
-      if (!isOver) this.reset('cancelled', 'reading was given up');
+      if (!isOver) giveUpReading(this);
     }
   }
 
@@ -349,7 +349,7 @@ export class MessageStream<T> {
 
   #encoded(message: T): Uint8Array {
     const bytes = this.#chosen().encode(message);
-    expectBytes('what encode returns', bytes);
+    expectBytes('what encode has made', bytes);
     if (bytes.length > this.#maxBytes) throw tooLarge(bytes.length, this.#maxBytes);
     return bytes;
   }

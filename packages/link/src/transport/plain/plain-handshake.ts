@@ -90,7 +90,12 @@ function readLine(socket: Socket, signal: AbortSignal): Promise<string> {
     const stop = () => fail(abortReason(signal));
     const failed = (error: Error) =>
       fail(new LinkError('dial-failed', `the connection failed: ${errorText(error)}`));
-    const ended = () => fail(new LinkError('dial-failed', 'hung up before it said who it is'));
+    const ended = () =>
+      fail(
+        new LinkError('dial-failed', 'hung up before it said who it is', {
+          hint: 'it may listen with another transport, tls say',
+        }),
+      );
     const read = () => {
       const chunk = socket.read() as Buffer | null;
       if (chunk === null) return;

@@ -1,13 +1,7 @@
-import type { Socket } from 'node:net';
-import {
-  createServer as createTlsServer,
-  type SecureContextOptions,
-  type Server,
-  type TLSSocket,
-} from 'node:tls';
 import type { RoutyError } from '@routy/proto/base';
-import { type HandshakeFault, handshakeFault, tlsErrorText } from '../failures.ts';
 import { endpoint } from '../socket-lane.ts';
+import type { AcceptedConnection, TlsEngine } from '../tls/accepted-connection.ts';
+import { type HandshakeFault, refusalText } from '../tls/handshake-failure.ts';
 import type { ChainFault } from '../tls/peer-identity.ts';
 import { HalfOpen, type HalfOpenLimits, sourceOf } from './half-open.ts';
 
@@ -64,25 +58,19 @@ export interface UnverifiedConnection {
   refuse(code: ConnectionRefusalCode, reason: string, cause?: ChainFault): void;
 }
 
-export interface ConnectionAcceptorOptions {
-  /**
-   * Asked at every connection; another object than the last is put in force.
-   *
-   * @throws RoutyError `credentials-invalid`
-   */
-  context(): SecureContextOptions;
-  readonly protocols: readonly string[];
-  readonly requestCert: boolean;
+export interface ConnectionAcceptorOptions<R, S> {
+  /** Makes the handshakes. */
+  readonly tls: TlsEngine<R, S>;
   /** TLS is established; nothing of what the peer sent after it has been read. */
-  onSecure(socket: TLSSocket, connection: UnverifiedConnection): void;
+  onSecure(secured: S, connection: UnverifiedConnection): void;
   onRefused(refusal: ConnectionRefusal): void;
   readonly handshakeMs?: number | undefined;
   readonly limits?: Partial<HalfOpenLimits> | undefined;
 }
 
 /** A connection on its way through the handshake. */
-interface Arrival {
-  readonly raw: Socket;
+interface Arrival<S> {
+  readonly connection: AcceptedConnection<S>;
   /** `host:port`. */
   readonly from: string;
   /** As by `sourceOf`. */
@@ -99,37 +87,19 @@ interface Arrival {
  * one. Who has to go because of the limits is reset: that is no word of TLS, and tells the dialler
  * that it is not refused but may come again soon. A refusal is a close in the words of TLS.
  */
-export class ConnectionAcceptor {
-  readonly #options: ConnectionAcceptorOptions;
+export class ConnectionAcceptor<R, S> {
+  readonly #options: ConnectionAcceptorOptions<R, S>;
   readonly #handshakeMs: number;
-  readonly #tls: Server;
-  readonly #arrivals = new Map<string, Arrival>();
-  readonly #halfOpen: HalfOpen<Arrival>;
-  #context: SecureContextOptions;
+  readonly #arrivals = new Set<Arrival<S>>();
+  readonly #halfOpen: HalfOpen<Arrival<S>>;
   #soon: NodeJS.Immediate | undefined;
   #later: NodeJS.Timeout | undefined;
   #closed = false;
 
-  /** @throws RoutyError `credentials-invalid`: now, not at the first connection */
-  constructor(options: ConnectionAcceptorOptions) {
+  constructor(options: ConnectionAcceptorOptions<R, S>) {
     this.#options = options;
     this.#halfOpen = new HalfOpen({ ...HALF_OPEN_LIMITS, ...options.limits });
     this.#handshakeMs = options.handshakeMs ?? HANDSHAKE_MS;
-    this.#context = options.context();
-    // Never listens itself: connections are put in by `#begin`.
-    this.#tls = createTlsServer({
-      ...this.#context,
-      ALPNProtocols: [...options.protocols],
-      requestCert: options.requestCert,
-      // A newcomer has no certificate, and a refusal needs its reason: `onSecure` decides.
-      rejectUnauthorized: false,
-      // Node's own deadline restarts at every byte; ours does not.
-      handshakeTimeout: 2 * this.#handshakeMs,
-    });
-    this.#tls.on('secureConnection', (socket: TLSSocket) => this.#handleSecure(socket));
-    this.#tls.on('tlsClientError', (error: Error, socket: TLSSocket) =>
-      this.#handleTlsError(error, socket),
-    );
   }
 
   /** Connections that have not shown who they are. */
@@ -138,18 +108,18 @@ export class ConnectionAcceptor {
   }
 
   /** Takes a connection that was just accepted through the handshake. */
-  accept(raw: Socket): void {
-    // Before TLS takes it over an error would be nobody's; its `close` tells.
-    raw.on('error', () => {});
-    if (this.#closed || raw.remoteAddress === undefined) {
+  accept(raw: R): void {
+    const connection = this.#options.tls.accept(raw);
+    const { remoteAddress, remotePort } = connection;
+    if (this.#closed || remoteAddress === undefined) {
       // Reset before it was accepted: there is nobody to talk to or to name.
-      raw.destroy();
+      connection.destroy();
       return;
     }
-    const from = endpoint(raw.remoteAddress, raw.remotePort);
-    const source = sourceOf(raw.remoteAddress);
+    const from = endpoint(remoteAddress, remotePort);
+    const source = sourceOf(remoteAddress);
     const timer = setTimeout(() => this.#handleTimeout(arrival), this.#handshakeMs);
-    const arrival: Arrival = { raw, from, source, timer, begun: false, settled: false };
+    const arrival: Arrival<S> = { connection, from, source, timer, begun: false, settled: false };
     this.#watch(arrival);
     const victim = this.#halfOpen.add(performance.now(), arrival);
     if (victim !== undefined) this.#turnAway(victim, 'too many connections wait for a handshake');
@@ -163,48 +133,34 @@ export class ConnectionAcceptor {
     this.#closed = true;
     clearImmediate(this.#soon);
     clearTimeout(this.#later);
-    for (const arrival of this.#arrivals.values()) {
+    for (const arrival of this.#arrivals) {
       if (arrival.settled) continue;
       this.#settle(arrival);
-      arrival.raw.destroy();
+      arrival.connection.destroy();
     }
   }
 
-  #watch(arrival: Arrival): void {
-    const { raw } = arrival;
-    const key = connectionKey(raw);
-    this.#arrivals.set(key, arrival);
-    raw.once('close', () => {
-      // The pair of addresses may have been taken by a new connection already.
-      if (this.#arrivals.get(key) === arrival) this.#arrivals.delete(key);
+  #watch(arrival: Arrival<S>): void {
+    this.#arrivals.add(arrival);
+    arrival.connection.onClose(() => {
+      this.#arrivals.delete(arrival);
       this.#halfOpen.remove(arrival);
-      this.#refuse(arrival, 'closed', faultText('closed', ''));
+      this.#refuse(arrival, 'closed', refusalText({ code: 'closed', detail: '' }));
       this.#beginSoon();
     });
   }
 
-  /**
-   * While places are few, silence takes none: the handshake waits for the first bytes. Node has read
-   * them by then, and hands them to TLS in a buffer of their size, which TLS goes on reading into:
-   * such a lane costs four times the reads for as long as it lives.
-   */
-  #listen(arrival: Arrival): void {
-    const { raw } = arrival;
-    const onReadable = () => {
-      // At its end there is nothing to read, and reading that is what ends it here, too.
-      if (raw.readableLength === 0) {
-        raw.read();
-        return;
-      }
-      raw.off('readable', onReadable);
-      if (raw.readableLength > FIRST_BYTES_MAX) {
-        this.#refuse(arrival, 'not-tls', faultText('not-tls', 'too much at once'));
+  /** While places are few, silence takes none: the handshake waits for the first bytes. */
+  #listen(arrival: Arrival<S>): void {
+    arrival.connection.awaitBytes((count) => {
+      if (count > FIRST_BYTES_MAX) {
+        const reason = refusalText({ code: 'not-tls', detail: 'too much at once' });
+        this.#refuse(arrival, 'not-tls', reason);
         return;
       }
       this.#halfOpen.heard(performance.now(), arrival);
       this.#begin();
-    };
-    raw.on('readable', onReadable);
+    });
   }
 
   /** As many handshakes as there are places for, a few at a time. */
@@ -221,9 +177,19 @@ export class ConnectionAcceptor {
     this.#beginSoon();
   }
 
-  #handshake(arrival: Arrival): void {
+  #handshake(arrival: Arrival<S>): void {
     arrival.begun = true;
-    if (this.#renew(arrival)) this.#tls.emit('connection', arrival.raw);
+    try {
+      arrival.connection.handshake({
+        onSecure: (secured) => this.#handleSecure(secured, arrival),
+        onFailed: (failure) => {
+          const { code, cause } = failure;
+          this.#farewell(arrival, code, refusalText(failure), cause);
+        },
+      });
+    } catch (error) {
+      this.#refuse(arrival, 'credentials-invalid', (error as RoutyError).message);
+    }
   }
 
   #beginSoon(): void {
@@ -259,33 +225,12 @@ export class ConnectionAcceptor {
     this.#begin();
   }
 
-  /** Puts a new context in force; false when it cannot be used and the arrival was refused. */
-  #renew(arrival: Arrival): boolean {
-    try {
-      const context = this.#options.context();
-      if (context === this.#context) return true;
-      this.#tls.setSecureContext(context);
-      this.#context = context;
-      return true;
-    } catch (error) {
-      this.#refuse(arrival, 'credentials-invalid', (error as RoutyError).message);
-      return false;
-    }
-  }
-
-  #handleSecure(socket: TLSSocket): void {
-    // Stays: an error must not be nobody's, and node leaves the socket open after a TLS error.
-    socket.on('error', () => socket.destroy());
-    const arrival = this.#arrivals.get(connectionKey(socket));
-    if (arrival === undefined || arrival.settled) {
-      socket.destroy();
+  #handleSecure(secured: S, arrival: Arrival<S>): void {
+    if (arrival.settled) {
+      arrival.connection.destroy();
       return;
     }
-    if (socket.alpnProtocol === false) {
-      this.#farewell(socket, arrival, 'alpn', faultText('alpn', this.#offers));
-      return;
-    }
-    this.#options.onSecure(socket, {
+    this.#options.onSecure(secured, {
       from: arrival.from,
       hold: () => {
         this.#settle(arrival);
@@ -294,30 +239,16 @@ export class ConnectionAcceptor {
       admit: () => {
         this.#settle(arrival);
         this.#halfOpen.remove(arrival);
+        // What becomes of the connection is not told here any more: it may be another's.
+        this.#arrivals.delete(arrival);
         this.#beginSoon();
       },
-      refuse: (code, reason, cause) => this.#farewell(socket, arrival, code, reason, cause),
+      refuse: (code, reason, cause) => this.#farewell(arrival, code, reason, cause),
     });
   }
 
-  #handleTlsError(error: Error, socket: TLSSocket): void {
-    const arrival = this.#arrivals.get(connectionKey(socket));
-    // Without an address the connection is gone already, and its `close` reports it.
-    if (arrival === undefined) return;
-    const fault = handshakeFault(error);
-    const detail = fault === 'alpn' ? this.#offers : tlsErrorText(error);
-    this.#refuse(arrival, fault, faultText(fault, detail));
-  }
-
-  get #offers(): string {
-    const { protocols } = this.#options;
-    return protocols.length === 1
-      ? `does not offer ${protocols[0]}`
-      : `offers neither ${protocols.join(' nor ')}`;
-  }
-
-  #handleTimeout(arrival: Arrival): void {
-    if (!arrival.begun && arrival.raw.bytesRead > 0) {
+  #handleTimeout(arrival: Arrival<S>): void {
+    if (!arrival.begun && arrival.connection.bytesRead > 0) {
       this.#turnAway(arrival, 'too many connections wait for a handshake');
       return;
     }
@@ -325,65 +256,45 @@ export class ConnectionAcceptor {
   }
 
   /** For want of room. */
-  #turnAway(arrival: Arrival, reason: string): void {
-    this.#refuse(arrival, 'overload', reason, () => arrival.raw.resetAndDestroy());
+  #turnAway(arrival: Arrival<S>, reason: string): void {
+    this.#refuse(arrival, 'overload', reason, { end: () => arrival.connection.reset() });
   }
 
   /** In the words of TLS, with time to be heard; what still comes is thrown away. */
   #farewell(
-    socket: TLSSocket,
-    arrival: Arrival,
+    arrival: Arrival<S>,
     code: ConnectionRefusalCode,
     reason: string,
     cause?: ChainFault,
   ): void {
+    const { connection } = arrival;
     const end = () => {
       this.#halfOpen.established(performance.now(), arrival);
-      socket.end();
-      socket.resume();
-      const timer = setTimeout(() => socket.destroy(), FAREWELL_MS);
-      socket.once('close', () => clearTimeout(timer));
+      const timer = setTimeout(() => connection.destroy(), FAREWELL_MS);
+      connection.onClose(() => clearTimeout(timer));
+      connection.farewell();
     };
-    this.#refuse(arrival, code, reason, end, cause);
+    this.#refuse(arrival, code, reason, { end, cause });
   }
 
   #refuse(
-    arrival: Arrival,
+    arrival: Arrival<S>,
     code: ConnectionRefusalCode,
     reason: string,
-    end: () => unknown = () => arrival.raw.destroy(),
-    cause?: ChainFault,
+    how: { readonly end?: () => void; readonly cause?: ChainFault | undefined } = {},
   ): void {
     if (arrival.settled) return;
     this.#settle(arrival);
     const unfinished = code === 'closed' || code === 'handshake-timeout';
-    const bytes = unfinished ? arrival.raw.bytesRead : undefined;
-    end();
-    this.#options.onRefused({ remoteAddress: arrival.from, code, reason, cause, bytes });
+    const bytes = unfinished ? arrival.connection.bytesRead : undefined;
+    if (how.end === undefined) arrival.connection.destroy();
+    else how.end();
+    const { from: remoteAddress } = arrival;
+    this.#options.onRefused({ remoteAddress, code, reason, cause: how.cause, bytes });
   }
 
-  #settle(arrival: Arrival): void {
+  #settle(arrival: Arrival<S>): void {
     arrival.settled = true;
     clearTimeout(arrival.timer);
-  }
-}
-
-/** The same for a connection and for the TLS socket over it. */
-function connectionKey(socket: Socket): string {
-  return `${socket.remoteAddress}|${socket.remotePort}|${socket.localAddress}`;
-}
-
-function faultText(fault: HandshakeFault, detail: string): string {
-  switch (fault) {
-    case 'not-tls':
-      return `not TLS (${detail})`;
-    case 'tls-version':
-      return 'the client does not offer TLS 1.3';
-    case 'alpn':
-      return `the client ${detail}`;
-    case 'closed':
-      return 'hung up during the TLS handshake';
-    default:
-      return `TLS handshake failed: ${detail}`;
   }
 }

@@ -35,7 +35,7 @@ function inUseHint(address: Address): string {
 
 function deniedHint(address: Address): string {
   return address.kind === 'unix'
-    ? 'this user may not make a socket there: choose a writable directory'
+    ? 'this user can make no socket there: choose a directory that exists and is writable'
     : 'ports below 1024 need CAP_NET_BIND_SERVICE; choose a higher one';
 }
 

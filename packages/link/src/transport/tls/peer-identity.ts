@@ -1,4 +1,4 @@
-import type { X509Certificate } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import { type Identity, identityUri, parseIdentityUri } from '@routy/proto/base';
 
@@ -30,7 +30,7 @@ export function judgePeer(socket: TLSSocket, fabric: string): Verdict {
   const certificate = socket.getPeerX509Certificate();
   if (certificate === undefined) return refused('no-certificate', 'no certificate was presented');
   const identity = certificateIdentity(certificate);
-  const name = identity === undefined ? 'certificate' : `certificate of ${identityUri(identity)}`;
+  const name = nameOf(identity);
   // `authorized` is OpenSSL's verdict on the chain; nothing else here may stand in for it.
   if (!socket.authorized) {
     const [fault, text] = chainFault(String(socket.authorizationError), certificate);
@@ -46,6 +46,28 @@ export function judgePeer(socket: TLSSocket, fabric: string): Verdict {
     );
   }
   return { ok: true, identity };
+}
+
+/**
+ * Judges a client whose handshake node:tls gave up, when its certificate may be the reason: a wrong
+ * signature leaves an error in OpenSSL's queue, which node:tls takes for one of its next read (`EVP lib`)
+ * if the rest of the handshake has not come by then. Undefined when this CA has signed it, or there is none.
+ */
+export function judgeUnfinished(
+  socket: TLSSocket,
+  caPem: string,
+): { readonly fault: ChainFault; readonly reason: string } | undefined {
+  const certificate = socket.getPeerX509Certificate();
+  if (certificate === undefined) return undefined;
+  if (certificate.verify(new X509Certificate(caPem).publicKey)) return undefined;
+  const name = nameOf(certificateIdentity(certificate));
+  return { fault: 'other-ca', reason: `${name} ${OTHER_CA}` };
+}
+
+const OTHER_CA = 'is signed by another CA';
+
+function nameOf(identity: Identity | undefined): string {
+  return identity === undefined ? 'certificate' : `certificate of ${identityUri(identity)}`;
 }
 
 /**
@@ -82,7 +104,7 @@ function chainFault(code: string, certificate: X509Certificate): [ChainFault, st
     case 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY':
     case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
     case 'CERT_SIGNATURE_FAILURE':
-      return ['other-ca', 'is signed by another CA'];
+      return ['other-ca', OTHER_CA];
     case 'INVALID_PURPOSE':
       return ['other-use', 'is not made for this use (extended key usage)'];
     default:

@@ -44,26 +44,6 @@ export function secureContext(credentials: TlsCredentials): SecureContext {
 const contexts = new WeakMap<TlsCredentials, SecureContext>();
 
 /**
- * Credentials as a program gives them, the first time or renewed.
- *
- * @throws RoutyError `credentials-invalid` when they are none, or cannot be used together
- */
-export function checkedCredentials(credentials: unknown): TlsCredentials {
-  const { identity, ...pems } = (credentials ?? {}) as Readonly<Record<string, unknown>>;
-  const isWhole =
-    typeof identity === 'object' &&
-    identity !== null &&
-    [pems.certChainPem, pems.keyPem, pems.caPem].every((pem) => typeof pem === 'string');
-  if (!isWhole) {
-    throw new LinkError('credentials-invalid', 'the credentials are not whole', {
-      hint: 'they are { identity, certChainPem, keyPem, caPem }, the PEMs as text; a function returns them, and no promise',
-    });
-  }
-  secureContext(credentials as TlsCredentials);
-  return credentials as TlsCredentials;
-}
-
-/**
  * The same in the form that a server of node:tls takes.
  *
  * @throws RoutyError `credentials-invalid`
@@ -91,7 +71,10 @@ function newContext(credentials: TlsCredentials): SecureContext {
     throw new LinkError(
       'credentials-invalid',
       `key and certificate of ${site}/${node} cannot be used: ${errorText(error)}`,
-      { hint: 'check that node.key and node.crt belong together (routy cert show)', cause: error },
+      {
+        hint: 'give the text of PEM files, and the certificate that was issued for this key',
+        cause: error,
+      },
     );
   }
 }

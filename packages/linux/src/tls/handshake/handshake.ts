@@ -1,19 +1,19 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { TLSSocket } from 'node:tls';
 import {
+  ALPN_ENROL,
   ALPN_LANE,
-  type ChainFault,
-  type HandshakeFault,
-  handshakeFault,
+  type HandshakeFailure,
   judgePeer,
   LANE_EXPORTER_BYTES,
   LANE_EXPORTER_LABEL,
-  tlsErrorText,
+  noCommonProtocol,
 } from '@routy/link/transport';
 import type { Identity } from '@routy/proto/base';
 import { type CipherSuite, cipherSuite } from '../../crypto/cipher-suites.ts';
 import { KeyLog } from './key-log.ts';
-import type { RecordFeed } from './record-feed.ts';
+import type { RawConnection } from './raw-connection.ts';
+import { RecordFeed } from './record-feed.ts';
 
 /** Turns of the event loop that node:tls needs for what it has still to send: a write ends in the next. */
 const QUIET_TURNS = 2;
@@ -35,107 +35,123 @@ export interface Established {
   readonly sentRecords: number;
   /** What the peer sent after the handshake, as it came. */
   readonly leftover: Uint8Array;
+  /** The peer's bytes ended behind `leftover`, and nobody will be told of it again. */
+  readonly isEnded: boolean;
 }
 
-/** Why there is no connection; what is for the peer has been sent by then. */
-export class HandshakeFailure extends Error {
-  readonly code: HandshakeFault | 'peer-not-verified';
-  /** What about its certificate, in a word. */
-  readonly fault: ChainFault | undefined;
-
-  constructor(code: HandshakeFailure['code'], text: string, fault?: ChainFault) {
-    super(text);
-    this.code = code;
-    this.fault = fault;
-  }
-}
-
-export interface HandshakeStart {
-  readonly feed: RecordFeed;
+export interface HandshakeOptions {
+  readonly raw: RawConnection;
   readonly isClient: boolean;
+  /** The ALPN names that are spoken here. */
+  readonly protocols: readonly string[];
   /** The fabric that the peer has to be of. */
   readonly fabric: string;
-  readonly signal: AbortSignal;
+  /** The connection is paused, and another's from here on. */
+  onEstablished(established: Established): void;
+  /** It is an enrolment, which goes on over node:tls; the connection lives and dies with this socket. */
+  onEnrolment?(socket: TLSSocket): void;
+  /** What is for the peer has been sent; the connection is to be closed. */
+  onFailed(failure: HandshakeFailure): void;
 }
 
 /**
- * One TLS handshake, made by node:tls over bytes that somebody else reads and writes. Made by
- * `connectTls` and `TlsAcceptor`; whoever has one hands it the peer's bytes until `established` settles.
+ * One TLS handshake, made by node:tls over bytes that somebody else reads; made by `connectTls` and
+ * `TlsAcceptor`. Whoever has one is told once what came of it.
  */
 export class Handshake {
-  /**
-   * Rejects with a {@link HandshakeFailure}, or with the signal's reason. Whoever awaits it takes the
-   * connection over in the same turn of the event loop: bytes that come later are no longer taken here.
-   */
-  readonly established: Promise<Established>;
-  readonly #options: HandshakeStart;
+  readonly feed: RecordFeed;
+  readonly #options: HandshakeOptions;
   readonly #keyLog = new KeyLog();
-  readonly #settle: PromiseWithResolversOf<Established>;
   #socket: TLSSocket | undefined;
   #sentBefore = 0;
   #isSecure = false;
-  #isOver = false;
-  #isHandedOver = false;
+  /** It fails, and nothing that happens from now on is the reason. */
+  #isDecided = false;
+  #isEnded = false;
   #isPumping = false;
+  /** `streaming`: node:tls goes on with the connection. */
+  #state: 'pending' | 'streaming' | 'over' = 'pending';
 
-  constructor(options: HandshakeStart) {
+  constructor(options: HandshakeOptions) {
     this.#options = options;
-    this.#settle = withResolvers();
-    this.established = this.#settle.promise;
-    // Whoever waits for it hears of it; that nobody does yet is no error.
-    this.established.catch(() => {});
-    options.signal.addEventListener('abort', this.#stop, { once: true });
-    if (options.signal.aborted) this.#stop();
+    this.feed = new RecordFeed(options.raw);
   }
 
-  /** Bytes of the peer, cut anyhow; copied. Whoever has taken the connection over keeps them. */
+  /** Bytes of the peer, cut anyhow; copied. */
   receive(bytes: Uint8Array): void {
-    if (this.#isHandedOver) throw new Error('bytes for a handshake that is over');
-    if (this.#isOver) return;
-    this.#options.feed.receive(bytes);
-    this.#pump();
+    if (this.#state === 'over') return;
+    this.feed.receive(bytes);
+    if (this.#state === 'pending') this.#pump();
   }
 
-  /** The peer sends no more. What was wrong with its last bytes is known in the next turn. */
+  /** The peer sends no more. */
   receiveEnd(): void {
-    setImmediate(() => {
-      if (!this.#isSecure) this.#hangUp();
-    });
+    this.#isEnded = true;
+    if (this.#state === 'streaming') this.feed.push(null);
+    else this.#pump();
+  }
+
+  /** The connection is gone. */
+  receiveClose(): void {
+    // Node's TLS does not hear of it by way of what it is over.
+    if (this.#state === 'streaming') this.#socket!.destroy();
+    else this.#hangUp();
+  }
+
+  /** Ends it, and tells nobody. The connection is the caller's to close. */
+  cancel(): void {
+    if (this.#state === 'over') return;
+    this.#keyLog.clear();
+    this.#end();
   }
 
   /** The socket that makes it; its secrets come by `handleKeyLine`. */
   attach(socket: TLSSocket): void {
     if (this.#socket !== undefined) return;
     this.#socket = socket;
-    if (this.#isOver) socket.destroy();
+    if (this.#state === 'over') socket.destroy();
     // Stays: an error that comes late must not be nobody's.
-    socket.on('error', (error) => this.handleError(error));
+    socket.on('error', () => socket.destroy());
     socket.once('close', () => this.#hangUp());
   }
 
   readonly handleKeyLine = (line: Buffer): void => this.#keyLog.take(line);
 
-  handleError(error: Error): void {
-    this.#fail(new HandshakeFailure(handshakeFault(error), tlsErrorText(error)));
+  /** node:tls has given up. Its alert leaves it in the turns that follow. */
+  async handleFailure(failure: HandshakeFailure): Promise<void> {
+    if (this.#isSecure || this.#isDecided) return;
+    this.#isDecided = true;
+    await this.#quiet();
+    this.#fail(failure);
   }
 
   /** node:tls is through: no record after this one is given to it. */
   handleSecure(): void {
     this.#isSecure = true;
-    this.#finish().catch((error: unknown) => this.#fail(error));
+    this.#options.raw.pause();
+    void this.#finish();
   }
 
   /** One record after the other, each only when node:tls has worked on the one before. */
   #pump(): void {
-    const { feed } = this.#options;
-    while (!this.#isSecure && !this.#isOver) {
+    const { feed } = this;
+    while (!this.#isSecure && !this.#isDecided && this.#state === 'pending') {
       if (!feed.isReady) {
         this.#pumpSoon();
         return;
       }
       this.#sentBefore = feed.sentRecords;
-      if (!feed.feedRecord()) return;
+      if (feed.feedRecord()) continue;
+      if (this.#isEnded) this.#hangUpSoon();
+      return;
     }
+  }
+
+  /** What was wrong with the peer's last bytes is known in the next turn. */
+  #hangUpSoon(): void {
+    setImmediate(() => {
+      if (!this.#isSecure) this.#hangUp();
+    });
   }
 
   #pumpSoon(): void {
@@ -149,93 +165,88 @@ export class Handshake {
 
   async #finish(): Promise<void> {
     await this.#quiet();
-    if (this.#isOver) return;
-    const socket = this.#socket!;
-    if (socket.alpnProtocol !== ALPN_LANE) return this.#refuse('alpn', `it speaks no ${ALPN_LANE}`);
-    const verdict = judgePeer(socket, this.#options.fabric);
-    if (!verdict.ok) return this.#refuse('peer-not-verified', verdict.reason, verdict.fault);
-    const suite = cipherSuite(socket.getCipher().standardName);
-    const secrets = this.#keyLog.release(this.#options.isClient);
-    if (suite === undefined || secrets === undefined) {
-      return this.#refuse('tls-failed', `no keys for ${socket.getCipher().standardName}`);
+    if (this.#state !== 'pending') return;
+    const { alpnProtocol } = this.#socket!;
+    if (alpnProtocol === ALPN_LANE) return this.#judge(this.#socket!);
+    if (alpnProtocol !== ALPN_ENROL) {
+      return this.#refuse(noCommonProtocol(this.#options.protocols));
     }
-    this.#resolve(socket, verdict.identity, suite, secrets);
+    this.#state = 'streaming';
+    this.#keyLog.clear();
+    this.feed.stream();
+    if (this.#isEnded) this.feed.push(null);
+    this.#options.onEnrolment!(this.#socket!);
   }
 
-  #resolve(
+  #judge(socket: TLSSocket): void | Promise<void> {
+    const verdict = judgePeer(socket, this.#options.fabric);
+    if (!verdict.ok) {
+      const { reason: detail, fault: cause } = verdict;
+      return this.#refuse({ code: 'peer-not-verified', detail, cause });
+    }
+    const { standardName } = socket.getCipher();
+    const suite = cipherSuite(standardName);
+    const secrets = this.#keyLog.release(this.#options.isClient);
+    if (suite === undefined || secrets === undefined) {
+      return this.#refuse({ code: 'tls-failed', detail: `no keys for ${standardName}` });
+    }
+    this.#handOver(socket, verdict.identity, suite, secrets);
+  }
+
+  #handOver(
     socket: TLSSocket,
     peer: Identity,
     suite: CipherSuite,
     secrets: Pick<Established, 'sendSecret' | 'receiveSecret'>,
   ): void {
-    const { feed, isClient } = this.#options;
+    const { isClient } = this.#options;
     const empty = Buffer.alloc(0);
-    const result: Established = {
+    const established: Established = {
       ...{ peer, isClient, suite, ...secrets },
       security: `${socket.getProtocol()} ${suite.name}`,
       exporter: socket.exportKeyingMaterial(LANE_EXPORTER_BYTES, LANE_EXPORTER_LABEL, empty),
       // A client's last flight is of the handshake; a server's was sent before the client's came.
-      sentRecords: isClient ? 0 : feed.sentRecords - this.#sentBefore,
-      leftover: feed.waiting,
+      sentRecords: isClient ? 0 : this.feed.sentRecords - this.#sentBefore,
+      leftover: this.feed.waiting,
+      isEnded: this.#isEnded,
     };
-    this.#isHandedOver = true;
     this.#end();
-    this.#settle.resolve(result);
+    this.#options.onEstablished(established);
   }
 
   /** What node:tls has still to send leaves it in the turns after a handshake. */
   async #quiet(): Promise<void> {
-    const { feed } = this.#options;
     for (let turn = 0, sent = -1; turn < QUIET_TURNS; turn++) {
-      if (sent !== feed.sentRecords) turn = 0;
-      sent = feed.sentRecords;
+      if (sent !== this.feed.sentRecords) turn = 0;
+      sent = this.feed.sentRecords;
       await nextTurn();
     }
   }
 
   /** A close in the words of TLS: our certificate is with the peer by then, and its log can say why. */
-  async #refuse(code: HandshakeFailure['code'], text: string, fault?: ChainFault): Promise<void> {
+  async #refuse(failure: HandshakeFailure): Promise<void> {
+    this.#isDecided = true;
     this.#socket!.end();
     await this.#quiet();
-    this.#fail(new HandshakeFailure(code, text, fault));
+    this.#fail(failure);
   }
 
   #hangUp(): void {
-    this.#fail(new HandshakeFailure('closed', 'it hung up during the handshake'));
+    if (this.#state === 'pending' && !this.#isDecided) this.#fail({ code: 'closed', detail: '' });
   }
 
-  readonly #stop = (): void => this.#fail(this.#options.signal.reason);
-
-  #fail(reason: unknown): void {
-    if (this.#isOver) return;
+  #fail(failure: HandshakeFailure): void {
+    if (this.#state === 'over') return;
     this.#keyLog.clear();
     this.#end();
-    this.#settle.reject(reason);
+    this.#options.onFailed(failure);
   }
 
   #end(): void {
-    this.#isOver = true;
-    this.#options.signal.removeEventListener('abort', this.#stop);
-    this.#options.feed.detach();
+    this.#state = 'over';
+    this.feed.detach();
     this.#socket?.destroy();
     // Takes the socket of node:tls with it where that is not known yet.
-    this.#options.feed.destroy();
+    this.feed.destroy();
   }
-}
-
-interface PromiseWithResolversOf<T> {
-  readonly promise: Promise<T>;
-  resolve(value: T): void;
-  reject(reason: unknown): void;
-}
-
-/** `Promise.withResolvers` is younger than the oldest Node that Routy runs on. */
-function withResolvers<T>(): PromiseWithResolversOf<T> {
-  let resolve!: (value: T) => void;
-  let reject!: (reason: unknown) => void;
-  const promise = new Promise<T>((yes, no) => {
-    resolve = yes;
-    reject = no;
-  });
-  return { promise, resolve, reject };
 }

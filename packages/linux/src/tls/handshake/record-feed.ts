@@ -1,25 +1,29 @@
 import { Duplex } from 'node:stream';
 import { CIPHERTEXT_MAX, HEADER_BYTES, lengthAt } from '../record-format.ts';
+import type { RawConnection } from './raw-connection.ts';
 
 // Content types of RFC 8446 §5.1, from change_cipher_spec to application_data.
 const FIRST_TYPE = 20;
 const LAST_TYPE = 23;
+/** Of the legacy version in every record (RFC 8446 §5.1). */
+const VERSION_MAJOR = 3;
 
 const NOTHING = new Uint8Array(0);
 
 /**
- * The connection as node:tls sees it during a handshake. It gets one record at a time, so that it has
- * never read anything beyond the last record of the handshake; and what it sends is counted in records.
+ * The connection as node:tls sees it. During a handshake it gets one record at a time, so that it has never
+ * read anything beyond the last record of that; and what it sends is counted in records.
  */
 export class RecordFeed extends Duplex {
-  readonly #send: (bytes: Uint8Array) => void;
+  readonly #raw: RawConnection;
   readonly #sent = new RecordCounter();
   #waiting: Uint8Array = NOTHING;
-  #isDetached = false;
+  #mode: 'records' | 'stream' | 'detached' = 'records';
 
-  constructor(send: (bytes: Uint8Array) => void) {
-    super({ allowHalfOpen: true });
-    this.#send = send;
+  constructor(raw: RawConnection) {
+    // As that of a listener: the socket of node:tls over it does the same.
+    super({ allowHalfOpen: false });
+    this.#raw = raw;
   }
 
   /** Records that node:tls has sent. */
@@ -39,7 +43,8 @@ export class RecordFeed extends Duplex {
 
   /** Bytes of the peer, cut anyhow; copied. */
   receive(bytes: Uint8Array): void {
-    this.#waiting = Buffer.concat([this.#waiting, bytes]);
+    if (this.#mode === 'records') this.#waiting = Buffer.concat([this.#waiting, bytes]);
+    else if (this.#mode === 'stream') this.#pushOn(Uint8Array.from(bytes));
   }
 
   /**
@@ -55,19 +60,44 @@ export class RecordFeed extends Duplex {
     return true;
   }
 
-  /** From here on node:tls sends nothing: the connection is another's. */
-  detach(): void {
-    this.#isDetached = true;
+  /** From here on node:tls has the connection to itself, with whatever comes. */
+  stream(): void {
+    this.#mode = 'stream';
+    const bytes = this.#waiting;
+    this.#waiting = NOTHING;
+    this.#raw.resume();
+    if (bytes.length > 0) this.#pushOn(bytes);
   }
 
-  override _read(): void {}
+  /** From here on node:tls sends nothing: the connection is another's. */
+  detach(): void {
+    this.#mode = 'detached';
+  }
+
+  override _read(): void {
+    if (this.#mode === 'stream') this.#raw.resume();
+  }
 
   override _write(chunk: Uint8Array, _encoding: string, done: () => void): void {
-    if (!this.#isDetached) {
+    if (this.#mode !== 'detached') {
       this.#sent.count(chunk);
-      this.#send(chunk);
+      this.#raw.send(chunk);
     }
     done();
+  }
+
+  override _final(done: () => void): void {
+    if (this.#mode !== 'detached') this.#raw.end();
+    done();
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    if (this.#mode === 'stream') this.#raw.destroy();
+    done(error);
+  }
+
+  #pushOn(bytes: Uint8Array): void {
+    if (!this.push(bytes)) this.#raw.pause();
   }
 }
 
@@ -75,6 +105,7 @@ export class RecordFeed extends Duplex {
 function recordEnd(bytes: Uint8Array): number {
   if (bytes.length === 0) return HEADER_BYTES;
   if (bytes[0]! < FIRST_TYPE || bytes[0]! > LAST_TYPE) return bytes.length;
+  if (bytes.length > 1 && bytes[1] !== VERSION_MAJOR) return bytes.length;
   if (bytes.length < HEADER_BYTES) return HEADER_BYTES;
   const length = lengthAt(bytes, 0);
   return length > CIPHERTEXT_MAX ? bytes.length : HEADER_BYTES + length;

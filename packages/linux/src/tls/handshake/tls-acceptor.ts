@@ -1,61 +1,77 @@
 import { createServer, type SecureContextOptions, type Server, type TLSSocket } from 'node:tls';
-import { ALPN_LANE, contextOptions, type TlsCredentials } from '@routy/link/transport';
+import {
+  type AcceptedConnection,
+  acceptedFault,
+  ALPN_ENROL,
+  ALPN_LANE,
+  contextOptions,
+  type HandshakeHandlers,
+  type TlsCredentials,
+  type TlsEngine,
+} from '@routy/link/transport';
+import { AcceptedTls, type Secured } from './accepted-tls.ts';
 import { Handshake } from './handshake.ts';
-import { RecordFeed } from './record-feed.ts';
+import { IdlePool } from './idle-pool.ts';
+import type { RawConnection } from './raw-connection.ts';
 
-/** Node's own deadline restarts at every byte; that of the caller's signal does not. In ms. */
+/** Node's own deadline restarts at every byte; that of whoever has the connection does not. In ms. */
 const NODE_DEADLINE_MS = 600_000;
 
-/** Servers of node:tls that are kept for the next handshakes. */
-const IDLE_SERVERS_MAX = 16;
-
-export interface AcceptTlsOptions {
-  /** Sends bytes to the peer, in order. They are the receiver's to keep. */
-  send(bytes: Uint8Array): void;
-  /** Has the deadline: a client may take as long as it lets it. */
-  readonly signal: AbortSignal;
-}
+const PROTOCOLS = [ALPN_LANE, ALPN_ENROL];
 
 /** Makes handshakes as their server, with the profile and the checks of every lane. */
-export class TlsAcceptor {
+export class TlsAcceptor<R extends RawConnection> implements TlsEngine<R, Secured<R>> {
   readonly #credentials: () => TlsCredentials;
   #current: TlsCredentials;
-  #context: SecureContextOptions;
-  #idle: OneAtATime[] = [];
+  #servers: IdlePool<OneAtATime>;
 
   /**
-   * `credentials` is asked at every connection: a new object holds from the next handshake on.
+   * `credentials` is asked at every handshake: a new object holds from the next one on.
    *
    * @throws RoutyError `credentials-invalid`
    */
   constructor(credentials: () => TlsCredentials) {
     this.#credentials = credentials;
     this.#current = credentials();
-    this.#context = contextOptions(this.#current);
+    this.#servers = serversWith(this.#current);
+  }
+
+  /** `raw` is paused, and belongs to what is made of it. */
+  accept(raw: R): AcceptedConnection<Secured<R>> {
+    return new AcceptedTls(raw, (handlers) => this.#handshake(raw, handlers));
   }
 
   /** @throws RoutyError `credentials-invalid` */
-  accept(options: AcceptTlsOptions): Handshake {
+  #handshake(raw: R, handlers: HandshakeHandlers<Secured<R>>) {
     this.#renew();
-    const context = this.#context;
-    const server = this.#idle.pop() ?? new OneAtATime(context);
-    const feed = new RecordFeed((bytes) => options.send(bytes));
-    const { fabric } = this.#current.identity;
-    const handshake = new Handshake({ feed, isClient: false, fabric, signal: options.signal });
-    server.begin(feed, handshake, () => {
-      if (context === this.#context && this.#idle.length < IDLE_SERVERS_MAX)
-        this.#idle.push(server);
+    const servers = this.#servers;
+    const handshake = new Handshake({
+      ...{ raw, isClient: false, protocols: PROTOCOLS, fabric: this.#current.identity.fabric },
+      onEstablished: (established) => handlers.onSecure({ kind: 'lane', raw, established }),
+      onEnrolment: (socket) => handlers.onSecure({ kind: 'enrolment', socket }),
+      onFailed: (failure) => handlers.onFailed(failure),
     });
-    return handshake;
+    const begin = () => {
+      const server = servers.take();
+      server.begin(handshake, () => servers.give(server));
+    };
+    return { handshake, begin };
   }
 
   #renew(): void {
     const credentials = this.#credentials();
     if (credentials === this.#current) return;
-    this.#context = contextOptions(credentials);
+    const servers = serversWith(credentials);
+    this.#servers.close();
+    this.#servers = servers;
     this.#current = credentials;
-    this.#idle = [];
   }
+}
+
+/** @throws RoutyError `credentials-invalid` */
+function serversWith(credentials: TlsCredentials): IdlePool<OneAtATime> {
+  const context = contextOptions(credentials);
+  return new IdlePool(() => new OneAtATime(context, credentials.caPem));
 }
 
 /**
@@ -64,16 +80,18 @@ export class TlsAcceptor {
  */
 class OneAtATime {
   readonly #server: Server;
+  readonly #caPem: string;
   #handshake: Handshake | undefined;
   #socket: TLSSocket | undefined;
   #release: () => void = () => {};
 
-  constructor(context: SecureContextOptions) {
+  constructor(context: SecureContextOptions, caPem: string) {
+    this.#caPem = caPem;
     this.#server = createServer({
       ...context,
-      ALPNProtocols: [ALPN_LANE],
+      ALPNProtocols: PROTOCOLS,
       requestCert: true,
-      // A refusal needs its reason: `judgePeer` decides.
+      // A newcomer has no certificate, and a refusal needs its reason: `judgePeer` decides.
       rejectUnauthorized: false,
       handshakeTimeout: NODE_DEADLINE_MS,
     });
@@ -87,15 +105,16 @@ class OneAtATime {
     });
     this.#server.on('tlsClientError', (error: Error, socket: TLSSocket) => {
       this.#attach(socket);
-      this.#handshake?.handleError(error);
+      const options = { caPem: this.#caPem, protocols: PROTOCOLS };
+      void this.#handshake?.handleFailure(acceptedFault(error, socket, options));
     });
   }
 
   /** `onFree` is called when node:tls has nothing more to tell of this connection. */
-  begin(feed: RecordFeed, handshake: Handshake, onFree: () => void): void {
+  begin(handshake: Handshake, onFree: () => void): void {
     this.#handshake = handshake;
     this.#release = onFree;
-    this.#server.emit('connection', feed);
+    this.#server.emit('connection', handshake.feed);
   }
 
   #attach(socket: TLSSocket): void {

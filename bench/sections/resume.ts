@@ -2,11 +2,15 @@
  * The path between the nodes is cut, is gone for a while, and comes back: what becomes of a
  * connection that is busy meanwhile.
  */
+import { mkdtempSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { FaultProxy } from '../test/support/fault-proxy.ts';
-import { DOWNLOAD } from './load/pump.ts';
-import type { Detour, Ports, Tunnel, TunnelKind } from './tunnels/tunnel.ts';
+import { FaultProxy } from '../../test/support/fault-proxy.ts';
+import { DOWNLOAD } from '../load/pump.ts';
+import { isRouty } from '../tunnels/runtimes.ts';
+import type { Detour, Ports, Tunnel, TunnelKind } from '../tunnels/tunnel.ts';
+import { messageOf, type Run } from './run.ts';
 
 /** The middle, the ninety-ninth percentile and the largest of some times, ms; null of none. */
 export interface Times {
@@ -40,8 +44,31 @@ const CALM_MS = 200;
 const RETRY_MS = 20;
 const BACK_TIMEOUT_MS = 60_000;
 
+/** Whose connections are cut, of the peers that are measured. */
+export function resumedPeers(peers: readonly string[]): readonly string[] {
+  return peers.filter((peer) => peer === 'ssh' || isRouty(peer));
+}
+
+/** One peer after the other, each with a path of its own. */
+export async function measureResumes(run: Run): Promise<Map<string, ResumeFigures>> {
+  const { kinds, options, progress } = run;
+  const figures = new Map<string, ResumeFigures>();
+  const chosen = resumedPeers(kinds.map(({ name }) => name));
+  for (const kind of kinds.filter(({ name }) => chosen.includes(name))) {
+    const beganMs = performance.now();
+    const own = mkdtempSync(join(run.dir, `${kind.name}-cut-`));
+    try {
+      figures.set(kind.name, await measureResume(kind, run.services, own, options.resumeCuts));
+    } catch (error) {
+      run.problem(`${kind.name}: resume: ${messageOf(error)}`);
+    }
+    progress.done(`cuts of ${kind.name}`, performance.now() - beganMs);
+  }
+  return figures;
+}
+
 /** Starts the tunnel with a path that can be cut, and cuts it. */
-export async function measureResume(
+async function measureResume(
   kind: TunnelKind,
   services: Ports,
   dir: string,

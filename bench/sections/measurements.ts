@@ -1,13 +1,13 @@
 /** One round of each section: every peer in turn, figures into the samples. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { BulkCommand, BulkResult } from './load/bulk.ts';
-import type { ConnectionsCommand, ConnectionsResult } from './load/connections.ts';
-import type { EchoCommand, EchoResult } from './load/echo.ts';
-import { cpuOf } from './measure.ts';
-import type { Section } from './options.ts';
-import type { Script } from './processes.ts';
-import { createSamples, type Samples } from './samples.ts';
-import type { Tunnel } from './tunnels/tunnel.ts';
+import type { BulkCommand, BulkResult } from '../load/bulk.ts';
+import type { ConnectionsCommand, ConnectionsResult } from '../load/connections.ts';
+import type { EchoCommand, EchoResult } from '../load/echo.ts';
+import { cpuOf } from '../measure.ts';
+import type { Section } from '../options.ts';
+import type { Script } from '../processes.ts';
+import { createSamples, type Samples } from '../samples.ts';
+import type { Tunnel } from '../tunnels/tunnel.ts';
 
 export interface Bench {
   readonly bulk: Script;
@@ -29,12 +29,12 @@ type Direction = (typeof DIRECTIONS)[number];
 const STREAMS_MANY = 8;
 const CONCURRENCY = 16;
 /** ssh answers connections in bursts with pauses of up to 90 ms between; short looks are luck. */
-const CONNECTIONS_STRETCH = 2;
+export const CONNECTIONS_STRETCH = 2;
 const ECHO_BYTES = 64;
 /** What a measurement may take beyond its own duration before it counts as hung. */
 const SLACK_MS = 20_000;
 /** Long enough for a bulk stream to fill every buffer of the way. */
-const BULK_LEAD_MS = 300;
+export const BULK_LEAD_MS = 300;
 
 export const ROUNDS: Readonly<
   Record<RoundSection, (bench: Bench, tunnels: readonly Tunnel[]) => Promise<void>>

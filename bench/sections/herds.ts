@@ -2,14 +2,17 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { testCa, testCredentials } from '../test/support/certificates.ts';
-import type { NodesCommand, NodesResult } from './load/nodes.ts';
-import { cpuOf, rssOf } from './measure.ts';
-import { freePort, type Script, startScript } from './processes.ts';
+import { testCa, testCredentials } from '../../test/support/certificates.ts';
+import type { NodesCommand, NodesResult } from '../load/nodes.ts';
+import { cpuOf, rssOf } from '../measure.ts';
+import { freePort, type Script, startScript } from '../processes.ts';
+import { messageOf, type Run } from './run.ts';
 
-export interface PeersFigures {
+type HerdAddresses = (typeof HERD_ADDRESSES)[number];
+
+export interface HerdFigures {
   readonly nodes: number;
-  readonly addresses: 'one' | 'many';
+  readonly addresses: HerdAddresses;
   /** From the new listener's first moment until every node has its session and all its lanes. */
   readonly backMs: number;
   /** Of the listener and of all that dial, meanwhile. */
@@ -21,15 +24,39 @@ export interface PeersFigures {
   readonly idleCpuPerMille: number;
 }
 
+/** From where a herd dials. */
+export const HERD_ADDRESSES = ['one', 'many'] as const;
+
 const LANES = 2;
 const SCRIPT_TIMEOUT_MS = 150_000;
 
-export async function measurePeers(
+/** Herds of one address and of many, in turn. */
+export async function measureHerds(run: Run): Promise<HerdFigures[]> {
+  const figures: HerdFigures[] = [];
+  for (const nodes of run.options.herds) {
+    for (const addresses of HERD_ADDRESSES) {
+      const beganMs = performance.now();
+      try {
+        figures.push(await measureHerd(run.dir, nodes, addresses, run.options.herdIdleMs));
+      } catch (error) {
+        run.problem(`${nodes} nodes of ${addresses} address: ${messageOf(error)}`);
+      }
+      run.progress.done(herdName(nodes, addresses), performance.now() - beganMs);
+    }
+  }
+  return figures;
+}
+
+export function herdName(nodes: number, addresses: HerdAddresses): string {
+  return `herd of ${nodes} from ${addresses}`;
+}
+
+async function measureHerd(
   dir: string,
   nodes: number,
-  addresses: 'one' | 'many',
+  addresses: HerdAddresses,
   idleMs: number,
-): Promise<PeersFigures> {
+): Promise<HerdFigures> {
   const port = await freePort();
   const files = await writeCredentials(dir, nodes);
   const pids: number[] = [];
