@@ -62,7 +62,8 @@ describe('a callback that fails harms what it is for, and nothing else', TIMEOUT
       );
     }
     lab.gray.on('peer', () => throws(new Error('at once')));
-    lab.gray.on('peer', async () => throws(new Error('later')));
+    const later: () => unknown = async () => throws(new Error('later'));
+    lab.gray.on('peer', later);
     const heard = once(lab.gray, 'peer');
     const peer = lab.red.dial(lab.at);
     for (const event of ['up', 'closed'] as const) {
@@ -184,7 +185,11 @@ describe('a conversation', TIMEOUT, () => {
     const stop = new AbortController();
     let isTold = false;
     const never = new Promise<void>(() => undefined);
-    const hanging = speak(lab, { retry: () => ((isTold = true), never) }, stop.signal);
+    const retry = () => {
+      isTold = true;
+      return never;
+    };
+    const hanging = speak(lab, { retry }, stop.signal);
     const peer = await lab.red.dial(lab.at).ready();
     await until('it is up', () => hanging.status.state === 'established');
     peer.close();

@@ -335,6 +335,8 @@ export class Link extends EventEmitter<LinkEvents> {
     for (const dialled of [...this.#dialled]) dialled.close(reason, 'shutdown');
     for (const { acceptor } of Object.values(this.#accepted)) acceptor.close(reason);
     this.#core.closed(closedError());
+    this.#protocols.close();
+    this.#locators.close();
     await Promise.all(closing);
     await this.#sessions.emptied();
   }

@@ -54,8 +54,8 @@ export function checkedProtocol(
     service: 'x',
   });
   expectText(`class of protocol ${name}`, className, CLASS_CHARS_MAX);
-  expectFunction(`accept of protocol ${name}`, protocol.accept);
-  expectFunction(`reply of protocol ${name}`, protocol.reply);
+  for (const what of ['accept', 'reply'] as const)
+    expectFunction(`${what} of protocol ${name}`, protocol[what]);
   if (protocol.accept === undefined && protocol.reply === undefined)
     throw new LinkError('argument-invalid', `protocol ${name} takes no stream`, {
       hint: 'give it accept, for streams that peers open, or reply, for those they ask for',

@@ -153,6 +153,12 @@ export class Locators {
     });
   }
 
+  /** Nobody dials any more: the signals of owners, which may live on, are let go. */
+  close(): void {
+    this.#aborts.clear();
+    for (const { cancelReturn } of this.#kinds.values()) cancelReturn?.();
+  }
+
   /**
    * Counts of every kind that has a locator, and of the last 1,024 that had one: kinds may be made of
    * data, and then there is no end of them. {@link total} has all.
