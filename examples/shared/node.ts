@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
-import { createLink, type Link } from '@routy/link';
+import { createLink, type Link, type Peer, type TransportAddress } from '@routy/link';
 
 const OPTIONS = `
   --site NAME         who this is: the node NAME/NAME1
@@ -10,7 +10,7 @@ const OPTIONS = `
   --listen HOST:PORT  lets others dial it
   --dial HOST:PORT    dials another; any number of times
   --peer SITE         has to do with that site, whoever of the two dials; any number of times
-  --credentials DIR   TLS, with NAME1.crt, NAME1.key and ca.crt of DIR; without it everything is
+  --credentials DIR   TLS, with NAME.crt, NAME.key and ca.crt of DIR; without it everything is
                       plain TCP, which is for trying it out on one machine
 `;
 
@@ -39,7 +39,7 @@ export async function startNode(usage: string): Promise<ExampleNode> {
   const transport = credentials === undefined ? 'tcp' : 'tls';
   const insecure = credentials === undefined;
 
-  for (const each of dial) link.dial({ transport, address: addressOf(each) }, { insecure });
+  for (const each of dial) follow(link.dial({ transport, address: addressOf(each) }, { insecure }));
   if (listen !== undefined) {
     const { address } = await link.listen({ transport, address: addressOf(listen), insecure });
     console.log(`listening on ${textOf(address)}`);
@@ -57,6 +57,19 @@ export async function startNode(usage: string): Promise<ExampleNode> {
     peers: peer.map((name) => `${name}/${name}1`),
     lines: createInterface({ input: process.stdin }),
   };
+}
+
+/** Says whom it has reached, and why not; what is as before is not said again. */
+function follow(peer: Peer): void {
+  let said: string | undefined;
+  const say = (text: string) => {
+    if (text !== said) console.log(text);
+    said = text;
+  };
+  peer.on('up', () => say(`connected to ${peer.name}`));
+  peer.on('attempt', ({ message, hint }) =>
+    say(`not connected: ${message}${hint === undefined ? '' : ` (${hint})`}`),
+  );
 }
 
 function readArguments(usage: string) {
@@ -88,8 +101,8 @@ function readCredentials(
   const pem = (name: string) => readFileSync(join(directory, name), 'utf8');
   return {
     identity,
-    certChainPem: pem(`${identity.node}.crt`),
-    keyPem: pem(`${identity.node}.key`),
+    certChainPem: pem(`${identity.site}.crt`),
+    keyPem: pem(`${identity.site}.key`),
     caPem: pem('ca.crt'),
   };
 }
@@ -100,7 +113,7 @@ function addressOf(text: string) {
   return { kind: 'tcp' as const, host, port: Number(port) };
 }
 
-function textOf(address: unknown): string {
-  const { host, port } = address as { host: string; port: number };
-  return `${host}:${port}`;
+function textOf(address: TransportAddress): string {
+  if (typeof address === 'string') return address;
+  return address.kind === 'tcp' ? `${address.host}:${address.port}` : address.path;
 }

@@ -171,8 +171,8 @@ test(
     writeFileSync(join(directory, 'ca.crt'), ca.certPem);
     for (const site of SITES) {
       const { certChainPem, keyPem } = await testCredentials(ca, { site });
-      writeFileSync(join(directory, `${site}1.crt`), certChainPem);
-      writeFileSync(join(directory, `${site}1.key`), keyPem, { mode: 0o600 });
+      writeFileSync(join(directory, `${site}.crt`), certChainPem);
+      writeFileSync(join(directory, `${site}.key`), keyPem, { mode: 0o600 });
     }
     const pair = new Pair(directory, await Cutter.start(), ['--credentials', directory]);
     t.after(() => pair.end());

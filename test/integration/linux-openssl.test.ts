@@ -1,103 +1,28 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { TlsAcceptor } from '../../packages/linux/src/tls/handshake/tls-acceptor.ts';
-import type { TlsCredentials } from '../../packages/link/src/transport/lane.ts';
-import { testCa, testCredentials } from '../support/certificates.ts';
-import {
-  acceptRecords,
-  dialRecords,
-  type RecordConnection,
-  type RecordConnectionOptions,
-} from '../support/record-connection.ts';
-import type { RawSocket } from '../support/raw-socket.ts';
+import { nodeAead } from '../../packages/linux/src/crypto/node-aead.ts';
+import { SendTraffic } from '../../packages/linux/src/tls/traffic.ts';
+import { CROOKED_RECORDS, crookedRecords } from '../support/crooked-records.ts';
+import { carries, OpenSslPeers, type OpenSslProcess, says } from '../support/openssl-peers.ts';
+import type { RecordConnection } from '../support/record-connection.ts';
+import { received, record, recordPair } from '../support/record-pair.ts';
 
 const SUITES = ['TLS_AES_128_GCM_SHA256', 'TLS_AES_256_GCM_SHA384', 'TLS_CHACHA20_POLY1305_SHA256'];
 
-let red: TlsCredentials;
-let gray: TlsCredentials;
-const directory = mkdtempSync(join(tmpdir(), 'routy-openssl-'));
-const closers: (() => void)[] = [() => rmSync(directory, { recursive: true, force: true })];
-
+let peers: OpenSslPeers;
 before(async () => {
-  const ca = await testCa();
-  red = await testCredentials(ca, { site: 'red' });
-  gray = await testCredentials(ca, { site: 'gray' });
+  peers = await OpenSslPeers.start();
 });
-
-after(() => {
-  for (const close of closers.reverse()) close();
-});
-
-/** `openssl` with the papers of a node; what it prints of the connection goes to `output`. */
-function openssl(command: string, credentials: TlsCredentials, options: readonly string[]) {
-  const name = credentials.identity.site;
-  const papers = { key: credentials.keyPem, cert: credentials.certChainPem, ca: credentials.caPem };
-  const paths = Object.entries(papers).map(([kind, pem]) => {
-    const path = join(directory, `${name}.${kind}`);
-    writeFileSync(path, pem, { mode: 0o600 });
-    return path;
-  });
-  const [key, cert, ca] = paths as [string, string, string];
-  const args = [command, '-key', key, '-cert', cert, '-CAfile', ca, '-alpn', 'routy/1', '-tls1_3'];
-  const child = spawn('openssl', [...args, ...options]);
-  const process = { child, output: '' };
-  const take = (chunk: Buffer) => {
-    process.output += chunk.toString('latin1');
-    child.emit('said');
-  };
-  child.stdout.on('data', take);
-  child.stderr.on('data', take);
-  child.stdin.on('error', () => {});
-  closers.push(() => child.kill('SIGKILL'));
-  return process;
-}
-
-async function says(process: { child: ChildProcess; output: string }, text: string): Promise<void> {
-  while (!process.output.includes(text)) {
-    await once(process.child, 'said', { signal: AbortSignal.timeout(20_000) });
-  }
-}
-
-/** Our server for one `openssl s_client`. */
-async function withClient(options: readonly string[], own: RecordConnectionOptions = {}) {
-  const acceptor = new TlsAcceptor<RawSocket>(() => gray);
-  const server = createServer({ noDelay: true, allowHalfOpen: true });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  closers.push(() => server.close());
-  const { port } = server.address() as { port: number };
-  const client = openssl('s_client', red, ['-connect', `127.0.0.1:${port}`, ...options]);
-  const [socket] = (await once(server, 'connection')) as [Socket];
-  closers.push(() => socket.destroy());
-  const connection = await acceptRecords(socket, acceptor, own);
-  return { client, connection, socket };
-}
-
-/** One `openssl s_server` for our client. */
-async function withServer(options: readonly string[], own: RecordConnectionOptions = {}) {
-  const server = openssl('s_server', gray, ['-accept', '127.0.0.1:0', '-Verify', '1', ...options]);
-  await says(server, 'ACCEPT ');
-  const port = Number(/ACCEPT 127\.0\.0\.1:(\d+)/.exec(server.output)![1]);
-  const connection = await dialRecords(port, red, own);
-  closers.push(() => connection.destroy());
-  return { server, connection };
-}
-
-function carries(connection: RecordConnection, content: Buffer): Promise<void> {
-  return connection.until('data', () => connection.received.includes(content));
-}
+after(() => peers.close());
 
 for (const suite of SUITES) {
   describe(`openssl with ${suite}`, () => {
     test('s_client: lines both ways, byte by byte, and an orderly end', async () => {
-      const { client, connection } = await withClient(['-ciphersuites', suite], { stride: 1 });
+      const { client, connection } = await peers.withClient(['-ciphersuites', suite], {
+        stride: 1,
+      });
       assert.equal(connection.established.security, `TLSv1.3 ${suite}`);
       client.child.stdin.write('hello from s_client\n');
       await carries(connection, Buffer.from('hello from s_client\n'));
@@ -110,7 +35,9 @@ for (const suite of SUITES) {
     });
 
     test('s_server: lines both ways, byte by byte, and an orderly end', async () => {
-      const { server, connection } = await withServer(['-ciphersuites', suite], { stride: 1 });
+      const { server, connection } = await peers.withServer(['-ciphersuites', suite], {
+        stride: 1,
+      });
       connection.send(Buffer.from('hello from the record layer\n'));
       await says(server, 'hello from the record layer');
       server.child.stdin.write('hello from s_server\n');
@@ -123,9 +50,54 @@ for (const suite of SUITES) {
   });
 }
 
+describe('cut at every byte on the way, both ways', { timeout: 60_000 }, () => {
+  // One byte; less than a header, a header, and one more; a record of one byte, and around it.
+  for (const stride of [1, 4, 5, 6, 21, 22, 23]) {
+    test(`s_client, in parts of ${stride}: data, keys, and an orderly end`, async () => {
+      const { client, connection } = await peers.withClient([], { relay: { stride } });
+      await converse(client, connection);
+      client.child.stdin.write('Q\n');
+      await connection.until('close_notify', () => connection.layer.isEnded);
+      assert.equal(connection.layer.failure, undefined);
+      connection.destroy();
+    });
+
+    test(`s_server, in parts of ${stride}: data, keys, and an orderly end`, async () => {
+      const { server, connection } = await peers.withServer([], { relay: { stride } });
+      await converse(server, connection);
+      connection.end();
+      await connection.until('close_notify', () => connection.layer.isEnded);
+      assert.equal(connection.layer.failure, undefined);
+      connection.destroy();
+    });
+  }
+
+  /** Lines both ways, with the first keys, the peer's next, ours, and both at its request. */
+  async function converse(process: OpenSslProcess, connection: RecordConnection): Promise<void> {
+    const { counts } = connection.layer;
+    const lines = async (round: string) => {
+      connection.send(Buffer.from(`ours ${round}\n`));
+      await says(process, `ours ${round}`);
+      process.child.stdin.write(`theirs ${round}\n`);
+      await carries(connection, Buffer.from(`theirs ${round}\n`));
+    };
+    await lines('first');
+    process.child.stdin.write('k\n');
+    await connection.until('its next key', () => counts.keyUpdatesReceived === 1);
+    await lines('its next');
+    connection.layer.updateKeys();
+    await lines('our next');
+    assert.equal(counts.keyUpdatesReceived, 2, 'it has answered');
+    process.child.stdin.write('K\n');
+    await connection.until('its request', () => counts.keyUpdatesReceived === 3);
+    await lines('both next');
+    assert.equal(counts.keyUpdatesSent, 2);
+  }
+});
+
 describe('records of openssl', () => {
   test('many tickets are counted, none is read as data', async () => {
-    const { server, connection } = await withServer(['-num_tickets', '10']);
+    const { server, connection } = await peers.withServer(['-num_tickets', '10']);
     server.child.stdin.write('behind the tickets\n');
     await carries(connection, Buffer.from('behind the tickets\n'));
     assert.equal(connection.layer.counts.tickets, 10);
@@ -134,7 +106,7 @@ describe('records of openssl', () => {
 
   for (const padding of ['512', '16384']) {
     test(`are padded to ${padding} bytes`, async () => {
-      const { client, connection } = await withClient(['-record_padding', padding]);
+      const { client, connection } = await peers.withClient(['-record_padding', padding]);
       for (let n = 0; n < 5; n++) {
         client.child.stdin.write(`line ${n}\n`);
         await carries(connection, Buffer.from(`line ${n}\n`));
@@ -143,9 +115,31 @@ describe('records of openssl', () => {
     });
   }
 
+  test('may be 16 KiB + 256 bytes long, at both ends, and no byte more', async () => {
+    const { client, connection, socket } = await peers.withClient(['-quiet']);
+    const own = recordPair();
+    for (const [traffic, take] of [
+      [crookedTraffic(connection), (bytes: Buffer) => socket.write(bytes)],
+      [own.crooked, (bytes: Buffer) => received(own.client, bytes)],
+    ] as const) {
+      const content = Buffer.from('hello from a long record\n');
+      const padding = 16_384 + 256 - 17 - content.length;
+      const bytes = record(traffic, 23, content, padding);
+      assert.equal(bytes.readUInt16BE(3), 16_384 + 256);
+      take(bytes);
+      take(Buffer.concat([Buffer.of(23, 3, 3, 0x41, 0x01), Buffer.alloc(0x4101)]));
+    }
+    await says(client, 'hello from a long record');
+    await connection.until('its alert', () => connection.layer.failure !== undefined);
+    assert.equal(connection.layer.failure?.alert, 'record_overflow');
+    assert.equal(own.client.failure?.alert, 'record_overflow');
+  });
+
   test('data in records of 512 bytes and of 16 KiB', async () => {
     for (const options of [['-max_send_frag', '512'], []]) {
-      const { client, connection } = await withClient(['-quiet', ...options], { stride: 1000 });
+      const { client, connection } = await peers.withClient(['-quiet', ...options], {
+        stride: 1000,
+      });
       const content = Buffer.from(randomBytes(150_000).toString('hex'));
       client.child.stdin.write(content);
       await connection.until('data', () => connection.receivedBytes === content.length);
@@ -157,7 +151,7 @@ describe('records of openssl', () => {
 
 describe('key updates with openssl', () => {
   test('s_client updates its key, and requests ours', async () => {
-    const { client, connection } = await withClient([]);
+    const { client, connection } = await peers.withClient([]);
     for (let n = 1; n <= 3; n++) {
       client.child.stdin.write('k\n');
       await connection.until(
@@ -179,7 +173,7 @@ describe('key updates with openssl', () => {
   });
 
   test('s_server updates its key, and requests ours', async () => {
-    const { server, connection } = await withServer([]);
+    const { server, connection } = await peers.withServer([]);
     server.child.stdin.write('k\n');
     await connection.until('KeyUpdate', () => connection.layer.counts.keyUpdatesReceived === 1);
     server.child.stdin.write('K\n');
@@ -192,7 +186,7 @@ describe('key updates with openssl', () => {
   });
 
   test('ours come before the limit, and openssl answers what is requested', async () => {
-    const { server, connection } = await withServer([], { recordsMax: 2 });
+    const { server, connection } = await peers.withServer([], { recordsMax: 2 });
     for (let n = 0; n < 10; n++) {
       connection.send(Buffer.from(`line ${n}\n`));
       await says(server, `line ${n}`);
@@ -211,9 +205,31 @@ describe('key updates with openssl', () => {
   });
 });
 
+describe('records that no honest peer sends', { timeout: 60_000 }, () => {
+  for (const crooked of CROOKED_RECORDS) {
+    const alert = crooked.openssl ?? crooked.alert;
+    // OpenSSL takes any number of KeyUpdates.
+    if (alert === 'none') continue;
+    test(`a record ${crooked.what} is ${alert} for openssl`, async () => {
+      const { client, connection, socket } = await peers.withClient([]);
+      for (const bytes of crookedRecords(crookedTraffic(connection), crooked)) socket.write(bytes);
+      await connection.until('its alert', () => connection.layer.failure !== undefined);
+      assert.equal(connection.layer.failure?.alert, alert);
+      client.child.kill('SIGKILL');
+    });
+  }
+
+  test('s_server hears of them in our alerts', async () => {
+    const { server, connection } = await peers.withServer([]);
+    connection.inject(Buffer.of(22, 3, 3, 0, 1, 0));
+    assert.equal(connection.layer.failure?.alert, 'unexpected_message');
+    await says(server, 'alert unexpected message');
+  });
+});
+
 describe('the end of a connection with openssl', () => {
   test('a killed s_client is a truncation', async () => {
-    const { client, connection } = await withClient([]);
+    const { client, connection } = await peers.withClient([]);
     client.child.stdin.write('last words\n');
     await carries(connection, Buffer.from('last words\n'));
     client.child.kill('SIGKILL');
@@ -221,8 +237,35 @@ describe('the end of a connection with openssl', () => {
     assert.equal(connection.layer.failure?.kind, 'truncated');
   });
 
+  test('a bulk transfer that is cut off is a truncation: in a header, in a record, between two', async () => {
+    const content = Buffer.alloc(100_000, 'what s_client sends');
+    // Behind its handshake, which differs by a few bytes with the length of its signature.
+    for (const client of [20_000, 20_001, 36_405]) {
+      const relay = { client, how: 'end' } as const;
+      const peer = await peers.withClient(['-quiet'], { relay });
+      peer.client.child.stdin.write(content);
+      await peer.connection.until('the end', () => peer.connection.layer.failure !== undefined);
+      assert.equal(peer.connection.layer.failure?.kind, 'truncated');
+      assert.equal(peer.connection.layer.isEnded, false);
+      const { received: got } = peer.connection;
+      assert.ok(got.length > 0 && got.length < content.length);
+      assert.ok(got.equals(content.subarray(0, got.length)), 'what has come is good');
+    }
+  });
+
+  test('s_client tells our end from a connection that breaks off', async () => {
+    const broken = await peers.withClient([]);
+    broken.socket.destroy();
+    await says(broken.client, 'unexpected eof while reading');
+    const ended = await peers.withClient([]);
+    const exited = once(ended.client.child, 'exit') as Promise<[number]>;
+    ended.connection.end();
+    assert.equal((await exited)[0], 0);
+    assert.ok(!ended.client.output.includes('unexpected eof'));
+  });
+
   test('a record that is not ours makes s_client say so, in an alert', async () => {
-    const { client, connection, socket } = await withClient([]);
+    const { client, connection, socket } = await peers.withClient([]);
     socket.write(Buffer.concat([Buffer.of(23, 3, 3, 0, 60), randomBytes(60)]));
     await connection.until('the alert', () => connection.layer.failure !== undefined);
     assert.deepEqual(
@@ -233,14 +276,14 @@ describe('the end of a connection with openssl', () => {
   });
 
   test('our alert is understood by s_client', async () => {
-    const { client, connection } = await withClient([]);
+    const { client, connection } = await peers.withClient([]);
     connection.inject(Buffer.concat([Buffer.of(23, 3, 3, 0, 60), randomBytes(60)]));
     assert.equal(connection.layer.failure?.alert, 'bad_record_mac');
     await says(client, 'alert bad record mac');
   });
 
   test('our close_notify ends s_client in order', async () => {
-    const { client, connection } = await withClient([]);
+    const { client, connection } = await peers.withClient([]);
     const exited = once(client.child, 'exit') as Promise<[number]>;
     connection.end();
     await connection.until('its close_notify', () => connection.layer.isEnded);
@@ -248,3 +291,14 @@ describe('the end of a connection with openssl', () => {
     assert.equal((await exited)[0], 0);
   });
 });
+
+/** The bare traffic of our end, to send what no record layer would; the layer is not to send then. */
+function crookedTraffic({ established }: RecordConnection): SendTraffic {
+  const { suite, sendSecret, sentRecords: sequence } = established;
+  return new SendTraffic({
+    aead: nodeAead,
+    suite,
+    secret: Uint8Array.from(sendSecret),
+    sequence,
+  });
+}

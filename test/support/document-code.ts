@@ -12,8 +12,8 @@ const GIVEN: Readonly<Record<string, string>> = {
   TEXT: 'import("@routy/link/streams").MessageCodec<string>',
   signal: 'AbortSignal',
   nextName: '(signal: AbortSignal) => Promise<string>',
-  candidatesOf:
-    '(name: unknown, signal?: AbortSignal) => Promise<import("@routy/link/locators").Candidate[]>',
+  nodesOf:
+    '(name: string | number, signal: AbortSignal) => Promise<{ site: string; host: string; port: number }[]>',
 };
 
 /** The TypeScript of a document, each block as a module of its own. */

@@ -84,8 +84,9 @@ export class RecordReceiver {
     while (length >= 0 && inner[length] === 0) length -= 1;
     if (length < 0)
       throw new ProtocolViolation('unexpected_message', 'a record without content type');
-    if (inner.length > CONTENT_MAX + 1) {
-      throw new ProtocolViolation('record_overflow', `a record of ${inner.length} bytes inside`);
+    // Of padding more is taken than a peer may send (§5.4), as by OpenSSL.
+    if (length > CONTENT_MAX) {
+      throw new ProtocolViolation('record_overflow', `a record of ${length} bytes of content`);
     }
     const type = inner[length]!;
     if (type === APPLICATION_DATA && length > 0) this.#idleRecords = 0;
@@ -108,6 +109,9 @@ export class RecordReceiver {
 
   /** Exactly one to a record (RFC 8446 §5.1). Its level says nothing that its number does not (§6). */
   #takeAlert(content: Uint8Array): void {
+    if (content.length === 0) {
+      throw new ProtocolViolation('unexpected_message', 'an alert record without content');
+    }
     if (content.length !== 2) {
       throw new ProtocolViolation('decode_error', `an alert of ${content.length} bytes`);
     }

@@ -45,7 +45,8 @@ export type StreamPart =
 
 /**
  * A stream that both ends have agreed on. It is used by one of its forms, `messages`, `bytes`,
- * `duplex` or `join`, at any time; until then the peer may send no more than its window.
+ * `duplex` or `join`, at any time; until then the peer may send no more than its window. It is over when
+ * both ends have ended it and read what the other has sent, or one has reset it.
  */
 export class LinkStream {
   /** Who is at the other end. */

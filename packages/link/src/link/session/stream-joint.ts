@@ -23,6 +23,7 @@ export class StreamJoint implements ByteReceiver {
   #receiver: ByteReceiver | undefined;
   #early: ByteQueue | undefined;
   #hasEarlyFin = false;
+  #isFinDelivered = false;
   #isWritable = false;
   #isReplaying = false;
   #wantsFlush = false;
@@ -112,6 +113,13 @@ export class StreamJoint implements ByteReceiver {
   /** Bytes have become a message. */
   messageReceived(): void {
     for (const meter of this.#meters) meter.received(0);
+  }
+
+  /** Once: a further receiver is told of an end that a former one has taken. */
+  finDelivered(): void {
+    if (this.#isFinDelivered) return;
+    this.#isFinDelivered = true;
+    this.#stream!.finDelivered();
   }
 
   delivered(bytes: number): void {
@@ -263,7 +271,7 @@ class UserSide implements ByteStream {
   }
 
   finDelivered(): void {
-    this.#stream.finDelivered();
+    this.#joint.finDelivered();
   }
 
   flushLater(): void {

@@ -82,6 +82,11 @@ export class AsyncByteStream {
     });
   }
 
+  /** Bytes that are here already; undefined where {@link read} would wait, end or fail. */
+  readHere(): Uint8Array | undefined {
+    return this.#reader === undefined ? this.#channel.take() : undefined;
+  }
+
   /**
    * Without a copy: the bytes are not to be changed later. Done when the next may follow.
    *
@@ -105,7 +110,7 @@ export class AsyncByteStream {
 
   /**
    * Done when both directions have ended and the peer has all; fails when the stream is reset. The peer's
-   * direction ends when it was read to its end.
+   * direction ends with the last byte of it that is read.
    */
   finished(): Promise<void> {
     if (this.#isFinished) return DONE;
@@ -166,7 +171,6 @@ export class AsyncByteStream {
     if (piece !== undefined) {
       reader.resolve(piece);
     } else if (atEnd) {
-      this.#channel.takeEnd();
       reader.resolve(undefined);
     } else {
       reader.reject(error!);

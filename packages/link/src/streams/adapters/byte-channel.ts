@@ -98,19 +98,11 @@ export class ByteChannel implements ByteReceiver {
     return this.#waiting.bytes > 0;
   }
 
-  /** The next bytes, which count as delivered now. */
+  /** The next bytes, which count as delivered now, and with the last of them the end that has come. */
   take(): Uint8Array | undefined {
-    const piece = this.#waiting.shift();
-    if (piece !== undefined && !this.#over) this.#stream!.delivered(piece.length);
+    const piece = this.#shift();
+    if (piece !== undefined) this.#takeEnd();
     return piece;
-  }
-
-  /** Takes note of the end, which counts as delivered now. */
-  takeEnd(): void {
-    invariant(this.atEnd, 'an end is taken behind all bytes');
-    if (this.#endTaken) return;
-    this.#endTaken = true;
-    if (!this.#over) this.#stream!.finDelivered();
   }
 
   /** Only when it {@link canSend}; the bytes are not to be changed any more. */
@@ -144,7 +136,7 @@ export class ByteChannel implements ByteReceiver {
   /** Lets go of the stream, without an end; what waits counts as delivered and is given. */
   release(): Uint8Array[] {
     const left: Uint8Array[] = [];
-    for (let piece = this.take(); piece !== undefined; piece = this.take()) left.push(piece);
+    for (let piece = this.#shift(); piece !== undefined; piece = this.#shift()) left.push(piece);
     this.#over = true;
     return left;
   }
@@ -181,6 +173,7 @@ export class ByteChannel implements ByteReceiver {
   fin(): void {
     if (this.#over) return;
     this.#finCame = true;
+    this.#takeEnd();
     this.#user.onReadable();
   }
 
@@ -210,5 +203,21 @@ export class ByteChannel implements ByteReceiver {
     if (code !== 'connection-reset') this.#waiting = new ByteQueue();
     this.#user.onReset(this.#error);
     return true;
+  }
+
+  #shift(): Uint8Array | undefined {
+    const piece = this.#waiting.shift();
+    if (piece !== undefined && !this.#over) this.#stream!.delivered(piece.length);
+    return piece;
+  }
+
+  /**
+   * The end counts as delivered behind the last byte, asked for or not: who has read all it wants does
+   * not keep the stream by not reading on.
+   */
+  #takeEnd(): void {
+    if (!this.atEnd || this.#endTaken) return;
+    this.#endTaken = true;
+    if (!this.#over) this.#stream!.finDelivered();
   }
 }

@@ -11,6 +11,9 @@ export const MARK: Uint8Array = new Uint8Array(0);
 /** Room for a message that came in part, before more of it comes. */
 const BODY_BYTES_MIN = 64 * 1024;
 
+/** By how much that grows when it is full: what is copied is an eighth, and a part of that. */
+const GROWTH = 8;
+
 const NOTHING: Uint8Array = new Uint8Array(0);
 
 /** Cuts bytes into messages; a message that came in one piece is a view of it. */
@@ -97,8 +100,9 @@ export class MessageCutter {
   #roomFor(bytes: number, size: number): Uint8Array {
     const body = this.#body;
     if (body !== undefined && body.length >= bytes) return body;
-    const doubled = Math.max(bytes, 2 * (body?.length ?? 0), BODY_BYTES_MIN);
-    const larger = new Uint8Array(Math.min(size, doubled));
+    const grown = Math.max(bytes, GROWTH * (body?.length ?? 0), BODY_BYTES_MIN);
+    // Filled whole before anybody sees it.
+    const larger = Buffer.allocUnsafeSlow(Math.min(size, grown));
     if (body !== undefined) larger.set(body.subarray(0, this.#bodyFilled));
     this.#body = larger;
     return larger;

@@ -167,7 +167,7 @@ export class MessageStream<T> {
           const value = this.#chosen().decode(bytes);
           this.#consumed();
           return { done: false, value };
-        } else if (!(await this.#more())) return { done: true };
+        } else if (!this.#takesHere() && !(await this.#more())) return { done: true };
       }
     } catch (error) {
       this.reset('cancelled', errorText(error));
@@ -185,7 +185,8 @@ export class MessageStream<T> {
       for (;;) {
         this.#takeAll(batch);
         if (batch.length > 0) this.#consumed();
-        if (batch.length > 0 || this.#isMarked || !(await this.#more())) return batch;
+        if (batch.length > 0 || this.#isMarked) return batch;
+        if (!this.#takesHere() && !(await this.#more())) return batch;
       }
     } catch (error) {
       this.reset('cancelled', errorText(error));
@@ -294,7 +295,7 @@ export class MessageStream<T> {
 
   /**
    * Done when both directions have ended and the peer has all; fails when the stream is reset. The peer's
-   * direction ends when it was read to its end.
+   * direction ends with the last message of it that is read.
    */
   finished(): Promise<void> {
     return this.#bytes.finished();
@@ -303,6 +304,13 @@ export class MessageStream<T> {
   /** Ends both directions at once; nothing happens when it has ended. */
   reset(code?: StreamCode, reason?: string): void {
     this.#bytes.reset(code, reason);
+  }
+
+  /** What is here already needs no promise, unless a read is under way. */
+  #takesHere(): boolean {
+    const chunk = this.#fetching === undefined ? this.#bytes.readHere() : undefined;
+    if (chunk !== undefined) this.#cutter.push(chunk);
+    return chunk !== undefined;
   }
 
   /** One read for whoever waits; false at the end. */

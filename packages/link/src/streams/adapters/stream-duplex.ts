@@ -75,7 +75,6 @@ export class StreamDuplex extends Duplex {
     }
     if (this.#isWanting && this.#channel.atEnd && !this.destroyed) {
       this.#isWanting = false;
-      this.#channel.takeEnd();
       this.push(null);
     }
     this.#destroyIfFailed();
