@@ -54,7 +54,7 @@ Measures Routy, ssh -R, a direct connection, and rathole, frp, chisel and bore w
 PATH or in the cache that bench/peers.sh fills, in turn and in one run, and prints medians and
 ratios to ssh -R. ROUTY_BEFORE=FILE, the built cli/main.js of another build, is measured as the peer
 "before" and compared within each round. The section link has Routy's link library beside
-node:http2, @grpc/grpc-js and yamux. How long a run will take is said at its beginning.
+node:http2, @grpc/grpc-js, yamux and plain node:tls. How long a run will take is said at its beginning.
 
   --json FILE      also write the results to FILE
   --quick          short measurements: 2 to 3 minutes with everything, less with --only

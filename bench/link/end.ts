@@ -28,6 +28,7 @@ const LIBRARIES: Readonly<Record<LibraryName, () => Promise<Library>>> = {
   http2: async () => (await import('./libraries/http2.ts')).http2,
   grpc: async () => (await import('./libraries/grpc.ts')).grpc,
   yamux: async () => (await import('./libraries/yamux.ts')).yamux,
+  tls: async () => (await import('./libraries/plain-tls.ts')).plainTls,
 };
 
 let client: LinkClient | undefined;

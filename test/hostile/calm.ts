@@ -39,11 +39,18 @@ function used(processes: readonly ChildProcess[]): number {
   return processes.reduce((sum, { pid }) => sum + cpuSeconds(pid!), 0);
 }
 
-/** The part of the bulk that is left beside as much CPU time, by interpolation. */
+/**
+ * The part of the bulk that is left beside as much CPU time, by interpolation, and beside more than
+ * was measured what was left beside the most. Two processes may get no more than one did.
+ */
 export function partBeside(calm: readonly Calm[], cpu: number): number {
-  const beyond = calm.findIndex((each) => each.cpu >= cpu);
-  const at = beyond === -1 ? calm.length - 1 : Math.max(1, beyond);
-  const [from, to] = [calm[at - 1]!, calm[at]!];
-  const part = Math.min(1, (cpu - from.cpu) / (to.cpu - from.cpu));
-  return (from.bulkMBps + part * (to.bulkMBps - from.bulkMBps)) / calm[0]!.bulkMBps;
+  const byCpu = calm.toSorted((a, b) => a.cpu - b.cpu || b.bulkMBps - a.bulkMBps);
+  const at = byCpu.findIndex((each) => each.cpu >= cpu);
+  const bulkMBps = at <= 0 ? byCpu.at(at)!.bulkMBps : between(byCpu[at - 1]!, byCpu[at]!, cpu);
+  return bulkMBps / calm[0]!.bulkMBps;
+}
+
+function between(from: Calm, to: Calm, cpu: number): number {
+  const part = (cpu - from.cpu) / (to.cpu - from.cpu);
+  return from.bulkMBps + part * (to.bulkMBps - from.bulkMBps);
 }

@@ -5,7 +5,7 @@ import { connect, createServer as createTcpServer, type Server, type Socket } fr
 import { createInterface } from 'node:readline';
 import { after, before, describe, test } from 'node:test';
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
-import { type DialOptions, dialLane } from '../../packages/link/src/transport/dial.ts';
+import type { DialOptions } from '../../packages/link/src/transport/dial.ts';
 import type { TlsCredentials } from '../../packages/link/src/transport/lane.ts';
 import { connectAny } from '../../packages/link/src/transport/tcp/connect.ts';
 import { ALPN_LANE, TLS_PROFILE } from '../../packages/link/src/transport/tls/tls-context.ts';
@@ -18,8 +18,13 @@ import {
   testListener,
   until,
 } from '../support/lane-pair.ts';
+import { LANE_KINDS, type LaneMaker } from '../support/native-lanes.ts';
 
-describe('dialling', { timeout: 60_000 }, () => {
+for (const [kind, lanes] of Object.entries(LANE_KINDS)) {
+  describe(`dialling on ${kind}`, { timeout: 60_000 }, () => dialling(lanes));
+}
+
+function dialling(lanes: LaneMaker): void {
   let ca: TestCa;
   let red: TlsCredentials;
   let grayCredentials: TlsCredentials;
@@ -34,7 +39,7 @@ describe('dialling', { timeout: 60_000 }, () => {
   after(() => gray.close());
 
   test('a lane: who, where, and how it is protected', async () => {
-    const lane = await dialLane({ address: gray.listener.address, credentials: red });
+    const lane = await lanes.dial({ address: gray.listener.address, credentials: red });
     assert.deepEqual(lane.peer, { fabric: 'fabric1', site: 'gray', node: 'gray1' });
     assert.equal(lane.remoteAddress, `127.0.0.1:${gray.listener.address.port}`);
     assert.equal(lane.security, 'TLSv1.3 TLS_AES_128_GCM_SHA256');
@@ -43,7 +48,7 @@ describe('dialling', { timeout: 60_000 }, () => {
 
   test('by name: identity is the certificate, not the DNS name', async () => {
     const { port } = gray.listener.address;
-    const lane = await dialLane({
+    const lane = await lanes.dial({
       address: { kind: 'tcp', host: 'localhost', port },
       credentials: red,
     });
@@ -55,7 +60,7 @@ describe('dialling', { timeout: 60_000 }, () => {
     const server = await testListener(grayCredentials, {
       address: { kind: 'tcp', host: '::1', port: 0 },
     });
-    const lane = await dialLane({ address: server.listener.address, credentials: red });
+    const lane = await lanes.dial({ address: server.listener.address, credentials: red });
     assert.equal(lane.remoteAddress, `[::1]:${server.listener.address.port}`);
     lane.destroy();
     await server.close();
@@ -65,7 +70,7 @@ describe('dialling', { timeout: 60_000 }, () => {
     const server = await testListener(grayCredentials, {
       address: { kind: 'tcp', host: '::', port: 0 },
     });
-    const lane = await dialLane({
+    const lane = await lanes.dial({
       address: { kind: 'tcp', host: '127.0.0.1', port: server.listener.address.port },
       credentials: red,
     });
@@ -176,7 +181,7 @@ describe('dialling', { timeout: 60_000 }, () => {
 
   test('a refusal of our own certificate is told as such', async () => {
     const expired = await testCredentials(ca, { notBeforeDays: -2, notAfterDays: -1 });
-    const lane = await dialLane({ address: gray.listener.address, credentials: expired });
+    const lane = await lanes.dial({ address: gray.listener.address, credentials: expired });
     const recorder = new LaneRecorder();
     lane.bind(recorder);
     await until('the close', () => recorder.closes.length === 1);
@@ -186,7 +191,7 @@ describe('dialling', { timeout: 60_000 }, () => {
 
   test('key and certificate that do not belong together', async () => {
     const broken = { ...red, keyPem: grayCredentials.keyPem };
-    await assert.rejects(dialLane({ address: gray.listener.address, credentials: broken }), {
+    await assert.rejects(lanes.dial({ address: gray.listener.address, credentials: broken }), {
       code: 'credentials-invalid',
     });
   });
@@ -195,14 +200,14 @@ describe('dialling', { timeout: 60_000 }, () => {
     const server = await tcpServer(() => late.abort());
     const late = new AbortController();
     const address = server.address;
-    await assert.rejects(dialLane({ address, credentials: red, signal: AbortSignal.abort() }), {
+    await assert.rejects(lanes.dial({ address, credentials: red, signal: AbortSignal.abort() }), {
       code: 'dial-aborted',
     });
     const early = new AbortController();
-    const dialling = dialLane({ address, credentials: red, signal: early.signal });
+    const dialling = lanes.dial({ address, credentials: red, signal: early.signal });
     early.abort(new RoutyError('lane-lost', 'my reason'));
     await assert.rejects(dialling, { code: 'lane-lost' });
-    await assert.rejects(dialLane({ address, credentials: red, signal: late.signal }), {
+    await assert.rejects(lanes.dial({ address, credentials: red, signal: late.signal }), {
       code: 'dial-aborted',
     });
     await until('no connection is left', () => server.open() === 0);
@@ -287,7 +292,7 @@ describe('dialling', { timeout: 60_000 }, () => {
   });
 
   async function failure(options: Omit<DialOptions, 'credentials'>): Promise<RoutyError> {
-    const error = await dialLane({ credentials: red, ...options }).then(
+    const error = await lanes.dial({ credentials: red, ...options }).then(
       (lane) => lane.destroy(),
       (reason: unknown) => reason,
     );
@@ -301,7 +306,7 @@ describe('dialling', { timeout: 60_000 }, () => {
     server.close();
     return code;
   }
-});
+}
 
 interface TestServer {
   readonly address: { kind: 'tcp'; host: string; port: number };

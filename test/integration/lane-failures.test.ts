@@ -3,7 +3,6 @@ import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { connect as tlsConnect } from 'node:tls';
-import { dialLane } from '../../packages/link/src/transport/dial.ts';
 import type { Lane, TlsCredentials } from '../../packages/link/src/transport/lane.ts';
 import { ALPN_LANE } from '../../packages/link/src/transport/tls/tls-context.ts';
 import { TlsLane } from '../../packages/link/src/transport/tls/tls-lane.ts';
@@ -15,15 +14,28 @@ import {
   testListener,
   until,
 } from '../support/lane-pair.ts';
+import { LANE_KINDS, type LaneMaker } from '../support/native-lanes.ts';
 
-describe('how a TLS lane fails', { timeout: 60_000 }, () => {
+for (const [dialling, dialler] of Object.entries(LANE_KINDS)) {
+  for (const [listening, listener] of Object.entries(LANE_KINDS)) {
+    describe(
+      `how a lane fails that was dialled on ${dialling} and accepted on ${listening}`,
+      {
+        timeout: 60_000,
+      },
+      () => lanesFail(dialler, listener),
+    );
+  }
+}
+
+function lanesFail(dialler: LaneMaker, listener: LaneMaker): void {
   let red: TlsCredentials;
   let gray: TestListener;
 
   before(async () => {
     const ca = await testCa();
     red = await testCredentials(ca, { site: 'red' });
-    gray = await testListener(await testCredentials(ca, { site: 'gray' }));
+    gray = await testListener(await testCredentials(ca, { site: 'gray' }), {}, listener.listen);
   });
   after(() => gray.close());
 
@@ -46,33 +58,12 @@ describe('how a TLS lane fails', { timeout: 60_000 }, () => {
     middle.close();
   });
 
-  test('bytes that nobody takes do not hold an end for ever', async () => {
-    const socket = tlsConnect({
-      ...gray.listener.address,
-      ...{ key: red.keyPem, cert: red.certChainPem, ca: red.caPem },
-      ALPNProtocols: [ALPN_LANE],
-      checkServerIdentity: () => undefined,
-    });
-    await once(socket, 'secureConnect');
-    const peer = { fabric: 'fabric1', site: 'gray', node: 'gray1' };
-    const lane = new TlsLane(socket, { peer, direction: 'dialled', lingerMs: 50 });
-    const here = new LaneRecorder();
-    lane.bind(here);
-    // The accepted end is never bound, so it never reads.
-    // More than the buffers of both sockets can hold.
-    for (let i = 0; i < 64; i++) lane.write([new Uint8Array(1_000_000)]);
-    lane.end();
-    await until('closed', () => here.closes.length === 1);
-    assert.equal(here.closes[0]?.code, 'lane-timeout');
-    assert.match(here.closes[0].message, /did not take the last \d+ bytes within 50 ms$/);
-  });
-
   /** A lane through a middleman, both ends bound, after a first exchange. */
   async function lanes() {
     const middle = await middleman(gray.listener.address.port);
     const count = gray.lanes.length;
     const address = { kind: 'tcp', host: '127.0.0.1', port: middle.port } as const;
-    const lane: Lane = await dialLane({ address, credentials: red });
+    const lane: Lane = await dialler.dial({ address, credentials: red });
     await until('the accepted end', () => gray.lanes.length > count);
     const here = new LaneRecorder();
     const there = new LaneRecorder();
@@ -83,6 +74,31 @@ describe('how a TLS lane fails', { timeout: 60_000 }, () => {
     await until('the first exchange', () => here.bytes === 5 && there.bytes === 5);
     return { middle, lane, here, there };
   }
+}
+
+test('bytes that nobody takes do not hold the end of a lane for ever', async () => {
+  const ca = await testCa();
+  const red = await testCredentials(ca, { site: 'red' });
+  const gray = await testListener(await testCredentials(ca, { site: 'gray' }));
+  const socket = tlsConnect({
+    ...gray.listener.address,
+    ...{ key: red.keyPem, cert: red.certChainPem, ca: red.caPem },
+    ALPNProtocols: [ALPN_LANE],
+    checkServerIdentity: () => undefined,
+  });
+  await once(socket, 'secureConnect');
+  const peer = { fabric: 'fabric1', site: 'gray', node: 'gray1' };
+  const lane = new TlsLane(socket, { peer, direction: 'dialled', lingerMs: 50 });
+  const here = new LaneRecorder();
+  lane.bind(here);
+  // The accepted end is never bound, so it never reads.
+  // More than the buffers of both sockets can hold.
+  for (let i = 0; i < 64; i++) lane.write([new Uint8Array(1_000_000)]);
+  lane.end();
+  await until('closed', () => here.closes.length === 1);
+  assert.equal(here.closes[0]?.code, 'lane-timeout');
+  assert.match(here.closes[0].message, /did not take the last \d+ bytes within 50 ms$/);
+  await gray.close();
 });
 
 interface Middleman {

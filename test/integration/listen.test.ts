@@ -5,8 +5,8 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { type ConnectionOptions, type TLSSocket, connect as tlsConnect } from 'node:tls';
 import { dialLane } from '../../packages/link/src/transport/dial.ts';
-import type { TlsCredentials } from '../../packages/link/src/transport/lane.ts';
-import { listenLanes } from '../../packages/link/src/transport/listen.ts';
+import type { Lane, TlsCredentials } from '../../packages/link/src/transport/lane.ts';
+import type { ListenOptions } from '../../packages/link/src/transport/listen.ts';
 import { ALPN_ENROL, ALPN_LANE } from '../../packages/link/src/transport/tls/tls-context.ts';
 import { backoffCapMs, NETWORK_CAP_MS } from '../../packages/proto/src/base/backoff.ts';
 import { type TestCa, testCa, testCredentials } from '../support/certificates.ts';
@@ -14,11 +14,18 @@ import {
   LaneRecorder,
   LOOPBACK,
   type TestListener,
-  testListener,
+  testListener as testListenerBy,
   until,
 } from '../support/lane-pair.ts';
+import { LANE_KINDS, type LaneMaker } from '../support/native-lanes.ts';
 
-describe('listening', { timeout: 60_000 }, () => {
+for (const [kind, lanes] of Object.entries(LANE_KINDS)) {
+  describe(`listening on ${kind}`, { timeout: 60_000 }, () => listening(lanes));
+}
+
+function listening(lanes: LaneMaker): void {
+  const testListener = (credentials: TlsCredentials, options: Partial<ListenOptions> = {}) =>
+    testListenerBy(credentials, options, lanes.listen);
   let ca: TestCa;
   let red: TlsCredentials;
   let gray: TlsCredentials;
@@ -205,10 +212,10 @@ describe('listening', { timeout: 60_000 }, () => {
     const server = await testListener(gray, { limits: { halfOpenPerAddress: 1 } });
     const address = server.listener.address;
     const dial = () => dialLane({ address, credentials: red });
-    const lanes = await Promise.all(Array.from({ length: 60 }, dial));
+    const herd = await Promise.all(Array.from({ length: 60 }, dial));
     await until('all are in', () => server.lanes.length === 60);
     assert.deepEqual(server.refusals, []);
-    for (const lane of lanes) lane.destroy();
+    for (const lane of herd) lane.destroy();
     await server.close();
   });
 
@@ -273,9 +280,14 @@ describe('listening', { timeout: 60_000 }, () => {
   });
 
   test('who enrols without an end makes room for a node, too', async () => {
+    const accepted: Lane[] = [];
     const server = await testListener(gray, {
       limits: { halfOpen: 2 },
-      handlers: { ...NO_HANDLERS, onLane: () => undefined, onEnrol: () => undefined },
+      handlers: {
+        ...NO_HANDLERS,
+        onLane: (lane) => accepted.push(lane),
+        onEnrol: () => undefined,
+      },
     });
     const clients = [ALPN_ENROL, ALPN_ENROL].map((each) =>
       tlsClient(server, { ALPNProtocols: [each] }),
@@ -285,7 +297,7 @@ describe('listening', { timeout: 60_000 }, () => {
     const lane = await dialLane({ address: server.listener.address, credentials: red });
     await until('one had to go', () => clients.filter((client) => client.closed).length === 1);
     await until('the lane is in', () => server.listener.halfOpen === 1);
-    for (const client of [...clients, lane]) client.destroy();
+    for (const each of [...clients, lane, ...accepted]) each.destroy();
     await server.close();
   });
 
@@ -313,13 +325,13 @@ describe('listening', { timeout: 60_000 }, () => {
 
   test('open lanes do not count as half-open', async () => {
     const server = await testListener(gray, { limits: { halfOpen: 2 } });
-    const lanes = [];
+    const open = [];
     for (let i = 0; i < 5; i++) {
-      lanes.push(await dialLane({ address: server.listener.address, credentials: red }));
+      open.push(await dialLane({ address: server.listener.address, credentials: red }));
       await until('it is in', () => server.lanes.length === i + 1);
     }
     assert.equal(server.listener.halfOpen, 0);
-    for (const lane of lanes) lane.destroy();
+    for (const lane of open) lane.destroy();
     await server.close();
   });
 
@@ -411,7 +423,7 @@ describe('listening', { timeout: 60_000 }, () => {
     const server = await testListener(gray);
     const { port } = server.listener.address;
     const attempt = (address: { host: string; port: number }) =>
-      listenLanes({
+      lanes.listen({
         address: { kind: 'tcp', ...address },
         credentials: () => gray,
         handlers: NO_HANDLERS,
@@ -427,7 +439,7 @@ describe('listening', { timeout: 60_000 }, () => {
     await assert.rejects(attempt({ host: '192.0.2.1', port: 0 }), { code: 'listen-no-address' });
     const broken = { ...gray, keyPem: red.keyPem };
     await assert.rejects(
-      listenLanes({ address: LOOPBACK, credentials: () => broken, handlers: NO_HANDLERS }),
+      lanes.listen({ address: LOOPBACK, credentials: () => broken, handlers: NO_HANDLERS }),
       { code: 'credentials-invalid' },
     );
     await server.close();
@@ -464,7 +476,7 @@ describe('listening', { timeout: 60_000 }, () => {
     if (credentials === undefined) return {};
     return { key: credentials.keyPem, cert: credentials.certChainPem };
   }
-});
+}
 
 function tcpClient(server: TestListener, first?: Uint8Array): Socket {
   const { host, port } = server.listener.address;

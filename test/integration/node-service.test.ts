@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import type { IncomingStream, OpenRequest } from '../../packages/link/src/driver/driver-types.ts';
 import type { ByteReceiver } from '../../packages/link/src/streams/byte-stream.ts';
 import { resolveFailure } from '../../packages/link/src/transport/failures.ts';
-import { names as systemNames } from '../../packages/link/src/transport/tcp/names.ts';
+import { names as systemNames } from '../../packages/link/src/transport/names/names.ts';
 import type { Address } from '../../packages/proto/src/base/address.ts';
 import type { ServiceConfig } from '../../packages/routy/src/config/types.ts';
 import { Services } from '../../packages/routy/src/services/services.ts';

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { createServer, type Server, type Socket } from 'node:net';
 import { after, before, describe, mock, test } from 'node:test';
-import { DIAL_TIMEOUTS, dialLane } from '../../packages/link/src/transport/dial.ts';
+import { dialLane } from '../../packages/link/src/transport/dial.ts';
+import { DIAL_TIMEOUTS } from '../../packages/link/src/transport/tcp/dial-steps.ts';
 import type { TlsCredentials } from '../../packages/link/src/transport/lane.ts';
 import { parseProxy } from '../../packages/link/src/transport/proxy.ts';
 import { RoutyError } from '../../packages/proto/src/base/errors.ts';

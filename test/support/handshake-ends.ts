@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { connectTls } from '../../packages/linux/src/tls/handshake/connect-tls.ts';
 import { TlsAcceptor } from '../../packages/linux/src/tls/handshake/tls-acceptor.ts';
-import { dialInSteps, dialLane } from '../../packages/link/src/transport/dial.ts';
+import { dialLane } from '../../packages/link/src/transport/dial.ts';
+import { dialInSteps } from '../../packages/link/src/transport/tcp/dial-steps.ts';
 import type { TlsCredentials } from '../../packages/link/src/transport/lane.ts';
 import { listenLanes } from '../../packages/link/src/transport/listen.ts';
 import {

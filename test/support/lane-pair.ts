@@ -69,11 +69,12 @@ export interface TestListener {
 export async function testListener(
   credentials: TlsCredentials,
   options: Partial<ListenOptions> = {},
+  listen: (options: ListenOptions) => Promise<LaneListener> = listenLanes,
 ): Promise<TestListener> {
   const lanes: Lane[] = [];
   const refusals: ConnectionRefusal[] = [];
   const errors: RoutyError[] = [];
-  const listener = await listenLanes({
+  const listener = await listen({
     address: LOOPBACK,
     credentials: () => credentials,
     ...options,

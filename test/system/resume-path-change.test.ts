@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { HURRIED_TIMEOUTS } from '../../packages/link/src/transport/dial.ts';
+import { HURRIED_TIMEOUTS } from '../../packages/link/src/transport/tcp/dial-steps.ts';
 import { monotonicMs } from '../support/monotonic.ts';
 import { loseAddress } from '../support/namespace-faults.ts';
 import { runOk } from '../support/process.ts';

@@ -42,20 +42,43 @@ test('a session that ends takes its bytes out of the sum, which is no load', () 
   assert.deepEqual(answers(calm, [IDLE, IDLE]), [false, false]);
 });
 
-test('memory that has grown is collected under a load too, not again and again where it is in use', () => {
-  const MIB = 1024 * 1024;
+const MIB = 1024 * 1024;
+
+function grown() {
   const growth = new Growth();
-  const due = (rss: number, held: number) => growth.collectionDue(rss * MIB, () => held * MIB);
-  const left = (rss: number, held: number) => growth.collected(rss * MIB, held * MIB);
-  assert.equal(due(400, 250), false, 'what sessions hold is limited elsewhere');
-  assert.equal(due(400, 200), true);
-  for (const rss of [395, 320, 220]) {
-    assert.equal(due(400, 300), true, 'three times: one gives little back');
-    left(rss, 20);
+  return {
+    due: (ms: number, rss: number, held: number) =>
+      growth.collectionDue(ms, rss * MIB, () => held * MIB),
+    left: (ms: number, rss: number, held: number) => growth.collected(ms, rss * MIB, held * MIB),
+  };
+}
+
+test('memory that has grown is collected under a load too, not again and again where it is in use', () => {
+  const { due, left } = grown();
+  assert.equal(due(0, 400, 250), false, 'what sessions hold is limited elsewhere');
+  assert.equal(due(250, 400, 200), true);
+  left(300, 395, 20);
+  for (const [ms, rss] of [
+    [1300, 320],
+    [2300, 220],
+  ] as const) {
+    assert.equal(due(ms - 50, 390, 300), false);
+    assert.equal(due(ms, 390, 300), true, 'three times: one gives little back');
+    left(ms, rss, 20);
   }
-  assert.equal(due(231, 0), false);
-  assert.equal(due(233, 0), true);
-  for (const rss of [200, 150, 100]) left(rss, 20);
-  assert.equal(due(150, 0), false);
-  assert.equal(due(170, 0), true);
+  assert.equal(due(9000, 231, 0), false);
+  assert.equal(due(9250, 233, 0), true);
+  for (const ms of [9300, 10_300, 11_300]) left(ms, 100, 20);
+  assert.equal(due(12_000, 150, 0), false);
+  assert.equal(due(12_250, 170, 0), true);
+});
+
+test('what grows on meanwhile does not wait for the next of the row', () => {
+  const { due, left } = grown();
+  assert.equal(due(0, 170, 0), true);
+  left(30, 150, 0);
+  assert.equal(due(250, 181, 0), false);
+  assert.equal(due(500, 183, 0), true);
+  left(530, 150, 0);
+  assert.equal(due(1000, 150, 0), false);
 });

@@ -3,13 +3,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { HostsFile, parseHosts } from '../../packages/link/src/transport/tcp/hosts-file.ts';
+import { HostsFile, parseHosts } from '../../packages/link/src/transport/names/hosts-file.ts';
 import {
   type Lookup,
   Names,
   SLOW_MS,
   STALE_AFTER_MS,
-} from '../../packages/link/src/transport/tcp/names.ts';
+} from '../../packages/link/src/transport/names/names.ts';
 
 const NOT_LOCAL = { addressesOf: () => undefined };
 const { signal } = new AbortController();

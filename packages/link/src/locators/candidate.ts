@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import { type Address, isName } from '@routy/proto/base';
-import { alternatingFamilies } from '../transport/tcp/families.ts';
+import { alternatingFamilies } from '../transport/names/families.ts';
 
 /** One way to a destination: a transport by its name, and where it is to go. */
 export interface Candidate {

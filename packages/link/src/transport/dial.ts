@@ -1,63 +1,33 @@
 import { isIP, type Socket } from 'node:net';
 import { type SecureContext, connect as tlsConnect } from 'node:tls';
 import { formatHostPort, type RoutyError, type TcpAddress } from '@routy/proto/base';
-import { abortReason, onAbort, step } from './deadline.ts';
-import { nameServerSilent } from './failures.ts';
+import { abortReason, onAbort } from './deadline.ts';
 import type { Lane, TlsCredentials } from './lane.ts';
-import { LinkError } from './link-error.ts';
 import { connectThrough, type DialProxy, parseProxy } from './proxy.ts';
 import { connectAny, describeTarget } from './tcp/connect.ts';
-import { names } from './tcp/names.ts';
+import {
+  type DialStepsOptions,
+  dialInSteps,
+  type RunStep,
+  resolveInStep,
+} from './tcp/dial-steps.ts';
 import { dialFailure, dialledFault } from './tls/handshake-failure.ts';
 import { judgePeer } from './tls/peer-identity.ts';
 import { ALPN_LANE, secureContext } from './tls/tls-context.ts';
 import { TlsLane } from './tls/tls-lane.ts';
 
-/** The time each step of dialling may take, in ms, and all of them together. */
-export interface DialTimeouts {
-  /** For the name. */
-  readonly resolveMs: number;
-  /** For the TCP connection. */
-  readonly connectMs: number;
-  /** For the proxy's answer. */
-  readonly proxyMs: number;
-  /** For the TLS handshake. */
-  readonly tlsMs: number;
-  /** For all of it. */
-  readonly totalMs: number;
-}
-
-export const DIAL_TIMEOUTS: DialTimeouts = {
-  resolveMs: 5000,
-  connectMs: 5000,
-  proxyMs: 5000,
-  tlsMs: 5000,
-  totalMs: 10_000,
-};
-
-/**
- * For an address that is not the only one: a path that is gone must not keep a lane from the next
- * path for long. An unanswered connection is tried three times in that time, so that a lost packet
- * does not look like a lost path.
- */
-export const HURRIED_TIMEOUTS: Partial<DialTimeouts> = {
-  connectMs: 2000,
-  proxyMs: 2000,
-  tlsMs: 2000,
-};
-
 /** How long a peer that was not verified may take to hang up, in ms. */
 const FAREWELL_MS = 1000;
 
-export interface DialTcpOptions {
-  readonly address: TcpAddress;
+/** How a connection below TLS is dialled. */
+export interface DialTcpOptions extends DialStepsOptions {
   /** `http://[user:pass@]host:port` or `socks5://[user:pass@]host:port`. */
   readonly via?: string | undefined;
-  readonly timeouts?: Partial<DialTimeouts> | undefined;
-  readonly signal?: AbortSignal | undefined;
 }
 
+/** How a lane is dialled. */
 export interface DialOptions extends DialTcpOptions {
+  /** Who dials, and whose nodes it trusts. */
   readonly credentials: TlsCredentials;
 }
 
@@ -92,57 +62,12 @@ export function dialTcp(options: DialTcpOptions): Promise<Socket> {
   return dialInSteps(options, (run) => reach(options, run));
 }
 
-/** Runs one step of dialling, by its name, within its own time and that of all. */
-export interface RunStep {
-  <T>(
-    name: string,
-    ms: number,
-    work: (signal: AbortSignal) => Promise<T>,
-    onTimeout?: () => RoutyError,
-  ): Promise<T>;
-  readonly timeouts: DialTimeouts;
-}
-
-/** Gives every step its own deadline within the one for all, and names it when time is up. */
-export function dialInSteps<T>(
-  options: DialTcpOptions,
-  work: (run: RunStep) => Promise<T>,
-): Promise<T> {
-  const timeouts = { ...DIAL_TIMEOUTS, ...options.timeouts };
-  const label = formatHostPort(options.address.host, options.address.port);
-  let current = 'start';
-  const onTimeout = (ms: number) => (): RoutyError =>
-    new LinkError('dial-timeout', `${label} did not answer within ${ms} ms: ${current}`, {
-      hint: 'a firewall that drops packets, or a machine that is down, looks like this',
-    });
-  return step(
-    { ms: timeouts.totalMs, signal: options.signal, onTimeout: onTimeout(timeouts.totalMs) },
-    (total) => {
-      const run = <R>(
-        name: string,
-        ms: number,
-        part: (signal: AbortSignal) => Promise<R>,
-        onPartTimeout = onTimeout(ms),
-      ) => {
-        current = name;
-        return step({ ms, signal: total, onTimeout: onPartTimeout }, part);
-      };
-      return work(Object.assign(run, { timeouts }));
-    },
-  );
-}
-
 async function reach(options: DialTcpOptions, run: RunStep): Promise<Socket> {
   const proxy = options.via === undefined ? undefined : parseProxy(options.via);
   const first: TcpAddress | DialProxy = proxy ?? options.address;
   const who = proxy === undefined ? '' : 'proxy ';
   const { timeouts } = run;
-  const addresses = await run(
-    `resolving ${who}${first.host}`,
-    timeouts.resolveMs,
-    (signal) => names.resolve(first.host, signal),
-    () => nameServerSilent(first.host, timeouts.resolveMs),
-  );
+  const addresses = await resolveInStep(run, first.host, who);
   const label = `${who}${describeTarget(first.host, first.port, addresses)}`;
   const socket = await run(`connecting to ${label}`, timeouts.connectMs, (signal) =>
     connectAny({ addresses, port: first.port, label, use: 'lane', signal }),

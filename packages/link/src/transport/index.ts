@@ -4,16 +4,42 @@
  *
  * @module @routy/link/transport
  */
-export { type DialTimeouts, dialLane, dialTcp, HURRIED_TIMEOUTS } from './dial.ts';
-export { systemCode } from './failures.ts';
-export { LANE_EXPORTER_BYTES, LANE_EXPORTER_LABEL, type Lane, type LaneHandlers } from './lane.ts';
+export { type DialOptions, dialLane, dialTcp } from './dial.ts';
+export { laneFailure, systemCode } from './failures.ts';
+export {
+  LANE_EXPORTER_BYTES,
+  LANE_EXPORTER_LABEL,
+  LANE_HIGH_WATER_BYTES,
+  LANE_LINGER_MS,
+  type Lane,
+  type LaneHandlers,
+  type LaneOutcome,
+  laneOutcome,
+  lingerFailure,
+} from './lane.ts';
 export { LinkError, type LinkErrorCode } from './link-error.ts';
-export { type LaneListener, listenLanes } from './listen.ts';
+export { type LaneListener, type ListenOptions, listenLanes } from './listen.ts';
 export { libc, libcLoaded } from './native/libc.ts';
 export { carryUrgentInline } from './native/linux-socket.ts';
 export { plainTransport } from './plain/plain-transport.ts';
 export { type RaceCandidatesOptions, raceCandidates } from './race.ts';
-export { connectAny } from './tcp/connect.ts';
+export { endpoint } from './socket-lane.ts';
+export {
+  type Connecting,
+  type ConnectOptions,
+  connectAny,
+  connectFirst,
+  describeTarget,
+} from './tcp/connect.ts';
+export {
+  type DialStepsOptions,
+  type DialTimeouts,
+  dialInSteps,
+  HURRIED_TIMEOUTS,
+  type RunStep,
+  resolveInStep,
+} from './tcp/dial-steps.ts';
+export { type Listening, listenEverywhere } from './tcp/listen-everywhere.ts';
 export {
   ConnectionAcceptor,
   type ConnectionRefusal,
@@ -21,7 +47,7 @@ export {
 } from './tcp/connection-acceptor.ts';
 export { listenFailure } from './tcp/listen-failure.ts';
 export { ListeningSocket, type ReopenDelays } from './tcp/listening-socket.ts';
-export { names } from './tcp/names.ts';
+export { names } from './names/names.ts';
 export { handOnNoDelay } from './tcp/no-delay.ts';
 export { type ReopenDelay, Reopener } from './tcp/reopener.ts';
 export { ServerGroup } from './tcp/server-group.ts';
@@ -50,7 +76,7 @@ export {
   secureContext,
   TLS_PROFILE,
 } from './tls/tls-context.ts';
-export { tlsTransport } from './tls/tls-transport.ts';
+export { tcpAddress, tlsTransport } from './tls/tls-transport.ts';
 export type {
   Transport,
   TransportAddress,

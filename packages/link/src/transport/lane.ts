@@ -9,6 +9,12 @@ export const LANE_EXPORTER_LABEL = 'EXPORTER-routy-lane';
 /** Length of {@link Lane.exporter}. */
 export const LANE_EXPORTER_BYTES = 32;
 
+/** Bytes queued in the process above which `write` returns false. */
+export const LANE_HIGH_WATER_BYTES = 64 * 1024;
+
+/** In place of an address: the connection was reset before anybody asked. */
+export const ADDRESS_GONE = 'unknown';
+
 /** How long `end` waits for the queue to leave and the peer to end too, in ms. */
 export const LANE_LINGER_MS = 10_000;
 
@@ -68,4 +74,40 @@ export function lingerFailure(
     'lane-timeout',
     `lane to ${remoteAddress} did not take the last ${queuedBytes} bytes within ${lingerMs} ms`,
   );
+}
+
+/** What is known of a lane when its connection is closed. */
+export interface LaneOutcome {
+  /** Whose outcome it is. */
+  readonly lane: Pick<Lane, 'peer' | 'direction' | 'remoteAddress'>;
+  /** `end` or `destroy` was called here. */
+  readonly isFinishing: boolean;
+  /** The peer has said something before. */
+  readonly isHeard: boolean;
+  /** The peer has ended it in order. */
+  readonly isEnded: boolean;
+  /** What has gone wrong, if anything. */
+  readonly error: RoutyError | undefined;
+}
+
+/** What `onClose` is to say of it. */
+export function laneOutcome(outcome: LaneOutcome): RoutyError | undefined {
+  const { lane, isFinishing, isHeard, isEnded, error } = outcome;
+  if (isFinishing) return error;
+  // In TLS 1.3 the dialler is done before the listener has looked at its certificate, so a
+  // refusal comes as an orderly end before the first byte. A reset is none: a listener that is
+  // short of room makes one, and so does a path.
+  const isOrderly = error === undefined && lane.remoteAddress !== ADDRESS_GONE;
+  if (lane.direction === 'dialled' && !isHeard && isOrderly) {
+    const { peer, remoteAddress } = lane;
+    return new LinkError(
+      'lane-refused',
+      `${peer.site}/${peer.node} at ${remoteAddress} closed the lane before its first byte`,
+      {
+        hint: "the peer probably refused this node's certificate: its log, or event 'refused', says why",
+      },
+    );
+  }
+  if (error !== undefined || isEnded) return error;
+  return new LinkError('lane-closed', `lane to ${lane.remoteAddress} was closed underneath`);
 }

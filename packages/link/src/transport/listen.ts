@@ -29,13 +29,19 @@ export interface ListenHandlers {
   onReopened?(): void;
 }
 
+/** How lanes are listened for. */
 export interface ListenOptions {
+  /** Port 0 is one of the system's choice. */
   readonly address: TcpAddress;
   /** Asked at every connection: new credentials hold from the next handshake on. */
   credentials(): TlsCredentials;
+  /** Who is told. */
   readonly handlers: ListenHandlers;
+  /** `handshakeMs`: from accepted to verified, in ms; 10 s by default. */
   readonly timeouts?: { readonly handshakeMs?: number } | undefined;
+  /** How many connections may be without a name at once. */
   readonly limits?: Partial<HalfOpenLimits> | undefined;
+  /** Before a listener that died is opened again. */
   readonly reopenDelays?: ReopenDelays | undefined;
   /** An address that cannot be had yet is reported by `onError` and tried again, not thrown. */
   readonly insist?: boolean | undefined;

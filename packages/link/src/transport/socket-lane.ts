@@ -1,14 +1,15 @@
 import type { Socket } from 'node:net';
 import { formatHostPort, type Identity, invariant, type RoutyError } from '@routy/proto/base';
 import { laneFailure } from './failures.ts';
-import { LANE_LINGER_MS, type Lane, type LaneHandlers, lingerFailure } from './lane.ts';
-import { LinkError } from './link-error.ts';
-
-/** Bytes queued in the process above which `write` returns false. */
-export const LANE_HIGH_WATER_BYTES = 64 * 1024;
-
-/** In place of an address: the connection was reset before anybody asked. */
-const GONE = 'unknown';
+import {
+  ADDRESS_GONE,
+  LANE_HIGH_WATER_BYTES,
+  LANE_LINGER_MS,
+  type Lane,
+  type LaneHandlers,
+  laneOutcome,
+  lingerFailure,
+} from './lane.ts';
 
 export interface SocketLaneOptions {
   readonly peer: Identity;
@@ -164,28 +165,19 @@ export class SocketLane implements Lane {
   }
 
   #outcome(): RoutyError | undefined {
-    if (this.#finishing) return this.#error;
-    // In TLS 1.3 the dialler is done before the listener has looked at its certificate, so a
-    // refusal comes as an orderly end before the first byte. A reset is none: a listener that is
-    // short of room makes one, and so does a path.
-    const orderly = this.#error === undefined && this.remoteAddress !== GONE;
-    if (this.direction === 'dialled' && !this.#heardPeer && orderly) {
-      return new LinkError(
-        'lane-refused',
-        `${this.peer.site}/${this.peer.node} at ${this.remoteAddress} closed the lane before its first byte`,
-        {
-          hint: "the peer probably refused this node's certificate: its log, or event 'refused', says why",
-        },
-      );
-    }
-    if (this.#error !== undefined || this.#peerEnded) return this.#error;
-    return new LinkError('lane-closed', `lane to ${this.remoteAddress} was closed underneath`);
+    return laneOutcome({
+      lane: this,
+      isFinishing: this.#finishing,
+      isHeard: this.#heardPeer,
+      isEnded: this.#peerEnded,
+      error: this.#error,
+    });
   }
 }
 
 /** `host:port` of a socket's end, IPv4 in IPv6 clothes undressed. */
 export function endpoint(address: string | undefined, port: number | undefined): string {
-  if (address === undefined || port === undefined) return GONE;
+  if (address === undefined || port === undefined) return ADDRESS_GONE;
   return formatHostPort(plainAddress(address), port);
 }
 

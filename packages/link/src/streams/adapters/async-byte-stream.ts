@@ -70,6 +70,11 @@ export class AsyncByteStream {
     });
   }
 
+  /** Bytes that are here already; undefined where {@link read} would wait, end or fail. */
+  readHere(): Uint8Array | undefined {
+    return this.#reader === undefined ? this.#channel.take() : undefined;
+  }
+
   /** Without a copy: the bytes are not to be changed later. Done when the next may follow. */
   write(chunk: Uint8Array): Promise<void> {
     const { error } = this.#channel;

@@ -78,7 +78,8 @@ export class MessageCutter {
   }
 
   #fill(size: number): Uint8Array | undefined {
-    this.#body ??= new Uint8Array(size);
+    // Filled whole before anybody sees it.
+    this.#body ??= Buffer.allocUnsafeSlow(size);
     const body = this.#body;
     const part = this.#chunk.subarray(this.#at, this.#at + size - this.#bodyFilled);
     body.set(part, this.#bodyFilled);

@@ -121,7 +121,7 @@ export class MessageStream<T> {
           const value = this.#chosen().decode(bytes);
           this.#consumed();
           return { done: false, value };
-        } else if (!(await this.#more())) return { done: true };
+        } else if (!this.#takesHere() && !(await this.#more())) return { done: true };
       }
     } catch (error) {
       this.reset('cancelled', error instanceof Error ? error.message : String(error));
@@ -139,7 +139,8 @@ export class MessageStream<T> {
       for (;;) {
         this.#takeAll(batch);
         if (batch.length > 0) this.#consumed();
-        if (batch.length > 0 || this.#isMarked || !(await this.#more())) return batch;
+        if (batch.length > 0 || this.#isMarked) return batch;
+        if (!this.#takesHere() && !(await this.#more())) return batch;
       }
     } catch (error) {
       this.reset('cancelled', error instanceof Error ? error.message : String(error));
@@ -254,6 +255,13 @@ export class MessageStream<T> {
   /** Ends both directions at once; nothing happens when it has ended. */
   reset(code?: StreamCode, reason?: string): void {
     this.#bytes.reset(code, reason);
+  }
+
+  /** What is here already needs no promise, unless a read is under way. */
+  #takesHere(): boolean {
+    const chunk = this.#fetching === undefined ? this.#bytes.readHere() : undefined;
+    if (chunk !== undefined) this.#cutter.push(chunk);
+    return chunk !== undefined;
   }
 
   /** One read for whoever waits; false at the end. */

@@ -21,9 +21,11 @@ const REMEMBERED_MS = 60_000;
 /** Addresses that are remembered. */
 const WINNERS_MAX = 256;
 
+/** Where a TCP connection is to lead. */
 export interface ConnectOptions {
   /** IP addresses of one host. */
   readonly addresses: readonly string[];
+  /** The same at every address. */
   readonly port: number;
   /** For messages: what the user calls it. */
   readonly label: string;
@@ -34,7 +36,21 @@ export interface ConnectOptions {
   readonly use: 'lane' | 'target';
   /** Where it comes from; the system's choice when left out. Of the family of every address. */
   readonly localAddress?: string | undefined;
+  /** Gives up. */
   readonly signal: AbortSignal;
+}
+
+/** One kind of sockets, by which {@link connectFirst} makes its attempts. */
+export interface Connecting<S> {
+  /** Begins one attempt, which answers later and once; the result stops it. */
+  start(options: ConnectOptions, address: string, outcome: AttemptOutcome<S>): () => void;
+  /** Closes what came too late to win. */
+  discard(socket: S): void;
+}
+
+/** As {@link connectFirst}, a socket of Node. */
+export function connectAny(options: ConnectOptions): Promise<Socket> {
+  return connectFirst(options, NODE_SOCKETS);
 }
 
 /**
@@ -45,23 +61,24 @@ export interface ConnectOptions {
  * @throws RoutyError `dial-refused`, `dial-timeout`, `dial-unreachable`, `dial-exhausted`,
  *   `dial-failed`, or what `signal` fired with
  */
-export function connectAny(options: ConnectOptions): Promise<Socket> {
+export function connectFirst<S>(options: ConnectOptions, connecting: Connecting<S>): Promise<S> {
   const { addresses, port, label, use, signal } = options;
   const race = {
     candidates: bestFirst(addresses, port),
-    start: (address: string, outcome: AttemptOutcome<Socket>) => start(options, address, outcome),
-    discard: (socket: Socket) => socket.destroy(),
+    start: (address: string, outcome: AttemptOutcome<S>) =>
+      connecting.start(options, address, outcome),
+    discard: (socket: S) => connecting.discard(socket),
     combine: (failures: readonly unknown[]) => combined(label, failures),
     delayMs: NEXT_CANDIDATE_MS,
     againMs: use === 'lane' ? SAME_ADDRESS_MS : undefined,
     signal,
   };
   return new Promise((resolve, reject) => {
-    const win = (socket: Socket, address: string) => {
+    const win = (socket: S, address: string) => {
       if (addresses.length > 1) remember(address, port);
       resolve(socket);
     };
-    new Race<string, Socket>(race, win, reject).run();
+    new Race<string, S>(race, win, reject).run();
   });
 }
 
@@ -88,26 +105,24 @@ function bestFirst(addresses: readonly string[], port: number): string[] {
   return [...addresses].sort((a, b) => rank(b) - rank(a));
 }
 
-/** Begins one attempt; the result stops it. */
-function start(
-  { port, use, localAddress }: ConnectOptions,
-  address: string,
-  { won, failed }: AttemptOutcome<Socket>,
-): () => void {
-  const from = localAddress === undefined ? {} : { localAddress };
-  const base = { host: address, port, autoSelectFamily: false, noDelay: true, ...from };
-  const socket = netConnect(
-    use === 'target'
-      ? { ...base, allowHalfOpen: true }
-      : { ...base, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS },
-  );
-  socket.once('error', failed);
-  socket.once('connect', () => {
-    socket.off('error', failed);
-    won(socket);
-  });
-  return () => socket.destroy();
-}
+const NODE_SOCKETS: Connecting<Socket> = {
+  start({ port, use, localAddress }, address, { won, failed }) {
+    const from = localAddress === undefined ? {} : { localAddress };
+    const base = { host: address, port, autoSelectFamily: false, noDelay: true, ...from };
+    const socket = netConnect(
+      use === 'target'
+        ? { ...base, allowHalfOpen: true }
+        : { ...base, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS },
+    );
+    socket.once('error', failed);
+    socket.once('connect', () => {
+      socket.off('error', failed);
+      won(socket);
+    });
+    return () => socket.destroy();
+  },
+  discard: (socket) => socket.destroy(),
+};
 
 /** One error for all addresses; its code is that of the first. */
 function combined(label: string, errors: readonly unknown[]): RoutyError {

@@ -1,16 +1,6 @@
-import { lookup } from 'node:dns/promises';
-import { isIP, type Server } from 'node:net';
+import type { Server } from 'node:net';
 import type { TcpAddress } from '@routy/proto/base';
-import { systemCode } from '../failures.ts';
-
-/** Both loopback addresses, whatever the name server or /etc/hosts know of (RFC 6761 §6.3). */
-const LOCALHOST = ['127.0.0.1', '::1'];
-
-/** This machine does not have the address, or not its family. */
-const ABSENT: ReadonlySet<string | undefined> = new Set(['EADDRNOTAVAIL', 'EAFNOSUPPORT']);
-
-/** How often the system may choose a port that is free at one address of a name only. */
-const PORT_CHOICES = 5;
+import { listenEverywhere } from './listen-everywhere.ts';
 
 /**
  * The listening sockets of one address: one for a literal, for a name one at each of its addresses
@@ -35,40 +25,21 @@ export class ServerGroup {
    * @throws the system's error
    */
   async listen({ host, port }: TcpAddress, backlog?: number): Promise<number> {
-    const hosts = await addressesOf(host);
-    for (let choice = 1; ; choice++) {
-      try {
-        const bound = await this.#listenAt(hosts, port, backlog);
-        this.#listening = true;
-        return bound;
-      } catch (error) {
-        this.#closeAll();
-        if (port !== 0 || systemCode(error) !== 'EADDRINUSE' || choice === PORT_CHOICES)
-          throw error;
-      }
-    }
+    const bound = await listenEverywhere(
+      { host, port },
+      {
+        listen: (where) => this.#add({ ...where, ...(backlog !== undefined && { backlog }) }),
+        closeAll: () => this.#closeAll(),
+      },
+    );
+    this.#listening = true;
+    return bound;
   }
 
   /** Stops listening at once; connections live on. */
   close(): void {
     this.#closed = true;
     this.#closeAll();
-  }
-
-  async #listenAt(hosts: readonly string[], port: number, backlog?: number): Promise<number> {
-    let chosen = port;
-    let absent: unknown;
-    for (const host of hosts) {
-      try {
-        chosen = await this.#add({ host, port: chosen, ...(backlog !== undefined && { backlog }) });
-      } catch (error) {
-        // Of a name it may be another machine's address, or of a family that is switched off here.
-        if (!ABSENT.has(systemCode(error))) throw error;
-        absent ??= error;
-      }
-    }
-    if (this.#servers.length === 0 && absent !== undefined) throw absent;
-    return chosen;
   }
 
   #add(where: { host: string; port: number; backlog?: number }): Promise<number> {
@@ -99,11 +70,4 @@ export class ServerGroup {
     this.#servers = [];
     for (const server of servers) server.close();
   }
-}
-
-async function addressesOf(host: string): Promise<readonly string[]> {
-  if (isIP(host) !== 0) return [host];
-  if (host.toLowerCase() === 'localhost') return LOCALHOST;
-  const found = await lookup(host, { all: true, verbatim: true });
-  return [...new Set(found.map(({ address }) => address))];
 }

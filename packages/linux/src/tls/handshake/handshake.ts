@@ -136,6 +136,8 @@ export class Handshake {
   #pump(): void {
     const { feed } = this;
     while (!this.#isSecure && !this.#isDecided && this.#state === 'pending') {
+      // It says so only in the next turn; given data, Node 20 would throw (onStreamRead).
+      if (this.#socket?.destroyed === true) return;
       if (!feed.isReady) {
         this.#pumpSoon();
         return;

@@ -2,13 +2,16 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { libc } from '@routy/link/transport';
 
-/** How often the node's memory is looked at, in ms: garbage comes at 100 MB a second at worst. */
-const LOOK_INTERVAL_MS = 1_000;
+/** How often the node's memory is looked at, in ms: garbage comes at 200 MB a second at worst. */
+const LOOK_INTERVAL_MS = 250;
 
 /** In so many of these intervals the node's work is looked at once. */
-const LOOKS_OF_WORK = 5;
+const LOOKS_OF_WORK = 20;
 
-/** Work in five intervals that is more than a calm node's; see {@link workOf}. */
+/** For so many times as long as a collection took, there is none. */
+const PAUSE_RATIO = 8;
+
+/** Work between two looks at it that is more than a calm node's; see {@link workOf}. */
 const BUSY_WORK = 1_000;
 
 /**
@@ -16,6 +19,9 @@ const BUSY_WORK = 1_000;
  * pages back with the last. Of 70 MB that three gave back the first was seen to give four.
  */
 const COLLECTIONS = 3;
+
+/** Time between those that are made because memory has grown, in ms. */
+const ROW_INTERVAL_MS = 1_000;
 
 /** Memory beside what sessions hold that is looked at closely: twice an idle node's, in bytes. */
 const LARGE_BYTES = 160 * 1024 * 1024;
@@ -55,13 +61,18 @@ export function tuneGarbageCollector(work: () => Work): () => void {
   const calm = new CalmAfterLoad(work());
   const growth = new Growth();
   let looks = 0;
+  let notBeforeMs = 0;
   const timer = setInterval(() => {
+    const nowMs = performance.now();
     const isDue = ++looks % LOOKS_OF_WORK === 0 && calm.collectionDue(work());
-    const hasGrown = growth.collectionDue(process.memoryUsage.rss(), () => work().heldBytes);
+    if (nowMs < notBeforeMs && !isDue) return;
+    const hasGrown = growth.collectionDue(nowMs, process.memoryUsage.rss(), () => work().heldBytes);
     if (!isDue && !hasGrown) return;
     collect();
     if (calm.isOver || hasGrown) trimMemory?.();
-    growth.collected(process.memoryUsage.rss(), work().heldBytes);
+    const endMs = performance.now();
+    growth.collected(endMs, process.memoryUsage.rss(), work().heldBytes);
+    notBeforeMs = endMs + PAUSE_RATIO * (endMs - nowMs);
   }, LOOK_INTERVAL_MS);
   timer.unref();
   return () => clearInterval(timer);
@@ -97,19 +108,23 @@ export class CalmAfterLoad {
 export class Growth {
   #limit = LARGE_BYTES;
   #due = 0;
+  #nextMs = 0;
 
   /**
-   * To be asked at each look, with all memory in use and what sessions hold of it, in bytes; it is
-   * true for some looks in a row. What buffers take beyond what is held is garbage like any other.
+   * To be asked at each look, with the time, all memory in use and what sessions hold of it, in
+   * bytes; it is true once, and some times again later. What buffers take beyond what is held is
+   * garbage like any other.
    */
-  collectionDue(rss: number, held: () => number): boolean {
-    if (rss > this.#limit && rss - held() > this.#limit) this.#due = COLLECTIONS;
-    return this.#due > 0;
+  collectionDue(nowMs: number, rss: number, held: () => number): boolean {
+    const hasGrown = rss > this.#limit && rss - held() > this.#limit;
+    if (hasGrown) this.#due = COLLECTIONS;
+    return hasGrown || (this.#due > 0 && nowMs >= this.#nextMs);
   }
 
   /** To be told what is left after each collection. */
-  collected(rss: number, held: number): void {
+  collected(nowMs: number, rss: number, held: number): void {
     if (this.#due > 0) this.#due -= 1;
+    this.#nextMs = nowMs + ROW_INTERVAL_MS;
     this.#limit = Math.max(LARGE_BYTES, rss - held + GROWTH_BYTES);
   }
 }
