@@ -67,7 +67,7 @@ export interface Behaviour<Message, Request, Answer, Info = EstablishedInfo> {
    * more in this establishment.
    */
   next?(signal: AbortSignal): Promise<Message | undefined>;
-  /** Told before each wait, with the reason. */
+  /** Told before each wait, with the reason; also of those of a dialler, while there is no session. */
   retry?(failure: ConversationError, info: RetryInfo): void | Promise<void>;
   /** Told at each change of state. */
   status?(status: ConversationStatus): void;

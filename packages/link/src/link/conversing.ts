@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import type { Behaviour, ConversationStatus, EstablishedInfo } from '../behaviours/behaviour.ts';
-import type { MessageChannel } from '../behaviours/channel.ts';
+import type { OpenChannel } from '../behaviours/channel.ts';
 import { Conversation } from '../behaviours/conversation.ts';
 import type { ConversationError } from '../behaviours/failure.ts';
 import { mustBeAskable } from '../protocols/askable.ts';
@@ -63,9 +63,13 @@ export class LinkConversation<Message, Request = never, Answer = never> {
     const request = requestOf(options);
     this.#meter = statistics.begin(performance.now(), 'conversation', className, protocol);
     let opened: LinkStream | undefined;
-    const open = async (wanted: AbortSignal): Promise<MessageChannel<Message>> => {
+    const open: OpenChannel<Message> = async (wanted, goesOn) => {
       const peer = await ground.findPeer(wanted);
-      opened = await peer.open(request, { signal: wanted });
+      // Its dialler does not give up: what keeps it is told meanwhile.
+      peer.on('attempt', goesOn);
+      opened = await peer
+        .open(request, { signal: wanted })
+        .finally(() => peer.off('attempt', goesOn));
       this.#peer = peer;
       opened.countFor(this.#meter);
       const { codecs, maxBytes } = options;

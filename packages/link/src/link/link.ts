@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import { type Identity, isName } from '@routy/proto/base';
+import { errorText, type Identity, isName } from '@routy/proto/base';
 import { timesAsSettings } from '@routy/proto/session';
 import { createPools } from '../driver/session-options.ts';
 import type { Locator } from '../locators/inquiry.ts';
@@ -8,6 +8,7 @@ import { Locators } from '../locators/locators.ts';
 import { ProcessSessions } from '../peers/process-sessions.ts';
 import { Protocols } from '../protocols/protocols.ts';
 import { Statistics } from '../stats/statistics.ts';
+import { StreamResetError } from '../streams/adapters/byte-channel.ts';
 import { abortReason, following, onAbort } from '../transport/deadline.ts';
 import { invalidArgument, LinkError } from '../transport/link-error.ts';
 import type { TransportAddress, TransportListener } from '../transport/transport.ts';
@@ -97,7 +98,9 @@ export class Link extends EventEmitter<LinkEvents> {
     this.#core = new LinkCore(this.statistics, this.#protocols, (event, ...args) => {
       const emit = this.emit.bind(this) as (event: string, ...args: unknown[]) => boolean;
       // Not from within a session's round: what a listener throws is not the session's.
-      queueMicrotask(() => emit(event, ...args));
+      queueMicrotask(() => {
+        if (!emit(event, ...args) && event === 'acceptFailed') warnOfFailed(args[0], args[1]);
+      });
     });
     this.#accepted = {
       proven: new AcceptedPeers(this.#sessions, this.#core),
@@ -312,6 +315,18 @@ export class Link extends EventEmitter<LinkEvents> {
   #mustBeOpen(): void {
     if (this.#closing !== undefined) throw closedError();
   }
+}
+
+/** A failure that the program asked to hear of nowhere; what it refuses on purpose is none. */
+function warnOfFailed(error: unknown, protocol: unknown): void {
+  if (error instanceof StreamResetError) return;
+  process.emitWarning(
+    `the accept or reply function of ${protocol} has failed: ${errorText(error)}`,
+    {
+      code: 'ROUTY_ACCEPT_FAILED',
+      detail: "link.on('acceptFailed', (error, protocol) => …) hears of it instead of this warning",
+    },
+  );
 }
 
 function nodeNameOf(name: unknown): string {
