@@ -1,5 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { NETWORK_CAP_MS, nextDelayMs, REFUSAL_CAP_MS } from '@routy/proto/base';
+import { types } from 'node:util';
+import { errorText, NETWORK_CAP_MS, nextDelayMs, REFUSAL_CAP_MS } from '@routy/proto/base';
+import { expectMs } from '../arguments/arguments.ts';
+import { invalidArgument } from '../transport/link-error.ts';
 import type {
   ConversationOptions,
   ConversationStatus,
@@ -9,6 +12,7 @@ import type {
 import type { MessageChannel } from './channel.ts';
 import { following, onAbort } from '../transport/deadline.ts';
 import { ConversationError, failureOf, guarded, raced, retryKind } from './failure.ts';
+import { Turn } from './turn.ts';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -57,8 +61,15 @@ export class Conversation<Message, Request, Answer> {
     return { ...this.#status };
   }
 
-  /** Asks the behaviour; waits for an establishment if there is none, `timeoutMs` in all. */
+  /**
+   * Asks the behaviour; waits for an establishment if there is none, `timeoutMs` in all: more than 0, to
+   * nearly 25 days.
+   *
+   * @throws ConversationError `call-timeout`, or why the establishment ended; LinkError `argument-invalid`
+   */
   async call(request: Request, timeoutMs: number): Promise<Answer> {
+    if (timeoutMs === undefined) throw invalidArgument('timeoutMs', 'given, in ms', timeoutMs);
+    expectMs('timeoutMs', timeoutMs, 1);
     const waiting = following(this.#stop.signal);
     const late = new ConversationError('call-timeout', `no answer within ${timeoutMs} ms`);
     const timer = setTimeout(() => waiting.controller.abort(late), timeoutMs);
@@ -183,7 +194,9 @@ export class Conversation<Message, Request, Answer> {
   /** The half that takes messages of the peer. */
   async #sink({ channel, peer }: Establishment<Message>): Promise<void> {
     const messages = channel.messages[Symbol.asyncIterator]();
+    const turn = new Turn();
     for (;;) {
+      if (turn.isOver) await turn.next();
       const { done, value } = await raced(peer.signal, messages.next());
       if (done === true) return;
       await this.#callback('message', peer.signal, (own) => own.message?.(value, peer));
@@ -193,11 +206,13 @@ export class Conversation<Message, Request, Answer> {
   /** The half that makes messages for the peer: `send` waits for credit, and only then is asked. */
   async #source({ peer }: Establishment<Message>): Promise<void> {
     if (this.#options.behaviour.next === undefined) return;
+    const turn = new Turn();
     for (;;) {
+      if (turn.isOver) await turn.next();
       const asked = this.#callback('next', peer.signal, (own) => own.next?.(peer.signal));
       const message = await raced(peer.signal, asked);
       if (message === undefined) return;
-      await peer.send(message);
+      await this.#callback('next', peer.signal, () => peer.send(message));
     }
   }
 
@@ -208,6 +223,9 @@ export class Conversation<Message, Request, Answer> {
     try {
       await raced(controller.signal, channel.send(message));
     } catch (error) {
+      // The next one would meet the same message: that is for its owner to know, and for nobody to repeat.
+      if (channel.isOpen && !controller.signal.aborted)
+        throw new ConversationError('message-refused', errorText(error), error);
       controller.abort(failureOf('conversation-lost', error));
       throw controller.signal.reason as ConversationError;
     }
@@ -234,8 +252,14 @@ export class Conversation<Message, Request, Answer> {
     this.#status.lastFailure = failure;
   }
 
-  #tellRetry(failure: ConversationError, info: RetryInfo, signal: AbortSignal): Promise<void> {
-    return this.#callback('retry', signal, (own) => own.retry?.(failure, info));
+  /** It has no signal to heed. */
+  async #tellRetry(
+    failure: ConversationError,
+    info: RetryInfo,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const told = this.#callback('retry', signal, (own) => own.retry?.(failure, info));
+    await raced(signal, told);
   }
 
   /** @throws ConversationError when its owner gave one that gives no such number */
@@ -288,11 +312,16 @@ export class Conversation<Message, Request, Answer> {
 
   #enter(state: ConversationStatus['state']): void {
     this.#status.state = state;
-    try {
-      this.#options.behaviour.status?.(this.status);
-    } catch (error) {
-      const message = `status: ${String(error)}`;
+    const failed = (error: unknown) => {
+      const message = `status: ${errorText(error)}`;
       this.#failed(new ConversationError('conversation-callback', message, error));
+    };
+    try {
+      const told: unknown = this.#options.behaviour.status?.(this.status);
+      // Nobody waits for it, and it fails as one that throws.
+      if (types.isPromise(told)) told.catch(failed);
+    } catch (error) {
+      failed(error);
     }
   }
 }
