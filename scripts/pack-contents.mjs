@@ -2,7 +2,7 @@
 // repository, and the packages that npm only links to, is copied into the package's directory for as
 // long as npm packs it. With ROUTY_BUILT=1 the build that is there is taken.
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -52,12 +52,21 @@ function gather({ shared, bundled, takes }) {
   for (const name of bundled) {
     const place = join(directory, 'node_modules', '@routy', name);
     mkdirSync(place, { recursive: true });
-    for (const part of ['dist', 'package.json']) {
-      const from = join(root, 'packages', name, part);
-      cpSync(from, join(place, part), { recursive: true, filter: takes });
-    }
+    const from = join(root, 'packages', name);
+    cpSync(join(from, 'dist'), join(place, 'dist'), { recursive: true, filter: takes });
+    writeFileSync(join(place, 'package.json'), manifestIn(from));
     cpSync(join(root, 'LICENSE'), join(place, 'LICENSE'));
   }
+}
+
+/**
+ * What a bundled package depends on, whoever bundles it depends on as well. Said twice, npm takes it
+ * for bundled where it lies beside (as in a global install), and leaves its directory empty.
+ */
+function manifestIn(from) {
+  const manifest = JSON.parse(readFileSync(join(from, 'package.json'), 'utf8'));
+  for (const key of Object.keys(manifest)) if (/dependencies/i.test(key)) delete manifest[key];
+  return `${JSON.stringify(manifest, null, 2)}\n`;
 }
 
 function build() {

@@ -30,18 +30,23 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     pure: false,
     why: 'a lane carries bytes and never learns what a session is',
   },
+  'link/arguments': {
+    may: ['proto/base', 'link/transport'],
+    pure: false,
+    why: 'what programs give is looked at where they give it, in the same words everywhere',
+  },
   'link/testing': {
     may: ['proto/base', 'proto/wire', 'link/transport', 'link/streams'],
     pure: false,
     why: 'for the tests of whoever uses the link; no daemon has it',
   },
   'link/locators': {
-    may: ['proto/base', 'link/transport'],
+    may: ['proto/base', 'link/transport', 'link/arguments'],
     pure: false,
     why: 'where to dial is known before anything is dialled',
   },
   'link/streams': {
-    may: ['proto/base', 'proto/session', 'proto/wire', 'link/transport'],
+    may: ['proto/base', 'proto/session', 'proto/wire', 'link/transport', 'link/arguments'],
     pure: false,
     why: 'a stream ends in a port, whichever session it is of',
   },
@@ -65,6 +70,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
       'proto/base',
       'proto/session',
       'proto/wire',
+      'link/arguments',
       'link/behaviours',
       'link/driver',
       'link/locators',
@@ -92,7 +98,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     why: 'the public API and nothing else: createLink, and the errors and types that it speaks of',
   },
   'link/behaviours': {
-    may: ['proto/base', 'link/transport'],
+    may: ['proto/base', 'link/transport', 'link/arguments'],
     pure: false,
     why: 'a conversation goes on over any channel of messages, and waits as a dial does',
   },
@@ -313,6 +319,7 @@ const ROWS: readonly (readonly string[])[] = [
     'linux/system',
     'routy/config',
   ],
+  ['link/arguments'],
   [
     'proto/session',
     'link/behaviours',

@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import {
   type ConnectionOptions,
@@ -162,7 +166,7 @@ describe('what the one that dialled is told', { timeout: 120_000 }, () => {
       relay.close();
       assert.equal(told[0]!.code, code, `${stride}: ${told[0]!.message}`);
       assert.match(told[0]!.message, text);
-      assert.deepEqual(told[1], told[0], `bytes in parts of ${stride}`);
+      for (const other of told) assert.deepEqual(other, told[0], `bytes in parts of ${stride}`);
     }
   }
 
@@ -205,6 +209,13 @@ describe('what the one that was dialled tells its log', { timeout: 120_000 }, ()
       tlsClient({ ...tlsPapers(papers.good), maxVersion: 'TLSv1.2', minVersion: 'TLSv1.2' }),
       'tls-version',
       /^the client does not offer TLS 1\.3$/,
+    ));
+
+  test('a client that does not accept our certificate, and says so', () =>
+    sameRefusal(
+      opensslClient(papers.otherCa.caPem),
+      'tls-failed',
+      /^TLS handshake failed: tlsv1 alert unknown ca$/,
     ));
 
   const plain: readonly (readonly [string, Buffer])[] = [
@@ -274,7 +285,7 @@ describe('what the one that was dialled tells its log', { timeout: 120_000 }, ()
 
   /** By both data planes, however the client's bytes are cut. */
   async function sameRefusal(
-    client: (port: number) => Socket,
+    client: (port: number) => Client,
     code: string,
     reason: RegExp,
     cause?: string,
@@ -292,13 +303,13 @@ describe('what the one that was dialled tells its log', { timeout: 120_000 }, ()
       );
       assert.deepEqual([told[0]!.code, told[0]!.cause], [code, cause], told[0]!.reason);
       assert.match(told[0]!.reason, reason);
-      assert.deepEqual(told[1], told[0], `bytes in parts of ${stride}`);
+      for (const other of told) assert.deepEqual(other, told[0], `bytes in parts of ${stride}`);
     }
   }
 
   async function refusalOf(
     end: AcceptingEnd,
-    client: (port: number) => Socket,
+    client: (port: number) => Client,
     cut: CuttingOptions,
   ) {
     const relay = await cuttingRelay(end.port, cut);
@@ -311,6 +322,25 @@ describe('what the one that was dialled tells its log', { timeout: 120_000 }, ()
     return { code, reason, cause, bytes };
   }
 });
+
+/** Whoever dials a listener, until it is destroyed. */
+interface Client {
+  destroy(): unknown;
+}
+
+/** `openssl s_client` that trusts no other CA; node:tls would hang up without an alert. */
+function opensslClient(caPem: string): (port: number) => Client {
+  const directory = mkdtempSync(join(tmpdir(), 'routy-handshake-'));
+  closers.push(() => rmSync(directory, { recursive: true }));
+  const path = join(directory, 'ca.crt');
+  writeFileSync(path, caPem);
+  return (port) => {
+    const to = ['-connect', `127.0.0.1:${port}`, '-alpn', 'routy/1', '-tls1_3'];
+    const options = ['s_client', ...to, '-CAfile', path, '-verify_return_error'];
+    const child = spawn('openssl', options, { stdio: 'ignore' });
+    return { destroy: () => child.kill('SIGKILL') };
+  };
+}
 
 function tlsPapers({ keyPem, certChainPem }: TlsCredentials) {
   return { key: keyPem, cert: certChainPem };

@@ -112,7 +112,7 @@ describe('what a link is given and cannot be meant is refused at once', { timeou
     [
       'a conversation without a behaviour',
       (link) => link.converse('gray/gray1', { ...speak, behaviour: untyped(undefined) }),
-      invalid(/^behaviour is undefined$/, /established, message, next/),
+      invalid(/^behaviour is undefined$/, /established, message/),
     ],
     [
       'no lanes',

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { LinkStream } from '../../packages/link/src/index.ts';
+import { MessageStream } from '../../packages/link/src/streams/adapters/message-stream.ts';
 import { until } from '../support/lane-pair.ts';
-import { echo, memoryLab, textOf } from '../support/link-lab.ts';
+import { echo, memoryLab, TEXT, textOf } from '../support/link-lab.ts';
 
 describe('a stream that a peer is asked to open', { timeout: 30_000 }, () => {
   test('comes from the one that can only dial out, with what was agreed, for what was asked', async () => {
@@ -93,8 +94,17 @@ describe('a stream that a peer is asked to open', { timeout: 30_000 }, () => {
   test('is taken by nobody who did not ask, and not after it was given up', async () => {
     const lab = await memoryLab();
     const peer = lab.red.dial(lab.at);
+    await peer.ready();
     for (const service of ['re-0123456789abcdef', 're-ffffffffffffffff']) {
-      await assert.rejects(peer.open({ protocol: 'echo', service }), {
+      await assert.rejects(peer.open({ protocol: 'echo', service }), { code: 'argument-invalid' });
+      // A peer that keeps to no rule of this library.
+      const opened = new MessageStream({ codecs: { 1: TEXT } });
+      const request = { protocol: 'echo', versions: [1], capabilities: [], service };
+      peer.session!.driver.open(request, opened.receiver, {
+        answerMs: 1e4,
+        onAccepted: () => undefined,
+      });
+      await assert.rejects(opened.finished(), {
         code: 'cancelled',
         message: 'nobody waits for it',
       });

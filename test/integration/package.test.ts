@@ -16,19 +16,38 @@ test('the daemon is packed as one file, which installs and runs where nothing of
   t.after(() => rm(directory, { recursive: true, force: true }));
   const file = await packed('routy', ['proto', 'link', 'linux', 'routy'], directory);
   assert.match(basename(file), /^routy-.*\.tgz$/);
-  const installed = join(directory, 'installed');
-  await mkdir(installed);
-  await install(installed, file);
-  await use(installed);
+  for (const install of [inProject, globally]) {
+    const installed = join(directory, install.name);
+    await mkdir(installed);
+    const { command, modules } = await install(installed, file);
+    await use(installed, command, modules);
+  }
 });
 
-async function install(directory: string, file: string): Promise<void> {
-  await writeFile(join(directory, 'package.json'), '{"private": true}');
-  await run('npm', ['install', '--ignore-scripts', file], { cwd: directory, env: NPM_ENV });
+/** Where npm has put the command, and the packages. */
+interface Installed {
+  readonly command: string;
+  readonly modules: string;
 }
 
-async function use(directory: string): Promise<void> {
-  const routy = join(directory, 'node_modules', '.bin', 'routy');
+async function inProject(directory: string, file: string): Promise<Installed> {
+  await writeFile(join(directory, 'package.json'), '{"private": true}');
+  await run('npm', ['install', '--ignore-scripts', file], { cwd: directory, env: NPM_ENV });
+  const modules = join(directory, 'node_modules');
+  return { command: join(modules, '.bin', 'routy'), modules };
+}
+
+/** As the README says; there all that it depends on lies beside what is bundled. */
+async function globally(directory: string, file: string): Promise<Installed> {
+  const place = ['--global', '--prefix', directory];
+  await run('npm', ['install', '--ignore-scripts', ...place, file], { env: NPM_ENV });
+  return {
+    command: join(directory, 'bin', 'routy'),
+    modules: join(directory, 'lib', 'node_modules'),
+  };
+}
+
+async function use(directory: string, routy: string, modules: string): Promise<void> {
   const { stdout } = await run(routy, ['--version']);
   const { version } = JSON.parse(await readFile(join(root, 'packages/routy/package.json'), 'utf8'));
   assert.equal(stdout.trim(), version);
@@ -37,10 +56,8 @@ async function use(directory: string): Promise<void> {
   const state = ['--state', join(directory, 'state')];
   await run(routy, ['init', '--site', 'gray', '--listen', '127.0.0.1:7443', ...home, ...state]);
   assert.match((await run(routy, ['check', ...home])).stdout, /: ok\n$/);
-  const link = join(directory, 'node_modules/routy/node_modules/@routy/link/dist');
+  const link = join(modules, 'routy/node_modules/@routy/link/dist');
   assert.deepEqual((await readdir(link)).sort(), ['driver', 'peers', 'streams', 'transport']);
   // Loads whatever a node is made of.
-  await import(
-    pathToFileURL(join(directory, 'node_modules/routy/dist/cli/running/run-node.js')).href
-  );
+  await import(pathToFileURL(join(modules, 'routy/dist/cli/running/run-node.js')).href);
 }

@@ -18,6 +18,10 @@ export class MemoryChannel implements MessageChannel<string> {
     });
   }
 
+  get isOpen(): boolean {
+    return !this.isClosed;
+  }
+
   get messages(): AsyncIterable<string> {
     return this.#receive();
   }

@@ -300,6 +300,44 @@ for (const [what, random01] of [
   });
 }
 
+test('one that always has something to say, or to hear, leaves others their turns', async () => {
+  for (const half of ['next', 'message'] as const) {
+    let hasComeRound = false;
+    let count = 0;
+    setImmediate(() => {
+      hasComeRound = true;
+    });
+    // So many take seconds.
+    const goesOn = () => !hasComeRound && ++count < 2_000_000;
+    const endless = (async function* () {
+      while (goesOn()) yield 'x';
+    })();
+    const channel = {
+      ...{ isOpen: true, closed: new Promise(() => undefined), close: () => undefined },
+      send: async () => undefined,
+      messages: half === 'message' ? endless : { [Symbol.asyncIterator]: () => NOTHING },
+    };
+    let hasEnded = false;
+    const next = async () => {
+      if (goesOn()) return 'x';
+      hasEnded = true;
+      return undefined;
+    };
+    const own: Own = half === 'next' ? { next } : { message: () => undefined };
+    const stop = new AbortController();
+    const { ended } = new Conversation({
+      ...{ open: async () => channel, behaviour: own, signal: stop.signal },
+    });
+    if (half === 'next') await until(() => hasEnded);
+    else await until(() => hasComeRound);
+    assert.ok(count > 0 && count < 2_000_000, `${half}: ${count}`);
+    stop.abort();
+    await ended;
+  }
+});
+
+const NOTHING = { next: () => new Promise<never>(() => undefined) };
+
 test('a thousand conversations may have one signal, and one a thousand calls and sends', async (t) => {
   const warnings: string[] = [];
   const note = ({ message }: Error) => warnings.push(message);

@@ -40,7 +40,11 @@ export interface ConversationStatus {
 
 /** The peer, for a callback, while this establishment lasts. */
 export interface PeerAccess<Message> {
-  /** Resolves when there is credit for a further message. */
+  /**
+   * Resolves when there is credit for a further message. Rejects with ConversationError
+   * `message-refused` when the message cannot be said, as it is too large or its codec throws: nothing
+   * of it is sent, and the establishment goes on; and with why that is over, when it is.
+   */
   readonly send: (message: Message) => Promise<void>;
   /** Fires when the establishment is over, or nobody waits for the answer any more. */
   readonly signal: AbortSignal;
@@ -64,10 +68,10 @@ export interface Behaviour<Message, Request, Answer, Info = EstablishedInfo> {
   cast?(request: Request, peer: PeerAccess<Message>): void | Promise<void>;
   /**
    * The next message for the peer, asked for when there is credit for it; undefined: there will be no
-   * more in this establishment.
+   * more in this establishment. One that cannot be said ends the conversation as if `next` had thrown.
    */
   next?(signal: AbortSignal): Promise<Message | undefined>;
-  /** Told before each wait, with the reason. */
+  /** Told before each wait, with the reason; the wait begins when it is done. */
   retry?(failure: ConversationError, info: RetryInfo): void | Promise<void>;
   /** Told at each change of state. */
   status?(status: ConversationStatus): void;

@@ -1,7 +1,12 @@
 /** What a conversation runs over, once it is open. Messages are kept whole and in order. */
 export interface MessageChannel<Message> {
-  /** Resolves when there is credit for a further message; rejects when the channel has died. */
+  /**
+   * Resolves when there is credit for a further message; rejects when the channel has died, and when it
+   * {@link isOpen} and the message cannot be said: then nothing of that was sent.
+   */
   send(message: Message): Promise<void>;
+  /** It takes further messages. */
+  readonly isOpen: boolean;
   /** Ends when the peer closes, and throws when the channel dies. */
   readonly messages: AsyncIterable<Message>;
   /** May be called again, and when the channel has died. */

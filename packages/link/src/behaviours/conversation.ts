@@ -1,9 +1,13 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { NETWORK_CAP_MS, nextDelayMs, REFUSAL_CAP_MS } from '@routy/proto/base';
+import { types } from 'node:util';
+import { errorText, NETWORK_CAP_MS, nextDelayMs, REFUSAL_CAP_MS } from '@routy/proto/base';
+import { expectMs } from '../arguments/arguments.ts';
+import { invalidArgument } from '../transport/link-error.ts';
 import type { ConversationOptions, ConversationStatus, PeerAccess } from './behaviour.ts';
 import type { MessageChannel } from './channel.ts';
 import { following, onAbort } from '../transport/deadline.ts';
 import { ConversationError, failureOf, guarded, raced, retryKind } from './failure.ts';
+import { Turn } from './turn.ts';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -52,8 +56,15 @@ export class Conversation<Message, Request, Answer> {
     return { ...this.#status };
   }
 
-  /** Asks the behaviour; waits for an establishment if there is none, `timeoutMs` in all. */
+  /**
+   * Asks the behaviour; waits for an establishment if there is none, `timeoutMs` in all: more than 0, to
+   * nearly 25 days.
+   *
+   * @throws ConversationError `call-timeout`, or why the establishment ended; LinkError `argument-invalid`
+   */
   async call(request: Request, timeoutMs: number): Promise<Answer> {
+    if (timeoutMs === undefined) throw invalidArgument('timeoutMs', 'given, in ms', timeoutMs);
+    expectMs('timeoutMs', timeoutMs, 1);
     const waiting = following(this.#stop.signal);
     const late = new ConversationError('call-timeout', `no answer within ${timeoutMs} ms`);
     const timer = setTimeout(() => waiting.controller.abort(late), timeoutMs);
@@ -166,7 +177,9 @@ export class Conversation<Message, Request, Answer> {
   /** The half that takes messages of the peer. */
   async #sink({ channel, peer }: Establishment<Message>): Promise<void> {
     const messages = channel.messages[Symbol.asyncIterator]();
+    const turn = new Turn();
     for (;;) {
+      if (turn.isOver) await turn.next();
       const { done, value } = await raced(peer.signal, messages.next());
       if (done === true) return;
       await this.#callback('message', peer.signal, (own) => own.message?.(value, peer));
@@ -176,11 +189,13 @@ export class Conversation<Message, Request, Answer> {
   /** The half that makes messages for the peer: `send` waits for credit, and only then is asked. */
   async #source({ peer }: Establishment<Message>): Promise<void> {
     if (this.#options.behaviour.next === undefined) return;
+    const turn = new Turn();
     for (;;) {
+      if (turn.isOver) await turn.next();
       const asked = this.#callback('next', peer.signal, (own) => own.next?.(peer.signal));
       const message = await raced(peer.signal, asked);
       if (message === undefined) return;
-      await peer.send(message);
+      await this.#callback('next', peer.signal, () => peer.send(message));
     }
   }
 
@@ -191,6 +206,9 @@ export class Conversation<Message, Request, Answer> {
     try {
       await raced(controller.signal, channel.send(message));
     } catch (error) {
+      // The next one would meet the same message: that is for its owner to know, and for nobody to repeat.
+      if (channel.isOpen && !controller.signal.aborted)
+        throw new ConversationError('message-refused', errorText(error), error);
       controller.abort(failureOf('conversation-lost', error));
       throw controller.signal.reason as ConversationError;
     }
@@ -209,9 +227,11 @@ export class Conversation<Message, Request, Answer> {
     this.#status.retries++;
     this.#status.lastFailure = failure;
     this.#enter('backoff');
-    await this.#callback('retry', signal, (own) =>
+    // It has no signal to heed.
+    const told = this.#callback('retry', signal, (own) =>
       own.retry?.(failure, { attempt, delayMs, kind }),
     );
+    await raced(signal, told);
     await pause(delayMs, undefined, { signal });
   }
 
@@ -265,11 +285,16 @@ export class Conversation<Message, Request, Answer> {
 
   #enter(state: ConversationStatus['state']): void {
     this.#status.state = state;
-    try {
-      this.#options.behaviour.status?.(this.status);
-    } catch (error) {
-      const message = `status: ${String(error)}`;
+    const failed = (error: unknown) => {
+      const message = `status: ${errorText(error)}`;
       this.#failed(new ConversationError('conversation-callback', message, error));
+    };
+    try {
+      const told: unknown = this.#options.behaviour.status?.(this.status);
+      // Nobody waits for it, and it fails as one that throws.
+      if (types.isPromise(told)) told.catch(failed);
+    } catch (error) {
+      failed(error);
     }
   }
 }

@@ -8,6 +8,7 @@ export type ConversationErrorCode =
   | 'conversation-lost'
   | 'conversation-closed'
   | 'conversation-stopped'
+  | 'message-refused'
   | 'call-timeout';
 
 /** A RoutyError of a conversation: the compiler knows its codes. `cause` is what was thrown. */

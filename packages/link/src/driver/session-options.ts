@@ -57,7 +57,10 @@ export interface SessionCommons {
 }
 
 /** What this node says and expects in a HELLO. */
-export function handshakeOptions(commons: SessionCommons, peer: Identity): HandshakeOptions {
+export function handshakeOptions(
+  commons: Omit<SessionCommons, 'times' | 'limits' | 'pools'>,
+  peer: Identity,
+): HandshakeOptions {
   const { self, instance, software, settings, capabilities = [] } = commons;
   return {
     self,

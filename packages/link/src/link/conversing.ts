@@ -1,17 +1,16 @@
 import { performance } from 'node:perf_hooks';
+import { expectFunction, expectObject, expectSignal, type KeysOf } from '../arguments/arguments.ts';
 import type { Behaviour, ConversationStatus, EstablishedInfo } from '../behaviours/behaviour.ts';
 import type { MessageChannel } from '../behaviours/channel.ts';
 import { Conversation } from '../behaviours/conversation.ts';
 import type { ConversationError } from '../behaviours/failure.ts';
-import { mustBeAskable } from '../protocols/askable.ts';
 import type { Meter, Statistics } from '../stats/statistics.ts';
-import type { MessageCodec } from '../streams/adapters/message-stream.ts';
-import { invalidArgument } from '../transport/link-error.ts';
+import { expectMessageOptions, type MessageCodec } from '../streams/adapters/message-stream.ts';
 import { StreamChannel } from './message-channel.ts';
 import type { Peer } from './peer/peer.ts';
 import type { Vitals } from './session/link-session.ts';
 import type { LinkStream } from './session/link-stream.ts';
-import { openRequest, type StreamRequest } from './session/stream-request.ts';
+import { expectRequest, type StreamRequest } from './session/stream-request.ts';
 
 /** What `established` is told of a conversation of a link. */
 export interface ConversationInfo extends EstablishedInfo {
@@ -39,6 +38,41 @@ export interface ConverseOptions<Message, Request, Answer> extends Omit<StreamRe
   readonly behaviour: LinkBehaviour<Message, Request, Answer>;
   /** Stops the conversation. */
   readonly signal?: AbortSignal | undefined;
+}
+
+const KEYS: KeysOf<ConverseOptions<never, never, never>> = {
+  protocol: true,
+  capabilities: true,
+  service: true,
+  class: true,
+  answerMs: true,
+  codecs: true,
+  maxBytes: true,
+  behaviour: true,
+  signal: true,
+};
+
+const METHODS: KeysOf<LinkBehaviour<never>> = {
+  init: true,
+  established: true,
+  message: true,
+  call: true,
+  cast: true,
+  next: true,
+  retry: true,
+  status: true,
+};
+
+/** @throws LinkError `argument-invalid` */
+export function expectConversation<M, R, A>(options: ConverseOptions<M, R, A>): void {
+  expectObject('options', options, KEYS);
+  const { codecs, maxBytes, behaviour, signal } = options;
+  expectSignal(signal, 'options.signal');
+  expectMessageOptions({ codecs, ...(maxBytes !== undefined && { maxBytes }) });
+  expectRequest('this conversation', requestOf(options));
+  expectObject('behaviour', behaviour, METHODS);
+  for (const name of Object.keys(METHODS) as (keyof typeof METHODS)[])
+    expectFunction(`behaviour.${name}`, behaviour[name]);
 }
 
 /** How conversations of one link find their peers. */
@@ -126,25 +160,12 @@ export class LinkConversation<Message, Request = never, Answer = never> {
   }
 }
 
-/** What a conversation is opened for; of the codecs only the versions count. */
-type Conversable = Omit<StreamRequest, 'versions'> & { readonly codecs: object };
-
-/** @throws LinkError `argument-invalid` for a conversation that could never be established */
-export function checkConversation(options: Conversable & { readonly behaviour: object }): void {
-  const { codecs, behaviour } = options;
-  if (typeof codecs !== 'object' || codecs === null)
-    throw invalidArgument('codecs', 'an object of a codec for each version, { 1: codec }', codecs);
-  if (typeof behaviour !== 'object' || behaviour === null)
-    throw invalidArgument('behaviour', 'an object with established, message, next …', behaviour);
-  mustBeAskable('this conversation', openRequest(requestOf(options)));
-}
-
-function requestOf(options: Conversable): StreamRequest {
+function requestOf<M, R, A>(options: ConverseOptions<M, R, A>): StreamRequest {
   const { protocol, capabilities, service, class: className, answerMs, codecs } = options;
   return {
     protocol,
     versions: Object.keys(codecs).map(Number),
-    ...(capabilities && { capabilities }),
+    ...(capabilities !== undefined && { capabilities }),
     ...(service !== undefined && { service }),
     ...(className !== undefined && { class: className }),
     ...(answerMs !== undefined && { answerMs }),

@@ -1,4 +1,5 @@
-import { identityUri, nodeName } from '@routy/proto/base';
+import { identityUri, isName as isNameText, nodeName } from '@routy/proto/base';
+import { expectObject, type KeysOf } from '../arguments/arguments.ts';
 import { type Candidate, checkedCandidates, inFamilyOrder } from '../locators/candidate.ts';
 import type { Locators } from '../locators/locators.ts';
 import { kindAndValue, type LogicalName } from '../locators/logical-name.ts';
@@ -26,6 +27,8 @@ export interface DiallingOptions {
    */
   readonly attemptDelayMs?: number;
 }
+
+const KEYS: KeysOf<DiallingOptions> = { nat: true, preferredFamily: true, attemptDelayMs: true };
 
 const DELAY_MS_MIN = 10;
 const DELAY_MS_MAX = 10_000;
@@ -55,11 +58,11 @@ export class Destinations {
   readonly #attemptDelayMs: number | undefined;
 
   /** @throws LinkError `nat-map-invalid`, `argument-invalid` */
-  constructor(
-    locators: Locators,
-    transports: Transports,
-    { nat = [], preferredFamily = 'ipv6', attemptDelayMs }: DiallingOptions,
-  ) {
+  constructor(locators: Locators, transports: Transports, options: DiallingOptions = {}) {
+    expectObject('dialling', options, KEYS);
+    const { nat = [], preferredFamily = 'ipv6', attemptDelayMs } = options;
+    if (!Array.isArray(nat))
+      throw invalidArgument('dialling.nat', 'a list of { inside, outside, peer }', nat);
     if (preferredFamily !== 'ipv4' && preferredFamily !== 'ipv6')
       throw invalidArgument('dialling.preferredFamily', "'ipv4' or 'ipv6'", preferredFamily);
     if (attemptDelayMs !== undefined && !isDelay(attemptDelayMs))
@@ -122,13 +125,20 @@ export function checkedDestination(destination: unknown): Destination {
   return checked;
 }
 
+/** @throws LinkError `argument-invalid` unless it is `site/node` */
+export function expectNodeName(given: unknown): void {
+  const names = typeof given === 'string' ? given.split('/') : [];
+  if (names.length === 2 && names.every(isNameText)) return;
+  throw invalidArgument('the name of a peer', "'site/node', as 'red/red1'", given);
+}
+
 const DESTINATION_TEXT =
   "{ transport, address }, a list of one to 256 of them, or a logical name such as { cluster: 'north' }";
 
 const DELAY_TEXT = `a number of ms from ${DELAY_MS_MIN} to ${DELAY_MS_MAX}`;
 
 function isDelay(ms: number): boolean {
-  return ms >= DELAY_MS_MIN && ms <= DELAY_MS_MAX;
+  return typeof ms === 'number' && ms >= DELAY_MS_MIN && ms <= DELAY_MS_MAX;
 }
 
 function isCandidates(destination: object): boolean {

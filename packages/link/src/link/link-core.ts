@@ -7,10 +7,10 @@ import { type IncomingOwner, type Protocol, takeIncoming, takeOn } from './incom
 import type { LinkEvents } from './link-events.ts';
 import type { AcceptanceOwner, Refused } from './peer/accepted-peers.ts';
 import type { Peer } from './peer/peer.ts';
-import { CALL, Replies } from './replies.ts';
+import { Replies } from './replies.ts';
 import type { LinkSession } from './session/link-session.ts';
 import type { GoOn, LinkStream } from './session/link-stream.ts';
-import type { StreamRequest } from './session/stream-request.ts';
+import { CALL, type StreamRequest } from './session/stream-request.ts';
 
 /** How often a link that drains looks whether streams are open, in ms. */
 const IDLE_LOOK_MS = 20;
@@ -50,14 +50,21 @@ export class LinkCore implements AcceptanceOwner, IncomingOwner {
     return [...this.#peers].filter(({ session }) => session !== undefined);
   }
 
-  /** One that is dialled: it is known from the first on, and until it is closed. */
+  /** One that is dialled is known from the first on, until it is closed. */
   know(peer: Peer): void {
     this.#peers.add(peer);
-    peer.once('closed', () => this.#peers.delete(peer));
-    peer.on('up', () => this.#serve(peer));
+  }
+
+  onPeerUp(peer: Peer): void {
+    this.#serve(peer);
+  }
+
+  onListenerThrew(error: unknown, event: string): void {
+    this.tell('listenerThrew', error, event);
   }
 
   peerNamed(name: string, signal: AbortSignal | undefined): Promise<Peer> {
+    if (signal?.aborted) return Promise.reject(abortReason(signal, `waiting for ${name}`));
     const named = this.peers().filter((peer) => peer.name === name);
     // Who only claims the name gets nothing that is meant for who has proven it.
     const proven = named.filter(({ isProven }) => isProven);
@@ -143,7 +150,6 @@ export class LinkCore implements AcceptanceOwner, IncomingOwner {
 
   onPeer(peer: Peer): void {
     this.#peers.add(peer);
-    this.#serve(peer);
     this.tell('peer', peer);
   }
 

@@ -15,4 +15,9 @@ export interface LinkEvents {
   listenerReopened: [address: TransportAddress];
   /** An accept function has failed, and its stream was reset. */
   acceptFailed: [error: unknown, protocol: string];
+  /**
+   * A listener of the link or of a peer has thrown, or its promise was rejected; with the event it was
+   * for. Where nobody listens to this one the process has the error, as with any EventEmitter.
+   */
+  listenerThrew: [error: unknown, event: string];
 }

@@ -1,7 +1,14 @@
 import { isName, type Identity, identityUri } from '@routy/proto/base';
-import type { SessionLimits, SessionTimes } from '../driver/session-options.ts';
+import { ownHelloFault, timesAsSettings } from '@routy/proto/session';
+import { expectObject, expectOptions, type KeysOf } from '../arguments/arguments.ts';
+import {
+  handshakeOptions,
+  type SessionCommons,
+  type SessionLimits,
+  type SessionTimes,
+} from '../driver/session-options.ts';
 import type { LocatorsOptions } from '../locators/locators.ts';
-import { invalidArgument, LinkError } from '../transport/link-error.ts';
+import { invalidArgument, LinkError, shown } from '../transport/link-error.ts';
 import { checkCredentials } from '../transport/tls/checked-credentials.ts';
 import type { TlsCredentials } from '../transport/tls/credentials.ts';
 import type { DiallingOptions } from './destinations.ts';
@@ -41,6 +48,35 @@ export interface LinkOptions {
   readonly dialling?: DiallingOptions;
 }
 
+const KEYS: KeysOf<LinkOptions> = {
+  credentials: true,
+  identity: true,
+  transports: true,
+  times: true,
+  limits: true,
+  settings: true,
+  capabilities: true,
+  software: true,
+  locators: true,
+  dialling: true,
+};
+
+/** @throws LinkError `argument-invalid` */
+export function expectLinkOptions(options: LinkOptions): void {
+  expectObject('options', options, KEYS);
+  const { credentials } = options;
+  if (!['undefined', 'object', 'function'].includes(typeof credentials) || credentials === null)
+    throw invalidArgument('credentials', 'an object, or a function that returns one', credentials);
+}
+
+/** Asked at every connection: what a function gives is looked at each time. */
+export function credentialsOf({ credentials }: LinkOptions): (() => TlsCredentials) | undefined {
+  if (typeof credentials === 'function') return () => whole(credentials());
+  if (credentials === undefined) return undefined;
+  whole(credentials);
+  return () => credentials;
+}
+
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
@@ -70,18 +106,46 @@ export function limitsOf({ limits = {} }: LinkOptions): SessionLimits {
   return inRanges('limits', LIMITS, limits);
 }
 
+/**
+ * What is said of this link in every HELLO.
+ *
+ * @throws LinkError `argument-invalid` where no peer would take it
+ */
+export function helloOf(
+  self: Identity,
+  times: SessionTimes,
+  { settings = {}, capabilities = [], software = '@routy/link' }: LinkOptions,
+): Pick<SessionCommons, 'self' | 'settings' | 'capabilities' | 'software'> {
+  const ofTimes = timesAsSettings(times);
+  if (!isObject(settings)) throw invalidArgument('settings', 'an object of texts', settings);
+  for (const [name, value] of Object.entries(settings)) {
+    if (typeof value !== 'string') throw invalidArgument(`settings.${name}`, 'text', value);
+    if (Object.hasOwn(ofTimes, name))
+      throw invalidArgument(`settings.${name}`, 'left out: `times` says it', value);
+  }
+  if (!Array.isArray(capabilities))
+    throw invalidArgument('capabilities', 'a list of texts', capabilities);
+  const said = {
+    self,
+    settings: { ...ofTimes, ...settings },
+    capabilities: [...capabilities],
+    software,
+  };
+  const fault = ownHelloFault(handshakeOptions({ ...said, instance: '0'.repeat(32) }, self));
+  if (fault === undefined) return said;
+  throw new LinkError('argument-invalid', `no peer would take what this link says: ${fault}`, {
+    hint: 'shorten settings, capabilities or software; none of them has control characters',
+  });
+}
+
 function inRanges<K extends string>(
   option: string,
   ranges: Readonly<Record<K, Range>>,
   given: Readonly<Partial<Record<K, unknown>>>,
 ): Record<K, number> {
-  for (const name of Object.keys(given)) {
-    if (Object.hasOwn(ranges, name)) continue;
-    const hint = `${option} has ${Object.keys(ranges).join(', ')}`;
-    throw new LinkError('argument-invalid', `there is no ${option}.${name}`, { hint });
-  }
+  expectOptions(option, given, ranges);
   const values = Object.entries<Range>(ranges).map(([name, [initial, min, max]]) => {
-    const value = given[name as K] ?? initial;
+    const { [name as K]: value = initial } = given;
     if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max)
       return [name, value] as const;
     const wanted = `a whole number from ${min} to ${max}`;
@@ -90,7 +154,7 @@ function inRanges<K extends string>(
   return Object.fromEntries(values) as Record<K, number>;
 }
 
-/** @throws LinkError `credentials-invalid` */
+/** @throws LinkError `argument-invalid`, `credentials-invalid` */
 export function identityOf(
   { identity }: LinkOptions,
   credentials: TlsCredentials | undefined,
@@ -101,7 +165,10 @@ export function identityOf(
       hint: "createLink({ credentials }), or { identity: { fabric: 'f', site: 'red', node: 'red1' } }",
     });
   }
-  if (![self.fabric, self.site, self.node].every(isName)) {
+  if (!isObject(self)) throw invalidArgument('identity', '{ fabric, site, node }', self);
+  if (
+    ![self.fabric, self.site, self.node].every((name) => typeof name === 'string' && isName(name))
+  ) {
     throw new LinkError('credentials-invalid', `${identityUri(self)} is no identity`, {
       hint: 'fabric, site and node have 1 to 63 of a-z, 0-9 and -',
     });
@@ -112,4 +179,20 @@ export function identityOf(
   }
   if (credentials !== undefined) checkCredentials(credentials);
   return self;
+}
+
+/** @throws LinkError `credentials-invalid` */
+function whole(credentials: TlsCredentials): TlsCredentials {
+  if (isObject(credentials) && isObject(credentials.identity)) return credentials;
+  throw new LinkError(
+    'credentials-invalid',
+    `credentials without an identity: ${shown(credentials)}`,
+    {
+      hint: 'they are { identity, certChainPem, keyPem, caPem }; a function returns them, and no promise',
+    },
+  );
+}
+
+function isObject(given: unknown): boolean {
+  return typeof given === 'object' && given !== null && !Array.isArray(given);
 }

@@ -1,26 +1,47 @@
 import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import { type Identity, isName } from '@routy/proto/base';
-import { timesAsSettings } from '@routy/proto/session';
+import type { Identity } from '@routy/proto/base';
+import {
+  expectBoolean,
+  expectObject,
+  expectSignalOption,
+  expectText,
+  type KeysOf,
+} from '../arguments/arguments.ts';
 import { createPools } from '../driver/session-options.ts';
+import { TRANSPORT_CHARS_MAX } from '../locators/candidate.ts';
 import type { Locator } from '../locators/inquiry.ts';
 import { Locators } from '../locators/locators.ts';
 import { ProcessSessions } from '../peers/process-sessions.ts';
 import { Protocols } from '../protocols/protocols.ts';
 import { Statistics } from '../stats/statistics.ts';
 import { abortReason, following, onAbort } from '../transport/deadline.ts';
-import { invalidArgument, LinkError } from '../transport/link-error.ts';
+import { LinkError } from '../transport/link-error.ts';
 import type { TransportAddress, TransportListener } from '../transport/transport.ts';
-import { checkConversation, type ConverseOptions, LinkConversation } from './conversing.ts';
-import { checkedDestination, type Destination, Destinations } from './destinations.ts';
+import { type ConverseOptions, expectConversation, LinkConversation } from './conversing.ts';
+import {
+  checkedDestination,
+  type Destination,
+  Destinations,
+  expectNodeName,
+} from './destinations.ts';
 import type { Protocol } from './incoming.ts';
 import { LinkCore } from './link-core.ts';
 import type { LinkEvents } from './link-events.ts';
-import { identityOf, limitsOf, type LinkOptions, timesOf } from './link-options.ts';
+import {
+  credentialsOf,
+  expectLinkOptions,
+  helloOf,
+  identityOf,
+  limitsOf,
+  type LinkOptions,
+  timesOf,
+} from './link-options.ts';
 import { AcceptedPeers } from './peer/accepted-peers.ts';
-import { DialledPeer, type DialOptions } from './peer/dialled-peer.ts';
+import { DialledPeer, type DialOptions, expectDialOptions } from './peer/dialled-peer.ts';
+import { tellListeners } from './peer/listeners.ts';
 import { Peer } from './peer/peer.ts';
-import type { ProtocolOptions } from './protocol-options.ts';
+import { checkedProtocol, type ProtocolOptions } from './protocol-options.ts';
 import { Transports } from './transports.ts';
 
 /** Where peers may dial this node. */
@@ -32,6 +53,8 @@ export interface ListenAt {
   /** Plain TCP is meant: nothing is encrypted and nobody proves who it is. */
   readonly insecure?: boolean;
 }
+
+const LISTEN_KEYS: KeysOf<ListenAt> = { transport: true, address: true, insecure: true };
 
 interface Owned {
   readonly signal?: AbortSignal | undefined;
@@ -73,31 +96,26 @@ export class Link extends EventEmitter<LinkEvents> {
   /** @throws LinkError `credentials-invalid`, `nat-map-invalid`, `argument-invalid` */
   constructor(options: LinkOptions) {
     super();
-    if (typeof options !== 'object' || options === null)
-      throw invalidArgument('what createLink is given', 'an object, as { credentials }', options);
-    const { credentials } = options;
-    const current = typeof credentials === 'object' ? () => credentials : credentials;
+    expectLinkOptions(options);
+    const current = credentialsOf(options);
     this.identity = identityOf(options, current?.());
     const times = timesOf(options);
     const limits = limitsOf(options);
+    const said = helloOf(this.identity, times, options);
     this.statistics = new Statistics({ heartbeatIntervalMs: times.heartbeatIntervalMs });
     this.#locators = new Locators(options.locators);
-    this.#transports = new Transports(this.identity, current, options.transports ?? {});
-    this.#destinations = new Destinations(this.#locators, this.#transports, options.dialling ?? {});
+    this.#transports = new Transports(this.identity, current, options.transports);
+    this.#destinations = new Destinations(this.#locators, this.#transports, options.dialling);
     this.#sessions = new ProcessSessions({
-      self: this.identity,
+      ...said,
       instance: randomBytes(16).toString('hex'),
       times,
-      settings: { ...timesAsSettings(times), ...options.settings },
       limits,
-      capabilities: options.capabilities ?? [],
-      software: options.software ?? '@routy/link',
       pools: createPools(limits),
     });
     this.#core = new LinkCore(this.statistics, this.#protocols, (event, ...args) => {
-      const emit = this.emit.bind(this) as (event: string, ...args: unknown[]) => boolean;
       // Not from within a session's round: what a listener throws is not the session's.
-      queueMicrotask(() => emit(event, ...args));
+      queueMicrotask(() => this.#tell(event, args));
     });
     this.#accepted = {
       proven: new AcceptedPeers(this.#sessions, this.#core),
@@ -118,7 +136,12 @@ export class Link extends EventEmitter<LinkEvents> {
    * @throws LinkError `listen-…`, `address-invalid`, `transport-unknown`, `insecure-not-allowed`,
    *   `link-closed`, `credentials-invalid`
    */
-  async listen(at: ListenAt, { signal }: Owned = {}): Promise<TransportListener> {
+  async listen(at: ListenAt, options: Owned = {}): Promise<TransportListener> {
+    expectObject('at', at, LISTEN_KEYS);
+    expectText('at.transport', at.transport, TRANSPORT_CHARS_MAX);
+    expectBoolean('at.insecure', at.insecure);
+    expectSignalOption(options);
+    const { signal } = options;
     this.#mustBeOpen();
     if (signal?.aborted) throw abortReason(signal, 'listening');
     const { transport: name, address, insecure = false } = at;
@@ -160,6 +183,8 @@ export class Link extends EventEmitter<LinkEvents> {
    * @throws LinkError `link-closed`, `argument-invalid`, `locate-name-invalid`
    */
   dial(destination: Destination, options: DialOptions = {}): Peer {
+    expectDialOptions(options);
+    const wanted = checkedDestination(destination);
     this.#mustBeOpen();
     const dialled = new DialledPeer(
       {
@@ -167,7 +192,7 @@ export class Link extends EventEmitter<LinkEvents> {
         destinations: this.#destinations,
         keeper: this.#core,
       },
-      checkedDestination(destination),
+      wanted,
       options,
       () => void this.#dialled.delete(dialled),
     );
@@ -185,33 +210,24 @@ export class Link extends EventEmitter<LinkEvents> {
    *
    * @throws LinkError `link-closed`, `argument-invalid`, or what `signal` fired with
    */
-  async peer(name: string, { signal }: Owned = {}): Promise<Peer> {
+  async peer(name: string, options: Owned = {}): Promise<Peer> {
+    expectNodeName(name);
+    expectSignalOption(options);
     this.#mustBeOpen();
-    return this.#core.peerNamed(nodeNameOf(name), signal);
+    return this.#core.peerNamed(name, options.signal);
   }
 
   /**
    * Speaks a protocol until `signal` fires. The last registration of a name answers for it; when it
    * goes, the one before it does again.
    *
-   * @throws LinkError `argument-invalid`
+   * @throws LinkError `argument-invalid`, `link-closed`
    */
-  protocol(protocol: ProtocolOptions, { signal }: Owned = {}): void {
-    const { name, class: className, versions = [1], capabilities = [] } = protocol;
-    for (const what of ['accept', 'reply'] as const) {
-      if (!['undefined', 'function'].includes(typeof protocol[what]))
-        throw invalidArgument(`${what} of protocol ${name}`, 'a function', protocol[what]);
-    }
-    if (protocol.accept === undefined && protocol.reply === undefined)
-      throw new LinkError('argument-invalid', `protocol ${name} takes no stream`, {
-        hint: 'give it accept, for streams that peers open, or reply, for those they ask for',
-      });
-    const handlers: Pick<Protocol, 'accept' | 'reply'> = {
-      ...(protocol.accept && { accept: (stream, peer) => protocol.accept!(stream, peer) }),
-      ...(protocol.reply && { reply: protocol.reply.bind(protocol) }),
-    };
-    const classed = className === undefined ? {} : { class: className };
-    this.#protocols.register({ name, versions, capabilities, ...classed, ...handlers }, { signal });
+  protocol(protocol: ProtocolOptions, options: Owned = {}): void {
+    expectSignalOption(options);
+    const checked = checkedProtocol(protocol);
+    this.#mustBeOpen();
+    this.#protocols.register(checked, options);
   }
 
   /**
@@ -226,13 +242,15 @@ export class Link extends EventEmitter<LinkEvents> {
     whom: Peer | string | Destination,
     options: ConverseOptions<Message, Request, Answer>,
   ): LinkConversation<Message, Request, Answer> {
+    expectConversation(options);
+    if (typeof whom === 'string') expectNodeName(whom);
     this.#mustBeOpen();
-    checkConversation(options);
     const { controller, leave } = following(this.#ending.signal, options.signal);
     const { signal } = controller;
     const peer = this.#toSpeakWith(whom, signal);
-    const stop = () => controller.abort(new LinkError('peer-closed', 'the peer is closed'));
-    if (peer instanceof Peer) peer.once('closed', stop);
+    const over = peer instanceof Peer ? peer.over : undefined;
+    const stop = () => controller.abort(over?.reason);
+    if (over !== undefined) onAbort(over, stop);
     const conversation = new LinkConversation(options, {
       statistics: this.statistics,
       findPeer: (wanted) =>
@@ -241,15 +259,22 @@ export class Link extends EventEmitter<LinkEvents> {
     });
     void conversation.ended.finally(() => {
       leave();
-      if (peer instanceof Peer) peer.off('closed', stop);
+      over?.removeEventListener('abort', stop);
       // What was dialled for it goes with it.
       controller.abort();
     });
     return conversation;
   }
 
-  /** Registers a locator of a kind of logical names; see `Locators.locate`. */
-  locate(kind: string, locator: Locator, { signal }: Owned = {}): void {
+  /**
+   * Registers a locator of a kind of logical names; see `Locators.locate`.
+   *
+   * @throws LinkError `argument-invalid`, `link-closed`
+   */
+  locate(kind: string, locator: Locator, options: Owned = {}): void {
+    expectSignalOption(options);
+    const { signal } = options;
+    this.#mustBeOpen();
     this.#locators.locate(kind, locator, signal === undefined ? {} : { signal });
   }
 
@@ -263,7 +288,10 @@ export class Link extends EventEmitter<LinkEvents> {
    *
    * @throws what `signal` fired with: streams are left then
    */
-  async drain({ signal }: Owned = {}): Promise<void> {
+  async drain(options: Owned = {}): Promise<void> {
+    expectSignalOption(options);
+    const { signal } = options;
+    if (signal?.aborted) throw abortReason(signal, 'draining');
     this.#core.isDraining = true;
     for (const peer of this.peers) peer.session?.driver.drain();
     await this.#core.whenIdle(signal);
@@ -273,7 +301,9 @@ export class Link extends EventEmitter<LinkEvents> {
    * Ends everything: listeners, peers, sessions; streams that are open are reset at both ends, see
    * `drain`. Resolves when no connection is left; `signal` cuts those that are.
    */
-  close({ signal }: Owned = {}): Promise<void> {
+  async close(options: Owned = {}): Promise<void> {
+    expectSignalOption(options);
+    const { signal } = options;
     this.#closing ??= this.#close();
     if (signal === undefined) return this.#closing;
     const cut = () => {
@@ -285,7 +315,7 @@ export class Link extends EventEmitter<LinkEvents> {
   }
 
   #toSpeakWith(whom: Peer | string | Destination, signal: AbortSignal): Peer | string {
-    if (typeof whom === 'string') return nodeNameOf(whom);
+    if (typeof whom === 'string') return whom;
     if (!(whom instanceof Peer)) return this.dial(whom, { signal });
     const { name, state } = whom;
     if (state === 'closed' || (whom.direction === 'accepted' && name === undefined)) {
@@ -305,19 +335,24 @@ export class Link extends EventEmitter<LinkEvents> {
     for (const dialled of [...this.#dialled]) dialled.close(reason, 'shutdown');
     for (const { acceptor } of Object.values(this.#accepted)) acceptor.close(reason);
     this.#core.closed(closedError());
+    this.#protocols.close();
+    this.#locators.close();
     await Promise.all(closing);
     await this.#sessions.emptied();
+  }
+
+  #tell<E extends keyof LinkEvents>(event: E, args: LinkEvents[E]): void {
+    const isOfListener = event === 'listenerThrew';
+    if (isOfListener && this.listenerCount(event) === 0) throw args[0];
+    tellListeners(this, event, args, (error) => {
+      if (isOfListener) throw error;
+      this.#core.onListenerThrew(error, event);
+    });
   }
 
   #mustBeOpen(): void {
     if (this.#closing !== undefined) throw closedError();
   }
-}
-
-function nodeNameOf(name: unknown): string {
-  const parts = typeof name === 'string' ? name.split('/') : [];
-  if (parts.length === 2 && parts.every(isName)) return name as string;
-  throw invalidArgument('the name of a peer', "'site/node', as 'red/red1'", name);
 }
 
 function closedError(): LinkError {

@@ -26,6 +26,10 @@ export class StreamChannel<T> implements MessageChannel<T> {
     return this.#stream.send(message);
   }
 
+  get isOpen(): boolean {
+    return this.#stream.isOpen;
+  }
+
   /** What was sent arrives before the end; what still comes is thrown away. */
   close(): void {
     if (this.#isClosed) return;

@@ -1,12 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { errorText, RoutyError } from '@routy/proto/base';
 import { negotiate, notSpoken } from '@routy/proto/session';
-import { type OpenPayload, openFault, STREAM_CODES, type StreamCode } from '@routy/proto/wire';
+import { type OpenPayload, openFault } from '@routy/proto/wire';
 import type { IncomingStream } from '../driver/driver-types.ts';
-import { mustBeAskable } from '../protocols/askable.ts';
 import type { Protocols } from '../protocols/protocols.ts';
 import type { Statistics } from '../stats/statistics.ts';
-import { resetCodeOf, StreamResetError } from '../streams/adapters/byte-channel.ts';
+import { refusalSaid, resetCodeOf, StreamResetError } from '../streams/adapters/byte-channel.ts';
 import type { MessageCodec } from '../streams/adapters/message-stream.ts';
 import { abortReason, onAbort } from '../transport/deadline.ts';
 import { type Protocol, runHandler, spoken } from './incoming.ts';
@@ -14,13 +13,13 @@ import type { Peer } from './peer/peer.ts';
 import type { LinkSession } from './session/link-session.ts';
 import type { GoOn, LinkStream } from './session/link-stream.ts';
 import { acceptStream, openStream, refusal } from './session/opening.ts';
-import { offerOf, openRequest, type StreamRequest } from './session/stream-request.ts';
-
-/** The protocol in which one end asks the other to open a stream towards it. */
-export const CALL = 'link-call';
-
-/** The service of a stream that is opened in reply; the rest is the request's id. */
-const REPLY_ID = /^re-[0-9a-f]{16}$/;
+import {
+  CALL,
+  offerOf,
+  openRequest,
+  REPLY_ID,
+  type StreamRequest,
+} from './session/stream-request.ts';
 
 /** A request as it is sent; what the answer says, where no stream comes. */
 type Call = OpenPayload & { readonly inReplyTo: string };
@@ -70,7 +69,6 @@ export class Replies {
     const inReplyTo = `re-${randomBytes(8).toString('hex')}`;
     const { statistics } = this.#owner;
     const asked = openRequest(request);
-    mustBeAskable('this stream cannot be asked for', asked);
     const call = await openStream(session, { protocol: CALL }, statistics, signal);
     const messages = call.messages({ codecs: { 1: JSON_CODEC } });
     const stop = () => messages.reset('cancelled', errorText(signal?.reason));
@@ -163,15 +161,15 @@ async function refusalOf(
 ): Promise<LinkStream> {
   const answer = await answering;
   if (answer.done) return coming;
-  const { refused, reason } = answer.value as Refusal;
-  const code = Object.hasOwn(STREAM_CODES, refused) ? (refused as StreamCode) : 'internal';
-  throw refusal(code, String(reason), protocol, 'reply');
+  const { code, message } = refusalSaid(answer.value);
+  throw refusal(code, message, protocol, 'reply');
 }
 
 /** @throws StreamResetError `cancelled` when it is no request */
 function checkedCall(message: unknown): Call {
   const call = (message ?? {}) as Call;
   const fault = openFault(call);
-  if (fault === undefined && REPLY_ID.test(call.inReplyTo)) return call;
+  const isId = typeof call.inReplyTo === 'string' && REPLY_ID.test(call.inReplyTo);
+  if (fault === undefined && isId) return call;
   throw new StreamResetError('cancelled', `this is no request: ${fault ?? 'it has no id'}`);
 }

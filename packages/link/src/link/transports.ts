@@ -1,5 +1,7 @@
 import type { Identity } from '@routy/proto/base';
-import { LinkError } from '../transport/link-error.ts';
+import { expectText } from '../arguments/arguments.ts';
+import { TRANSPORT_CHARS_MAX } from '../locators/candidate.ts';
+import { invalidArgument, LinkError } from '../transport/link-error.ts';
 import { plainTransport } from '../transport/plain/plain-transport.ts';
 import type { TlsCredentials } from '../transport/tls/credentials.ts';
 import { tlsTransport } from '../transport/tls/tls-transport.ts';
@@ -12,17 +14,24 @@ export type TransportMaker = Transport | ((self: Identity) => Transport);
 export class Transports {
   readonly #byName = new Map<string, Transport>();
 
-  /** `credentials`: for `tls`, which is not there without. */
+  /**
+   * `credentials`: for `tls`, which is not there without.
+   *
+   * @throws LinkError `argument-invalid`
+   */
   constructor(
     self: Identity,
     credentials: (() => TlsCredentials) | undefined,
-    more: Readonly<Record<string, TransportMaker>>,
+    more: Readonly<Record<string, TransportMaker>> = {},
   ) {
+    if (typeof more !== 'object' || more === null || Array.isArray(more))
+      throw invalidArgument('transports', 'an object of transports by name', more);
     if (credentials !== undefined) this.#byName.set('tls', tlsTransport(credentials));
     this.#byName.set('tcp', plainTransport('tcp', self));
     this.#byName.set('unix', plainTransport('unix', self));
     for (const [name, maker] of Object.entries(more)) {
-      this.#byName.set(name, typeof maker === 'function' ? maker(self) : maker);
+      expectText('the name of a transport', name, TRANSPORT_CHARS_MAX);
+      this.#byName.set(name, checked(name, typeof maker === 'function' ? maker(self) : maker));
     }
   }
 
@@ -42,6 +51,14 @@ export class Transports {
     }
     return transport;
   }
+}
+
+function checked(name: string, transport: Transport): Transport {
+  const { dial, listen, isProven } = (transport ?? {}) as Partial<Transport>;
+  const isWhole = typeof dial === 'function' && typeof listen === 'function';
+  if (isWhole && typeof isProven === 'boolean') return transport;
+  const wanted = 'a Transport, { isProven, dial, listen }, or a function that returns one';
+  throw invalidArgument(`transports.${name}`, wanted, transport);
 }
 
 function unknown(name: string, known: readonly string[]): LinkError {

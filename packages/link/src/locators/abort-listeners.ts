@@ -3,15 +3,28 @@
  * a thousand locators has one signal for all.
  */
 export class AbortListeners {
+  readonly #leaving = new Set<() => void>();
   readonly #bySignal = new WeakMap<AbortSignal, { listeners: Set<() => void>; off: () => void }>();
+
+  /** Takes all of them away. */
+  clear(): void {
+    for (const leave of [...this.#leaving]) leave();
+  }
 
   /** Calls `listener` once when the signal, which has not fired, fires; the result takes it away. */
   add(signal: AbortSignal, listener: () => void): () => void {
     const { listeners, off } = this.#bySignal.get(signal) ?? this.#watch(signal);
-    listeners.add(listener);
-    return () => {
-      if (listeners.delete(listener) && listeners.size === 0) off();
+    const fire = () => {
+      this.#leaving.delete(leave);
+      listener();
     };
+    const leave = () => {
+      this.#leaving.delete(leave);
+      if (listeners.delete(fire) && listeners.size === 0) off();
+    };
+    listeners.add(fire);
+    this.#leaving.add(leave);
+    return leave;
   }
 
   #watch(signal: AbortSignal) {

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { type Address, isName } from '@routy/proto/base';
 import { alternatingFamilies } from '../transport/names/families.ts';
+import { unixPathFault } from '../transport/plain/unix-path.ts';
 
 /** One way to a destination: a transport by its name, and where it is to go. */
 export interface Candidate {
@@ -18,7 +19,8 @@ export interface Candidate {
 /** Candidates of one answer: more are a defect of the locator, not a choice. */
 export const CANDIDATES_MAX = 256;
 
-const TRANSPORT_CHARS_MAX = 64;
+/** Of the name of a transport. */
+export const TRANSPORT_CHARS_MAX = 64;
 const ADDRESS_CHARS_MAX = 1024;
 
 /** A copy of what a locator answered, or what is wrong with it. */
@@ -38,7 +40,10 @@ export function checkedCandidates(answer: unknown): readonly Candidate[] | strin
 
 function checkedCandidate(item: unknown): Candidate | string {
   if (typeof item !== 'object' || item === null) return 'it is not { transport, address, peer? }';
-  const { transport, address, peer } = item as Record<string, unknown>;
+  const { transport, address, peer, ...more } = item as Record<string, unknown>;
+  // A misspelt peer would be nobody's: whoever answers would be taken.
+  const [unknown] = Object.keys(more);
+  if (unknown !== undefined) return `it has ${unknown}, and is { transport, address, peer? }`;
   if (!isText(transport, TRANSPORT_CHARS_MAX)) return 'its transport is no name, as tls';
   const checked = checkedAddress(address);
   if (checked === undefined) return `its address is none of ${ADDRESSES}`;
@@ -56,14 +61,14 @@ function checkedAddress(address: unknown): Address | string | undefined {
   if (typeof address !== 'object' || address === null) return undefined;
   const { kind, host, port, path } = address as Record<string, unknown>;
   if (kind === 'unix') {
-    return isText(path, ADDRESS_CHARS_MAX) && path.startsWith('/') ? { kind, path } : undefined;
+    return unixPathFault(path) === undefined ? { kind, path: path as string } : undefined;
   }
   if (kind !== 'tcp' || !isText(host, ADDRESS_CHARS_MAX) || !isPort(port)) return undefined;
   return { kind, host, port };
 }
 
 /** A site, or a node of one. */
-function isPeer(value: unknown): value is string {
+export function isPeer(value: unknown): value is string {
   if (typeof value !== 'string') return false;
   const names = value.split('/');
   return names.length <= 2 && names.every(isName);

@@ -1,6 +1,7 @@
 import { abortReason } from '../transport/deadline.ts';
 import { invalidArgument } from '../transport/link-error.ts';
 import { realTimers, type Timers } from '../transport/timers.ts';
+import { expectMs, expectObject, expectSignalOption, type KeysOf } from '../arguments/arguments.ts';
 import { AbortListeners } from './abort-listeners.ts';
 import type { Candidate } from './candidate.ts';
 import {
@@ -36,6 +37,8 @@ export interface LocatorsOptions {
   /** For a whole question that says nothing else, in ms; 5,000 by default. */
   readonly timeoutMs?: number;
 }
+
+const KEYS: KeysOf<LocatorsOptions> = { timers: true, returnMs: true, timeoutMs: true };
 
 /** Limits of one question. */
 export interface ResolveOptions {
@@ -75,7 +78,11 @@ export class Locators {
   readonly #gone = new Set<string>();
   #unknown = 0;
 
+  /** @throws LinkError `argument-invalid` */
   constructor(options: LocatorsOptions = {}) {
+    expectObject('locators', options, KEYS);
+    expectMs('locators.returnMs', options.returnMs);
+    expectMs('locators.timeoutMs', options.timeoutMs);
     this.#timers = options.timers ?? realTimers;
     this.#returnMs = options.returnMs ?? RETURN_MS;
     this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
@@ -91,6 +98,7 @@ export class Locators {
     if (!isKind(kind)) throw invalidArgument('kind', 'text of 1 to 256 characters', kind);
     if (typeof locator !== 'function')
       throw invalidArgument('locator', "a function, as in locate('cluster', fn)", locator);
+    expectSignalOption(options);
     const { signal } = options;
     if (signal?.aborted) return;
     const registration: Registration = { locator, inquiries: new Set(), signal };
@@ -143,6 +151,12 @@ export class Locators {
       });
       this.#ask(entry, inquiry);
     });
+  }
+
+  /** Nobody dials any more: the signals of owners, which may live on, are let go. */
+  close(): void {
+    this.#aborts.clear();
+    for (const { cancelReturn } of this.#kinds.values()) cancelReturn?.();
   }
 
   /**

@@ -1,5 +1,6 @@
 import { LinkError } from '../transport/link-error.ts';
-import type { Candidate } from './candidate.ts';
+import { expectObject, type KeysOf } from '../arguments/arguments.ts';
+import { type Candidate, isPeer } from './candidate.ts';
 import {
   formatIp,
   type IpPrefix,
@@ -44,7 +45,7 @@ export class NatMap {
   /** Lengths that occur, the longest first, by family. */
   readonly #lengths: Readonly<Record<4 | 6, readonly number[]>>;
 
-  /** @throws LinkError `nat-map-invalid`, which names the rules and says what is wrong */
+  /** @throws LinkError `argument-invalid`, or `nat-map-invalid`, which names the rules and says what is wrong */
   constructor(rules: readonly NatRule[]) {
     const parsed = rules.map(parseRule);
     for (const [index, rule] of parsed.entries()) {
@@ -121,7 +122,15 @@ function areSeenTogether(a: string | undefined, b: string | undefined): boolean 
   return a === b || siteOf(a) === b || siteOf(b) === a;
 }
 
-function parseRule(rule: NatRule): ParsedRule {
+const RULE_KEYS: KeysOf<NatRule> = { inside: true, outside: true, peer: true };
+
+function parseRule(rule: NatRule, index: number): ParsedRule {
+  expectObject(`nat rule ${index}`, rule, RULE_KEYS);
+  if (rule.peer !== undefined && !isPeer(rule.peer)) {
+    throw invalid(`${ruleText(rule)}: the peer is neither a site nor one of its nodes`, {
+      hint: "write 'gray' or 'gray/gray1', or leave it out where all see the rule",
+    });
+  }
   const inside = parsePrefix(rule.inside);
   const outside = parsePrefix(rule.outside);
   if (inside === undefined) throw notPrefix(rule, rule.inside);

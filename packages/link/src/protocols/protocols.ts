@@ -94,6 +94,12 @@ export class Protocols<P extends SpokenProtocol> {
     return () => void entry.waiting.delete(wait);
   }
 
+  /** Nobody asks any more: the signals of owners, which may live on, are let go. */
+  close(): void {
+    this.#aborts.clear();
+    for (const { cancelReturn } of this.#byName.values()) cancelReturn?.();
+  }
+
   #entryOf(name: string): Entry<P> {
     let entry = this.#byName.get(name);
     if (entry === undefined) {

@@ -74,7 +74,7 @@ export function invalidArgument(name: string, wanted: string, given: unknown): L
 }
 
 /** For messages: short, on one line, and whatever it is. */
-function shown(given: unknown): string {
+export function shown(given: unknown): string {
   const text = inspect(given, { depth: 1, breakLength: Infinity, customInspect: false });
   return visibleText(text.length > SHOWN_MAX ? `${text.slice(0, SHOWN_MAX)}…` : text);
 }

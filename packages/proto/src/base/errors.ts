@@ -14,9 +14,13 @@ export class RoutyError extends Error {
   }
 }
 
-/** Says what a caught value is, as one line without a stack. */
+/** Says what a caught value is, as one line without a stack; anything can be thrown. */
 export function errorText(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  try {
+    return String(error instanceof Error ? error.message : error);
+  } catch {
+    return 'something that cannot be shown';
+  }
 }
 
 /** Something that only a defect in Routy can break is broken: going on would do damage. */

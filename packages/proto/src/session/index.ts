@@ -6,7 +6,7 @@
 export type { SessionEvent } from './events.ts';
 export { ByteQueue } from './flow/byte-queue.ts';
 export { FairPool } from './flow/fair-pool.ts';
-export type { Prove, Refusal } from './lanes/handshake.ts';
+export { ownHelloFault, type Prove, type Refusal } from './lanes/handshake.ts';
 export { timesAsSettings } from './lanes/settings.ts';
 export { PendingHandshake } from './lanes/pending-handshake.ts';
 export {

@@ -97,7 +97,9 @@ export class FrameWriter {
 
   /** A u16 code and a reason of one line, cut to what the frame type may carry. */
   #coded(type: FrameType, stream: number, offset: number, code: number, reason: string): void {
-    const text = truncateUtf8(withoutControls(reason), FRAME_RULES.get(type)!.payloadBytesMax - 2);
+    const bytesMax = FRAME_RULES.get(type)!.payloadBytesMax - 2;
+    // Cut first: a reason may be made of an error's text, which may be as long as it likes.
+    const text = truncateUtf8(withoutControls(reason.slice(0, bytesMax)), bytesMax);
     this.#header(type, 0, 2 + text.length, stream, offset);
     this.#reserve(2);
     this.#view.setUint16(this.#end, code);

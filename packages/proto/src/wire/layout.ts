@@ -13,6 +13,9 @@ export const HEADER_BYTES = 24;
 /** Most payload bytes of any frame. */
 export const PAYLOAD_BYTES_MAX = 256 * 1024;
 
+/** Most payload bytes of HELLO. */
+export const HELLO_BYTES_MAX = 16 * 1024;
+
 /** Most payload bytes of OFFERS: a name costs its receiver far more than its bytes do. */
 export const OFFERS_BYTES_MAX = 16 * 1024;
 
@@ -81,7 +84,7 @@ function rule(name: string, ofStream: boolean, min: number, max: number, flags =
 
 /** What each frame type may look like. A type that is not here is refused. */
 export const FRAME_RULES: ReadonlyMap<number, FrameRule> = new Map([
-  [FrameType.HELLO, rule('HELLO', false, 2, 16 * 1024)],
+  [FrameType.HELLO, rule('HELLO', false, 2, HELLO_BYTES_MAX)],
   [FrameType.CLOSE, rule('CLOSE', false, 2, 4 * 1024)],
   [FrameType.PING, rule('PING', false, 8, 8)],
   [FrameType.PONG, rule('PONG', false, 24, 24)],

@@ -2,7 +2,7 @@ import { errorText } from '../base/errors.ts';
 import { isName } from '../base/identity.ts';
 import { type LaneCode, laneCodeName, type StreamCode, streamCodeName } from './codes.ts';
 import { readU64 } from './frame-decoder.ts';
-import { OFFSET_MAX, OPEN_BYTES_MAX } from './layout.ts';
+import { HELLO_BYTES_MAX, OFFSET_MAX, OPEN_BYTES_MAX } from './layout.ts';
 import { ProtocolError } from './protocol-error.ts';
 import { utf8Decode, utf8DecodeForLog, utf8Encode } from './text.ts';
 
@@ -111,6 +111,19 @@ function helloSession(value: unknown): HelloSession {
     ...(proof !== undefined && { proof: hex64(proof, 'HELLO session proof') }),
     ...(replaces !== undefined && { replaces: hex32(replaces, 'HELLO session replaces') }),
   };
+}
+
+/** Why a peer would not take that for a HELLO; undefined when it would. */
+export function helloFault(hello: Hello): string | undefined {
+  const payload = utf8Encode(JSON.stringify(hello));
+  if (payload.length > HELLO_BYTES_MAX)
+    return `HELLO has ${payload.length} bytes, at most ${HELLO_BYTES_MAX}`;
+  try {
+    parseHello(payload);
+  } catch (error) {
+    return errorText(error);
+  }
+  return undefined;
 }
 
 export function parseOpen(payload: Uint8Array): OpenPayload {

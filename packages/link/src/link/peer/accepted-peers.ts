@@ -26,7 +26,6 @@ export interface Refused {
 /** What accepted peers are to the link. */
 export interface AcceptanceOwner extends PeerKeeper {
   onPeer(peer: Peer): void;
-  onPeerClosed(peer: Peer): void;
   onRefused(refused: Refused): void;
 }
 
@@ -96,6 +95,5 @@ class AcceptedFollower implements SessionFollower {
     if (peer === undefined) return;
     peer.tellDown(end);
     peer.tellClosed();
-    this.#set.owner.onPeerClosed(peer);
   }
 }

@@ -1,4 +1,11 @@
 import type { RoutyError } from '@routy/proto/base';
+import {
+  expectBoolean,
+  expectInteger,
+  expectObject,
+  expectSignal,
+  type KeysOf,
+} from '../../arguments/arguments.ts';
 import type { LaneEnd, SessionDriverApi, SessionEnd } from '../../driver/driver-types.ts';
 import type { LaneLink } from '../../driver/lanes/lane-link.ts';
 import type { Candidate } from '../../locators/candidate.ts';
@@ -9,7 +16,6 @@ import type { ProcessSessions } from '../../peers/process-sessions.ts';
 import { Succession, type Successor } from '../../peers/succession.ts';
 import { onAbort } from '../../transport/deadline.ts';
 import type { Lane } from '../../transport/lane.ts';
-import { invalidArgument } from '../../transport/link-error.ts';
 import { realTimers } from '../../transport/timers.ts';
 import type { Destination, Destinations } from '../destinations.ts';
 import { endHint } from '../session/end-hints.ts';
@@ -35,6 +41,16 @@ export interface DialGround {
 
 const LANES_MAX = 16;
 
+const KEYS: KeysOf<DialOptions> = { lanes: true, insecure: true, signal: true };
+
+/** @throws LinkError `argument-invalid` */
+export function expectDialOptions(options: DialOptions): void {
+  expectObject('options', options, KEYS);
+  expectInteger('lanes', options.lanes, 1, LANES_MAX);
+  expectBoolean('insecure', options.insecure);
+  expectSignal(options.signal);
+}
+
 /** A destination that is dialled and kept up until it is closed, whichever nodes it leads to. */
 export class DialledPeer {
   readonly peer: Peer;
@@ -47,16 +63,12 @@ export class DialledPeer {
   #isClosing = false;
   #letGo: () => void = () => undefined;
 
-  /** @throws LinkError `argument-invalid` for a number of lanes that cannot be */
   constructor(
     ground: DialGround,
     destination: Destination,
     { lanes = 1, insecure = false, signal }: DialOptions,
     onClosed: () => void,
   ) {
-    if (!Number.isInteger(lanes) || lanes < 1 || lanes > LANES_MAX) {
-      throw invalidArgument('lanes', `a whole number from 1 to ${LANES_MAX}`, lanes);
-    }
     this.ground = ground;
     this.destination = destination;
     this.insecure = insecure;

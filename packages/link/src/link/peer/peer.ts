@@ -3,12 +3,14 @@ import { type Identity, RoutyError } from '@routy/proto/base';
 import type { DriverStats, PingSample, SessionEnd } from '../../driver/driver-types.ts';
 import { endText } from '../../peers/end-text.ts';
 import { abortReason, onAbort } from '../../transport/deadline.ts';
+import { expectSignalOption, expectText, REASON_CHARS_MAX } from '../../arguments/arguments.ts';
 import { LinkError } from '../../transport/link-error.ts';
 import { endHint } from '../session/end-hints.ts';
 import type { LinkSession, SessionKeeper, Vitals } from '../session/link-session.ts';
 import type { LinkStream } from '../session/link-stream.ts';
 import { openStream } from '../session/opening.ts';
-import type { StreamRequest } from '../session/stream-request.ts';
+import { expectRequest, type StreamRequest } from '../session/stream-request.ts';
+import { tellListeners } from './listeners.ts';
 
 /**
  * `connecting`: there is no session, and one is dialled. `suspended`: no lane carries the session, its
@@ -34,6 +36,11 @@ export interface PeerEvents {
 
 /** Who keeps sessions, and knows whose they are. */
 export interface PeerKeeper extends SessionKeeper {
+  /** It has a session. */
+  onPeerUp(peer: Peer): void;
+  onPeerClosed(peer: Peer): void;
+  /** A listener of the peer's has failed, which was told of that event. */
+  onListenerThrew(error: unknown, event: string): void;
   belongs(session: LinkSession, peer: Peer): void;
   /** Asks for a stream to be opened by the other end. */
   askFor(
@@ -58,6 +65,7 @@ export class Peer extends EventEmitter<PeerEvents> {
   readonly #keeper: PeerKeeper;
   readonly #close: (reason: string) => void;
   readonly #waiting = new Set<Waiter>();
+  readonly #over = new AbortController();
   #session: LinkSession | undefined;
   #isClosed = false;
   #lastFailure: RoutyError | undefined;
@@ -69,8 +77,6 @@ export class Peer extends EventEmitter<PeerEvents> {
     close: (reason: string) => void,
   ) {
     super();
-    // Many conversations may follow one peer.
-    this.setMaxListeners(0);
     this.direction = direction;
     this.#keeper = keeper;
     this.#close = close;
@@ -142,6 +148,7 @@ export class Peer extends EventEmitter<PeerEvents> {
    * @throws LinkError `peer-closed`, or what `signal` fired with
    */
   async ready(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<this> {
+    expectSignalOption(options);
     await this.#whenUp(options.signal);
     return this;
   }
@@ -150,12 +157,14 @@ export class Peer extends EventEmitter<PeerEvents> {
    * Opens a stream, as soon as there is a session. Resolves when the peer has agreed on a version.
    *
    * @throws StreamResetError with the peer's code (`unsupported-protocol`, `unsupported-version`,
-   *   `overload`, …), LinkError `peer-closed`, or what `signal` fired with
+   *   `overload`, …), LinkError `peer-closed`, `argument-invalid`, or what `signal` fired with
    */
   async open(
     request: StreamRequest,
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<LinkStream> {
+    expectRequest('this stream cannot be opened', request);
+    expectSignalOption(options);
     const session = this.#session ?? (await this.#whenUp(options.signal));
     return openStream(session, request, this.#keeper.statistics, options.signal);
   }
@@ -171,6 +180,8 @@ export class Peer extends EventEmitter<PeerEvents> {
     request: StreamRequest,
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<LinkStream> {
+    expectRequest('this stream cannot be asked for', request);
+    expectSignalOption(options);
     const session = this.#session ?? (await this.#whenUp(options.signal));
     return this.#keeper.askFor(session, request, options.signal);
   }
@@ -181,6 +192,7 @@ export class Peer extends EventEmitter<PeerEvents> {
    * @throws LinkError `session-lost`, `peer-closed`, or what `signal` fired with
    */
   async ping(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<PingSample> {
+    expectSignalOption(options);
     const { signal } = options;
     const session = await this.#whenUp(signal);
     const pinging = session.driver.ping();
@@ -189,6 +201,7 @@ export class Peer extends EventEmitter<PeerEvents> {
 
   /** Ends its session and dials no more. Nothing happens when it is closed already. */
   close(reason = 'closed by its owner'): void {
+    expectText('reason', reason, REASON_CHARS_MAX);
     if (!this.#isClosed) this.#close(reason);
   }
 
@@ -199,6 +212,7 @@ export class Peer extends EventEmitter<PeerEvents> {
     this.#session = session;
     this.#lastFailure = undefined;
     for (const waiter of [...this.#waiting]) waiter.resolve(session);
+    this.#keeper.onPeerUp(this);
     this.#tell('up');
   }
 
@@ -231,8 +245,16 @@ export class Peer extends EventEmitter<PeerEvents> {
   tellClosed(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    for (const waiter of [...this.#waiting]) waiter.reject(this.#closedError());
+    const error = this.#closedError();
+    for (const waiter of [...this.#waiting]) waiter.reject(error);
+    this.#keeper.onPeerClosed(this);
+    queueMicrotask(() => this.#over.abort(error));
     this.#tell('closed');
+  }
+
+  /** @internal Fires when it is closed; its events are for its users, who may take listeners away. */
+  get over(): AbortSignal {
+    return this.#over.signal;
   }
 
   /** @internal */
@@ -242,11 +264,12 @@ export class Peer extends EventEmitter<PeerEvents> {
 
   /** Not from within the session's round: what a listener throws is not the session's. */
   #tell<E extends keyof PeerEvents>(event: E, ...args: PeerEvents[E]): void {
-    const emit = this.emit.bind(this) as (event: E, ...args: PeerEvents[E]) => boolean;
-    queueMicrotask(() => emit(event, ...args));
+    const failed = (error: unknown) => this.#keeper.onListenerThrew(error, event);
+    queueMicrotask(() => tellListeners(this, event, args, failed));
   }
 
   #whenUp(signal: AbortSignal | undefined): Promise<LinkSession> {
+    if (signal?.aborted) return Promise.reject(abortReason(signal, this.#waitText()));
     if (this.#session !== undefined) return Promise.resolve(this.#session);
     if (this.#isClosed) return Promise.reject(this.#closedError());
     return new Promise((resolve, reject) => {

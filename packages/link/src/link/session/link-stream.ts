@@ -1,10 +1,14 @@
+import { types } from 'node:util';
 import { errorText, type Identity } from '@routy/proto/base';
 import type { Agreement, StreamCode } from '@routy/proto/wire';
-import { mustBeAskable } from '../../protocols/askable.ts';
+import { expectSignalOption } from '../../arguments/arguments.ts';
 import type { Meter } from '../../stats/statistics.ts';
 import { AsyncByteStream } from '../../streams/adapters/async-byte-stream.ts';
-import { resetCodeOf } from '../../streams/adapters/byte-channel.ts';
+import { expectReset, resetCodeOf } from '../../streams/adapters/byte-channel.ts';
+import { expectReceiver, GuardedReceiver } from '../../streams/adapters/guarded-receiver.ts';
 import {
+  expectMessageOptions,
+  MESSAGE_BYTES,
   type MessageCodec,
   MessageStream,
   type MessageStreamOptions,
@@ -13,7 +17,7 @@ import { StreamDuplex } from '../../streams/adapters/stream-duplex.ts';
 import type { ByteReceiver } from '../../streams/byte-stream.ts';
 import { LinkError } from '../../transport/link-error.ts';
 import type { StreamJoint, StreamOutcome } from './stream-joint.ts';
-import { openRequest, type StreamRequest } from './stream-request.ts';
+import { expectRequest, openRequest, type StreamRequest } from './stream-request.ts';
 import { type AnyMessages, answerTurn, askTurn, type JudgeTurn } from './turns.ts';
 
 /** What a stream speaks, as both of its ends know. */
@@ -60,6 +64,7 @@ export class LinkStream {
   readonly #joint: StreamJoint;
   readonly #part: StreamPart;
   #messages: AnyMessages | undefined;
+  #isTurning = false;
 
   /** For the link. */
   constructor(joint: StreamJoint, facts: StreamFacts, part: StreamPart) {
@@ -80,36 +85,36 @@ export class LinkStream {
 
   /** As a Node stream; half-close is `end()`. */
   duplex(options: { readonly signal?: AbortSignal } = {}): StreamDuplex {
+    this.#mustBeFree();
     const duplex = new StreamDuplex(options);
-    this.join(duplex.receiver);
+    this.#joint.join(duplex.receiver);
     return duplex;
   }
 
   /** As chunks of bytes, with promises. */
   bytes(options: { readonly signal?: AbortSignal } = {}): AsyncByteStream {
+    this.#mustBeFree();
     const bytes = new AsyncByteStream(options);
-    this.join(bytes.receiver);
+    this.#joint.join(bytes.receiver);
     return bytes;
   }
 
   /**
    * As messages, each written and read by the codec of the version that was agreed on.
    *
-   * @throws LinkError `argument-invalid` when there is none for it, `stream-in-use`
+   * @throws LinkError `argument-invalid`, also when there is none for it; `stream-in-use`
    */
   messages<T>(options: MessageStreamOptions<T>): MessageStream<T> {
+    this.#mustBeFree();
+    expectMessageOptions(options);
+    const { maxBytes = MESSAGE_BYTES } = options;
     const codec = options.codecs[this.version];
-    if (codec === undefined) {
-      const text = `${this.protocol}: there is no codec for version ${this.version}`;
-      throw new LinkError('argument-invalid', text, {
-        hint: 'codecs has one for each version that is offered',
-      });
-    }
-    const codecs = { [this.version]: counted(codec, this.#joint) };
+    if (codec === undefined) throw noCodec(this.protocol, this.version);
+    const codecs = { [this.version]: counted(codec, this.#joint, maxBytes) };
     const messages = new MessageStream<T>({ ...options, codecs });
     this.#messages = messages as unknown as AnyMessages;
     if (this.#part.role === 'acceptor') messages.onTurn = () => void this.#takeTurn();
-    this.join(messages.receiver);
+    this.#joint.join(messages.receiver);
     return messages;
   }
 
@@ -121,19 +126,23 @@ export class LinkStream {
    *
    * @throws StreamResetError with the peer's code (`unsupported-version`, …), LinkError
    *   `become-too-late` when the peer has ended the stream, or what `signal` fired with: the stream has
-   *   ended then. LinkError `argument-invalid` when it cannot be asked for
+   *   ended then. LinkError `argument-invalid`, `stream-in-use` when it cannot be asked for: it goes on
    */
   async become(
     request: StreamRequest,
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<LinkStream> {
+    expectRequest('it cannot become this', request);
+    expectSignalOption(options);
     const messages = this.#messages;
     if (this.#part.role === 'acceptor')
       throw new LinkError('argument-invalid', 'the end that opened it says what it becomes');
     if (messages === undefined)
       throw new LinkError('argument-invalid', 'only a stream of messages becomes another');
+    if (this.#isTurning)
+      throw new LinkError('stream-in-use', 'the stream becomes another already, and once only');
+    this.#isTurning = true;
     const asked = openRequest(request);
-    mustBeAskable('it cannot become this', asked);
     const picked = await askTurn(messages, asked, options.signal);
     const { protocol, service } = asked;
     return this.#next({ protocol, service, picked, class: request.class ?? protocol });
@@ -145,16 +154,22 @@ export class LinkStream {
   }
 
   /**
-   * Ends in a receiver of one's own; see `@routy/link/streams`.
+   * Ends in a receiver of one's own; see `@routy/link/streams`. What it throws resets the stream.
    *
-   * @throws LinkError `stream-in-use`
+   * @throws LinkError `argument-invalid`, `stream-in-use`
    */
   join(receiver: ByteReceiver): void {
-    if (this.#joint.hasReceiver)
-      throw new LinkError('stream-in-use', 'the stream is in use already', {
-        hint: 'it is used in one form: keep what messages(), bytes() or duplex() gave',
-      });
-    this.#joint.join(receiver);
+    expectReceiver(receiver);
+    this.#mustBeFree();
+    this.#joint.join(new GuardedReceiver(receiver));
+  }
+
+  /** It has one form, for as long as it lasts. */
+  #mustBeFree(): void {
+    if (!this.#joint.hasReceiver) return;
+    throw new LinkError('stream-in-use', `the stream of ${this.protocol} is in use already`, {
+      hint: 'it is used in one form: keep what messages(), bytes() or duplex() gave',
+    });
   }
 
   /** Both sides of the conversation are over, and the peer wants to go on. */
@@ -187,20 +202,31 @@ export class LinkStream {
 
   /** Ends both directions at once. */
   reset(code: StreamCode = 'cancelled', reason = 'reset'): void {
+    expectReset(code, reason);
     this.#joint.abort(code, reason);
   }
 }
 
-/** Messages are counted where they become bytes, and where bytes become messages. */
-function counted<T>(codec: MessageCodec<T>, joint: StreamJoint): MessageCodec<T> {
+/** Messages are counted where they have become bytes, and where bytes have become messages. */
+function counted<T>(codec: MessageCodec<T>, joint: StreamJoint, maxBytes: number): MessageCodec<T> {
   return {
     encode: (message) => {
-      joint.messageSent();
-      return codec.encode(message);
+      const bytes = codec.encode(message);
+      // Others are not sent.
+      if (types.isUint8Array(bytes) && bytes.length <= maxBytes) joint.messageSent();
+      return bytes;
     },
     decode: (bytes) => {
+      const message = codec.decode(bytes);
       joint.messageReceived();
-      return codec.decode(bytes);
+      return message;
     },
   };
+}
+
+function noCodec(protocol: string, version: number): LinkError {
+  const text = `${protocol}: there is no codec for version ${version}`;
+  return new LinkError('argument-invalid', text, {
+    hint: 'codecs has one for each version that is offered',
+  });
 }

@@ -2,7 +2,6 @@ import { performance } from 'node:perf_hooks';
 import { errorText } from '@routy/proto/base';
 import type { Agreement, StreamCode } from '@routy/proto/wire';
 import type { IncomingStream } from '../../driver/driver-types.ts';
-import { mustBeAskable } from '../../protocols/askable.ts';
 import type { Statistics } from '../../stats/statistics.ts';
 import { StreamResetError } from '../../streams/adapters/byte-channel.ts';
 import { abortReason, onAbort } from '../../transport/deadline.ts';
@@ -16,8 +15,7 @@ const ANSWER_MS = 10_000;
 /**
  * Opens a stream in a session; it may wait for a lane. Resolves when the peer has agreed.
  *
- * @throws StreamResetError with the peer's code, as `unsupported-version`; LinkError `argument-invalid`
- *   when no peer could be asked so; or what `signal` fired with
+ * @throws StreamResetError with the peer's code, as `unsupported-version`, or what `signal` fired with
  */
 export function openStream(
   session: LinkSession,
@@ -32,7 +30,6 @@ export function openStream(
       return;
     }
     const asked = openRequest(request);
-    mustBeAskable('this stream cannot be opened', asked);
     const opened = new StreamOpening(session, request, statistics, signal, resolve, reject);
     session.driver.open(asked, opened.joint, {
       answerMs,

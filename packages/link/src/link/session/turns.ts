@@ -1,13 +1,7 @@
 import { errorText, RoutyError } from '@routy/proto/base';
 import { agreementFault } from '@routy/proto/session';
-import {
-  type Agreement,
-  type OpenPayload,
-  openFault,
-  STREAM_CODES,
-  type StreamCode,
-} from '@routy/proto/wire';
-import { resetCodeOf, StreamResetError } from '../../streams/adapters/byte-channel.ts';
+import { type Agreement, type OpenPayload, openFault } from '@routy/proto/wire';
+import { refusalSaid, resetCodeOf, StreamResetError } from '../../streams/adapters/byte-channel.ts';
 import type { MessageStream } from '../../streams/adapters/message-stream.ts';
 import { abortReason, onAbort } from '../../transport/deadline.ts';
 import { LinkError } from '../../transport/link-error.ts';
@@ -45,6 +39,7 @@ export async function askTurn(
     return picked(request, decode(await messages.afterMark()));
   } catch (error) {
     if (error instanceof TurnRefused) await messages.giveUpTurn();
+    else messages.reset('cancelled', errorText(error));
     throw signal?.aborted ? abortReason(signal, `becoming ${request.protocol}`) : error;
   } finally {
     signal?.removeEventListener('abort', stop);
@@ -74,13 +69,16 @@ export async function answerTurn(
 class TurnRefused extends StreamResetError {}
 
 function picked(request: OpenPayload, answer: unknown): Agreement {
-  const { refused, reason, version, capabilities } = (answer ?? {}) as Record<string, unknown>;
+  const { refused, version, capabilities } = (answer ?? {}) as Record<string, unknown>;
   if (typeof refused === 'string') {
-    const isKnown = Object.hasOwn(STREAM_CODES, refused);
-    throw new TurnRefused(isKnown ? (refused as StreamCode) : 'internal', String(reason));
+    const { code, message } = refusalSaid(answer);
+    throw new TurnRefused(code, message);
   }
   const agreed = { version, capabilities } as Agreement;
-  const isShaped = typeof version === 'number' && Array.isArray(capabilities);
+  const isShaped =
+    typeof version === 'number' &&
+    Array.isArray(capabilities) &&
+    capabilities.every((name) => typeof name === 'string');
   const fault = isShaped ? agreementFault(request, agreed) : 'it is no agreement';
   if (fault !== undefined) throw new StreamResetError('internal', `the peer's answer: ${fault}`);
   return agreed;

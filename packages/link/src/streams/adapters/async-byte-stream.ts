@@ -1,9 +1,11 @@
+import { types } from 'node:util';
 import { errorText } from '@routy/proto/base';
 import type { StreamCode } from '@routy/proto/wire';
+import { expectSignalOption } from '../../arguments/arguments.ts';
 import { onAbort } from '../../transport/deadline.ts';
-import { LinkError } from '../../transport/link-error.ts';
+import { invalidArgument, LinkError } from '../../transport/link-error.ts';
 import type { ByteReceiver } from '../byte-stream.ts';
-import { ByteChannel, resetCodeOf } from './byte-channel.ts';
+import { ByteChannel, expectReset, resetCodeOf, type StreamResetError } from './byte-channel.ts';
 
 interface Waiter<T> {
   resolve(value: T): void;
@@ -33,7 +35,9 @@ export class AsyncByteStream {
   #letGo: (() => void) | undefined;
 
   /** `signal` resets it. */
-  constructor({ signal }: { readonly signal?: AbortSignal } = {}) {
+  constructor(options: { readonly signal?: AbortSignal } = {}) {
+    expectSignalOption(options);
+    const { signal } = options;
     this.#channel = new ByteChannel({
       onReadable: () => this.#readOn(),
       onWritable: () => this.#writeOn(),
@@ -55,15 +59,23 @@ export class AsyncByteStream {
     return this.#channel;
   }
 
+  /** Why it was reset, by whomever; undefined where it was not. */
+  get error(): StreamResetError | undefined {
+    return this.#channel.error;
+  }
+
   /** The next write is taken at once. */
   get isWritable(): boolean {
     return this.#channel.canSend && this.#writes.length === 0;
   }
 
-  /** The next bytes; undefined at the end. One read at a time. */
+  /**
+   * The next bytes; undefined at the end. One read at a time.
+   *
+   * @throws LinkError `stream-in-use`, StreamResetError
+   */
   read(): Promise<Uint8Array | undefined> {
-    if (this.#reader !== undefined)
-      return Promise.reject(new LinkError('stream-in-use', 'a read is under way'));
+    if (this.#reader !== undefined) return Promise.reject(readTwice());
     return new Promise((resolve, reject) => {
       this.#reader = { resolve, reject };
       this.#readOn();
@@ -75,12 +87,16 @@ export class AsyncByteStream {
     return this.#reader === undefined ? this.#channel.take() : undefined;
   }
 
-  /** Without a copy: the bytes are not to be changed later. Done when the next may follow. */
+  /**
+   * Without a copy: the bytes are not to be changed later. Done when the next may follow.
+   *
+   * @throws LinkError `argument-invalid`, `stream-ended`, StreamResetError
+   */
   write(chunk: Uint8Array): Promise<void> {
     const { error } = this.#channel;
     if (error !== undefined) return Promise.reject(error);
-    if (this.#isEnding)
-      return Promise.reject(new LinkError('stream-ended', 'written after the end'));
+    const fault = this.#faultOf(chunk);
+    if (fault !== undefined) return Promise.reject(fault);
     if (!this.isWritable) return this.#waitWith(chunk);
     this.#channel.send(chunk);
     return this.#channel.canSend ? DONE : this.#waitWith(undefined);
@@ -92,7 +108,10 @@ export class AsyncByteStream {
     if (this.#writes.every(({ chunk }) => chunk === undefined)) this.#channel.end();
   }
 
-  /** Done when both directions have ended and the peer has all; fails when the stream is reset. */
+  /**
+   * Done when both directions have ended and the peer has all; fails when the stream is reset. The peer's
+   * direction ends with the last byte of it that is read.
+   */
   finished(): Promise<void> {
     if (this.#isFinished) return DONE;
     const { error } = this.#channel;
@@ -110,6 +129,7 @@ export class AsyncByteStream {
 
   /** Ends both directions at once; nothing happens when it has ended. */
   reset(code: StreamCode = 'cancelled', reason = 'reset'): void {
+    expectReset(code, reason);
     this.#channel.abort(code, reason);
     if (this.#channel.error !== undefined) this.#fail();
   }
@@ -127,6 +147,12 @@ export class AsyncByteStream {
     } finally {
       if (!isOver) giveUpReading(this);
     }
+  }
+
+  #faultOf(chunk: unknown): LinkError | undefined {
+    if (this.#isEnding) return new LinkError('stream-ended', 'written after the end');
+    if (types.isUint8Array(chunk)) return undefined;
+    return invalidArgument('chunk', 'a Uint8Array, as Buffer.from(text) is one', chunk);
   }
 
   #waitWith(chunk: Uint8Array | undefined): Promise<void> {
@@ -176,6 +202,12 @@ export class AsyncByteStream {
       waiter.reject(error);
     }
   }
+}
+
+function readTwice(): LinkError {
+  return new LinkError('stream-in-use', 'a read is under way', {
+    hint: 'await each read before the next; one reader at a time',
+  });
 }
 
 /**

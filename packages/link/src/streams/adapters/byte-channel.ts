@@ -1,6 +1,7 @@
-import { invariant, RoutyError } from '@routy/proto/base';
+import { invariant, RoutyError, visibleText } from '@routy/proto/base';
 import { ByteQueue } from '@routy/proto/session';
 import { STREAM_CODES, type StreamCode } from '@routy/proto/wire';
+import { invalidArgument } from '../../transport/link-error.ts';
 import type { ByteReceiver, ByteStream } from '../byte-stream.ts';
 
 /** A stream was reset: by the peer, by this side, or because its session was lost. */
@@ -22,6 +23,24 @@ export function resetCodeOf(error: unknown): StreamCode {
     ? (code as StreamCode)
     : 'cancelled';
 }
+
+/** What a peer has said in a message of its own, `{ refused, reason }`: it may have said anything. */
+export function refusalSaid(said: unknown): StreamResetError {
+  const { refused, reason } = (said ?? {}) as Readonly<Record<string, unknown>>;
+  const isKnown = typeof refused === 'string' && Object.hasOwn(STREAM_CODES, refused);
+  const text = typeof reason === 'string' ? visibleText(reason.slice(0, REASON_CHARS_MAX)) : '';
+  return new StreamResetError(isKnown ? (refused as StreamCode) : 'internal', text);
+}
+
+/** @throws LinkError `argument-invalid` when no reset could say so */
+export function expectReset(code: unknown, reason: unknown): void {
+  if (typeof code !== 'string' || !Object.hasOwn(STREAM_CODES, code))
+    throw invalidArgument('code', `one of ${Object.keys(STREAM_CODES).join(', ')}`, code);
+  if (typeof reason !== 'string') throw invalidArgument('reason', 'text', reason);
+}
+
+/** Of a reason that a peer has said: as many as RESET could carry. */
+const REASON_CHARS_MAX = 1022;
 
 /** Whoever makes something else of a {@link ByteChannel}. */
 export interface ChannelUser {

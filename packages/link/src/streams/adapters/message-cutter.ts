@@ -8,6 +8,12 @@ export const MARK_SIZE = 0xffff_ffff;
 /** In place of a message. */
 export const MARK: Uint8Array = new Uint8Array(0);
 
+/** Room for a message that came in part, before more of it comes. */
+const BODY_BYTES_MIN = 64 * 1024;
+
+/** By how much that grows when it is full: what is copied is an eighth, and a part of that. */
+const GROWTH = 8;
+
 const NOTHING: Uint8Array = new Uint8Array(0);
 
 /** Cuts bytes into messages; a message that came in one piece is a view of it. */
@@ -78,10 +84,8 @@ export class MessageCutter {
   }
 
   #fill(size: number): Uint8Array | undefined {
-    // Filled whole before anybody sees it.
-    this.#body ??= Buffer.allocUnsafeSlow(size);
-    const body = this.#body;
     const part = this.#chunk.subarray(this.#at, this.#at + size - this.#bodyFilled);
+    const body = this.#roomFor(this.#bodyFilled + part.length, size);
     body.set(part, this.#bodyFilled);
     this.#at += part.length;
     this.#bodyFilled += part.length;
@@ -90,6 +94,18 @@ export class MessageCutter {
     this.#bodyFilled = 0;
     this.#prefixFilled = 0;
     return body;
+  }
+
+  /** Grows with what has come: a length alone, which anybody can send, takes no memory. */
+  #roomFor(bytes: number, size: number): Uint8Array {
+    const body = this.#body;
+    if (body !== undefined && body.length >= bytes) return body;
+    const grown = Math.max(bytes, GROWTH * (body?.length ?? 0), BODY_BYTES_MIN);
+    // Filled whole before anybody sees it.
+    const larger = Buffer.allocUnsafeSlow(Math.min(size, grown));
+    if (body !== undefined) larger.set(body.subarray(0, this.#bodyFilled));
+    this.#body = larger;
+    return larger;
   }
 
   /** No more comes. */

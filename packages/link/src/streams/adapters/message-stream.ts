@@ -1,5 +1,12 @@
-import { invariant } from '@routy/proto/base';
+import { errorText, invariant } from '@routy/proto/base';
 import type { StreamCode } from '@routy/proto/wire';
+import {
+  expectBytes,
+  expectInteger,
+  expectObject,
+  expectSignal,
+  type KeysOf,
+} from '../../arguments/arguments.ts';
 import { invalidArgument, LinkError } from '../../transport/link-error.ts';
 import type { ByteReceiver } from '../byte-stream.ts';
 import { AsyncByteStream, giveUpReading } from './async-byte-stream.ts';
@@ -24,13 +31,36 @@ export interface MessageCodec<T> {
 export interface MessageStreamOptions<T> {
   /** By version of the protocol. */
   readonly codecs: Readonly<Record<number, MessageCodec<T>>>;
-  /** Most bytes of one message, both ways; 1 MiB by default. */
+  /** Most bytes of one message, both ways, 1 to 1 GiB; 1 MiB by default. */
   readonly maxBytes?: number;
   /** Resets the stream. */
   readonly signal?: AbortSignal;
 }
 
-const MAX_BYTES = 1024 * 1024;
+/** Most bytes of one message where nothing else is said. */
+export const MESSAGE_BYTES = 1024 * 1024;
+/** What a length of four bytes can say, and an array of bytes have. */
+const MAX_BYTES_MAX = 1024 * 1024 * 1024;
+
+const KEYS: KeysOf<MessageStreamOptions<never>> = { codecs: true, maxBytes: true, signal: true };
+
+/** @throws LinkError `argument-invalid` */
+export function expectMessageOptions<T>(options: MessageStreamOptions<T>): void {
+  expectObject('options', options, KEYS);
+  const { codecs, maxBytes, signal } = options;
+  expectInteger('maxBytes', maxBytes, 1, MAX_BYTES_MAX);
+  expectSignal(signal);
+  const wanted = 'an object of codecs by version, { 1: { encode, decode } }';
+  if (typeof codecs !== 'object' || codecs === null || Array.isArray(codecs))
+    throw invalidArgument('codecs', wanted, codecs);
+  for (const [version, codec] of Object.entries(codecs)) {
+    if (!/^[1-9][0-9]{0,4}$/.test(version)) throw invalidArgument('codecs', wanted, codecs);
+    // It may have more: some generators of codecs add functions of their own.
+    const isCodec = typeof codec?.encode === 'function' && typeof codec.decode === 'function';
+    if (isCodec) continue;
+    throw invalidArgument(`codecs.${version}`, '{ encode, decode }, both functions', codec);
+  }
+}
 
 /** Messages up to this size are gathered with others that are sent in the same go. */
 const GATHERED_BYTES_MAX = 2048;
@@ -68,7 +98,10 @@ export class MessageStream<T> {
   /** Tells who waits for the reader. */
   #consumed: () => void = () => undefined;
 
-  constructor({ codecs, maxBytes = MAX_BYTES, signal }: MessageStreamOptions<T>) {
+  /** @throws LinkError `argument-invalid` */
+  constructor(options: MessageStreamOptions<T>) {
+    expectMessageOptions(options);
+    const { codecs, maxBytes = MESSAGE_BYTES, signal } = options;
     this.#bytes = new AsyncByteStream(signal === undefined ? {} : { signal });
     this.#codecs = codecs;
     this.#maxBytes = maxBytes;
@@ -82,19 +115,32 @@ export class MessageStream<T> {
     return this.#bytes.receiver;
   }
 
+  /** It takes further messages: neither was it reset, nor has this side ended. */
+  get isOpen(): boolean {
+    return !this.#isEnded && this.#bytes.error === undefined;
+  }
+
   /** Says which version is spoken, where there are several; before the first message. */
   speak(version: number): void {
     this.#codec = this.#codecs[version];
     invariant(this.#codec !== undefined, 'no codec for version', version);
   }
 
-  /** Done when the next may follow. */
+  /**
+   * Done when the next may follow.
+   *
+   * @throws LinkError `stream-ended`, `message-too-large`, or what the codec throws: nothing of the message
+   *   is sent then, and the next may be; StreamResetError when the stream was reset
+   */
   send(message: T): Promise<void> {
+    const { error } = this.#bytes;
+    if (error !== undefined) return Promise.reject(error);
     if (this.#isEnded) return Promise.reject(new LinkError('stream-ended', 'sent after the end'));
-    const bytes = this.#chosen().encode(message);
-    if (!ArrayBuffer.isView(bytes)) return Promise.reject(noBytes(bytes));
-    if (bytes.length > this.#maxBytes) {
-      return Promise.reject(tooLarge(bytes.length, this.#maxBytes));
+    let bytes: Uint8Array;
+    try {
+      bytes = this.#encoded(message);
+    } catch (failure) {
+      return Promise.reject(failure as Error);
     }
     if (bytes.length > GATHERED_BYTES_MAX) return this.#sendAlone(bytes);
     this.#gather(bytes);
@@ -124,7 +170,7 @@ export class MessageStream<T> {
         } else if (!this.#takesHere() && !(await this.#more())) return { done: true };
       }
     } catch (error) {
-      this.reset('cancelled', error instanceof Error ? error.message : String(error));
+      this.reset('cancelled', errorText(error));
       throw error;
     }
   }
@@ -143,7 +189,7 @@ export class MessageStream<T> {
         if (!this.#takesHere() && !(await this.#more())) return batch;
       }
     } catch (error) {
-      this.reset('cancelled', error instanceof Error ? error.message : String(error));
+      this.reset('cancelled', errorText(error));
       throw error;
     }
   }
@@ -247,7 +293,10 @@ export class MessageStream<T> {
     while ((await this.#bytes.read()) !== undefined);
   }
 
-  /** Done when both directions have ended and the peer has all; fails when the stream is reset. */
+  /**
+   * Done when both directions have ended and the peer has all; fails when the stream is reset. The peer's
+   * direction ends with the last message of it that is read.
+   */
   finished(): Promise<void> {
     return this.#bytes.finished();
   }
@@ -306,6 +355,13 @@ export class MessageStream<T> {
     }
   }
 
+  #encoded(message: T): Uint8Array {
+    const bytes = this.#chosen().encode(message);
+    expectBytes('what encode has made', bytes);
+    if (bytes.length > this.#maxBytes) throw tooLarge(bytes.length, this.#maxBytes);
+    return bytes;
+  }
+
   #chosen(): MessageCodec<T> {
     invariant(this.#codec !== undefined, 'the version is not chosen yet');
     return this.#codec;
@@ -344,9 +400,4 @@ export class MessageStream<T> {
     this.#bytes.write(prefix).catch(() => undefined);
     return this.#bytes.write(bytes);
   }
-}
-
-/** Text would become other bytes, silently. */
-function noBytes(encoded: unknown): LinkError {
-  return invalidArgument('what encode has made', 'a Uint8Array, as Buffer.from(text)', encoded);
 }

@@ -1,5 +1,6 @@
-import { Duplex } from 'node:stream';
+import { addAbortSignal, Duplex } from 'node:stream';
 import { errorText } from '@routy/proto/base';
+import { expectSignalOption } from '../../arguments/arguments.ts';
 import type { ByteReceiver } from '../byte-stream.ts';
 import { ByteChannel, resetCodeOf, type StreamResetError } from './byte-channel.ts';
 
@@ -19,13 +20,16 @@ export class StreamDuplex extends Duplex {
 
   /** `signal` destroys it. */
   constructor(options: { readonly signal?: AbortSignal } = {}) {
-    super({ ...options, allowHalfOpen: true });
+    expectSignalOption(options);
+    super({ allowHalfOpen: true });
     this.#channel = new ByteChannel({
       onReadable: () => this.#pump(),
       onWritable: () => this.#writeOn(),
       onReset: (error) => this.#failed(error),
       onFinished: () => undefined,
     });
+    // Not by the options of Duplex: a signal that has fired would destroy what is not made yet.
+    if (options.signal !== undefined) addAbortSignal(options.signal, this);
   }
 
   /** What the stream is opened or accepted with. */

@@ -16,6 +16,7 @@ import type {
 } from '../transport.ts';
 import { plainHandshake } from './plain-handshake.ts';
 import { UnixListener } from './unix-listener.ts';
+import { unixPathFault } from './unix-path.ts';
 
 /** From connected to knowing who the other end says it is, in ms. */
 const HANDSHAKE_MS = 10_000;
@@ -178,8 +179,11 @@ class PlainListener {
 
 /** @throws LinkError `address-invalid` */
 function unixAddress(address: TransportAddress): UnixAddress {
-  if (typeof address === 'object' && address.kind === 'unix') return address;
-  throw new LinkError('address-invalid', 'the transport unix takes no such address', {
-    hint: "write it as { kind: 'unix', path: '/run/app/link' }",
-  });
+  const hint = "write it as { kind: 'unix', path: '/run/app/link' }";
+  if (typeof address !== 'object' || address?.kind !== 'unix')
+    throw new LinkError('address-invalid', 'the transport unix takes no such address', { hint });
+  const fault = unixPathFault(address.path);
+  if (fault !== undefined)
+    throw new LinkError('address-invalid', `unix socket: ${fault}`, { hint });
+  return address;
 }

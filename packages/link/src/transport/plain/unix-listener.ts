@@ -82,7 +82,13 @@ export class UnixListener {
       } finally {
         process.umask(umask);
       }
-      if (server.listening) chmodSync(this.address.path, MODE);
+      if (!server.listening) return;
+      try {
+        chmodSync(this.address.path, MODE);
+      } catch (error) {
+        server.close();
+        reject(error as Error);
+      }
     });
   }
 

@@ -31,8 +31,20 @@ export function tlsTransport(credentials: () => TlsCredentials): Transport {
 
 /** @throws LinkError `address-invalid` */
 export function tcpAddress(transport: string, address: TransportAddress) {
-  if (typeof address === 'object' && address.kind === 'tcp') return address;
+  if (typeof address === 'object' && address?.kind === 'tcp' && isHostAndPort(address))
+    return address;
   throw new LinkError('address-invalid', `the transport ${transport} takes no such address`, {
     hint: "write it as { kind: 'tcp', host: 'gray.example', port: 7443 }",
   });
+}
+
+function isHostAndPort({
+  host,
+  port,
+}: {
+  readonly host: unknown;
+  readonly port: unknown;
+}): boolean {
+  const isHost = typeof host === 'string' && host !== '';
+  return isHost && Number.isInteger(port) && (port as number) >= 0 && (port as number) <= 65_535;
 }

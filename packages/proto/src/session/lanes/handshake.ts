@@ -1,7 +1,8 @@
 import { invariant } from '../../base/errors.ts';
 import { type Identity, identityUri } from '../../base/identity.ts';
 import type { LaneCode } from '../../wire/codes.ts';
-import { type Hello, parseHello, parseHelloVersions } from '../../wire/payload.ts';
+import { OFFSET_MAX } from '../../wire/layout.ts';
+import { type Hello, helloFault, parseHello, parseHelloVersions } from '../../wire/payload.ts';
 import { WINDOW_BYTES_MIN } from '../flow/receive-window.ts';
 import { negotiate, noCommonVersion, type Offer } from '../negotiation.ts';
 import type { HandshakeOptions } from '../options.ts';
@@ -41,6 +42,13 @@ export function makeHello(
     initialWindow: WINDOW_BYTES_MIN,
     clockUs,
   };
+}
+
+/** Why no peer would take this side's HELLO, whatever its session; undefined when all would. */
+export function ownHelloFault(options: HandshakeOptions): string | undefined {
+  const [id, proof] = ['0'.repeat(32), '0'.repeat(64)];
+  const longest = { id, epoch: OFFSET_MAX, proof, replaces: id };
+  return helloFault(makeHello(options, longest, OFFSET_MAX));
 }
 
 /**
