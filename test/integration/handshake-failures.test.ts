@@ -166,7 +166,7 @@ describe('what the one that dialled is told', { timeout: 120_000 }, () => {
       relay.close();
       assert.equal(told[0]!.code, code, `${stride}: ${told[0]!.message}`);
       assert.match(told[0]!.message, text);
-      assert.deepEqual(told[1], told[0], `bytes in parts of ${stride}`);
+      for (const other of told) assert.deepEqual(other, told[0], `bytes in parts of ${stride}`);
     }
   }
 
@@ -303,7 +303,7 @@ describe('what the one that was dialled tells its log', { timeout: 120_000 }, ()
       );
       assert.deepEqual([told[0]!.code, told[0]!.cause], [code, cause], told[0]!.reason);
       assert.match(told[0]!.reason, reason);
-      assert.deepEqual(told[1], told[0], `bytes in parts of ${stride}`);
+      for (const other of told) assert.deepEqual(other, told[0], `bytes in parts of ${stride}`);
     }
   }
 

@@ -194,7 +194,8 @@ describe('key updates with openssl', () => {
     assert.ok(connection.layer.counts.keyUpdatesSent >= 9);
     connection.layer.updateKeys();
     const { keyUpdatesReceived } = connection.layer.counts;
-    connection.send();
+    connection.send(Buffer.from('behind the request\n'));
+    await says(server, 'behind the request');
     // OpenSSL answers with what it writes next.
     server.child.stdin.write('with its next key\n');
     await carries(connection, Buffer.from('with its next key\n'));
