@@ -17,7 +17,7 @@ import { measureResumes } from './sections/resume.ts';
 import { measureRounds } from './sections/rounds.ts';
 import { messageOf, type Run } from './sections/run.ts';
 import { presentKinds } from './tunnels/kinds.ts';
-import { findRuntimes, type Runtime } from './tunnels/runtimes.ts';
+import { findVariants, type Variant } from './tunnels/variants.ts';
 import type { Ports } from './tunnels/tunnel.ts';
 
 const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
@@ -26,7 +26,7 @@ const SCRIPT_TIMEOUT_MS = 15_000;
 /** What the command line asks for. */
 interface Asked {
   readonly options: Options;
-  readonly runtimes: readonly Runtime[];
+  readonly variants: readonly Variant[];
 }
 
 const dir = mkdtempSync(join(tmpdir(), 'routy-bench-'));
@@ -56,7 +56,8 @@ async function main(): Promise<number> {
 /** Null when help was asked for. */
 function readCommandLine(): Asked | null {
   const options = readOptions(process.argv.slice(2));
-  return options === null ? null : { options, runtimes: findRuntimes(options.nodes) };
+  if (options === null) return null;
+  return { options, variants: findVariants(options.nodes, options.planes) };
 }
 
 async function cleanUp(): Promise<void> {
@@ -64,13 +65,13 @@ async function cleanUp(): Promise<void> {
   rmSync(dir, { recursive: true, force: true });
 }
 
-async function run({ options, runtimes }: Asked): Promise<number> {
+async function run({ options, variants }: Asked): Promise<number> {
   const problems: string[] = [];
   const problem = (text: string) => {
     if (!problems.includes(text)) problems.push(text);
     console.error(`! ${text}`);
   };
-  const kinds = presentKinds(options, runtimes, problem);
+  const kinds = presentKinds(options, variants, problem);
   const peers = kinds.map(({ name }) => name);
   const plan = planOf(options, peers);
   console.error(`${peers.join(', ')}; ${describePlan(plan)}`);

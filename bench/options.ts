@@ -17,6 +17,10 @@ const TUNNELS = ['routy', 'ssh', 'direct', 'before', 'rathole', 'frp', 'chisel',
 export type TunnelName = (typeof TUNNELS)[number];
 export const PEERS = [...TUNNELS, ...LIBRARIES.filter((name) => name !== 'routy')] as const;
 
+export const PLANES = ['portable', 'native'] as const;
+/** As `[node] data_plane` has them. */
+export type Plane = (typeof PLANES)[number];
+
 export interface Options {
   readonly quick: boolean;
   readonly sections: readonly Section[];
@@ -25,6 +29,8 @@ export interface Options {
   readonly peersNamed: boolean;
   /** Executables of the Nodes that Routy is measured on, one at least. */
   readonly nodes: readonly string[];
+  /** Data planes that Routy is measured on; none: the one that a node chooses by itself. */
+  readonly planes: readonly Plane[];
   readonly jsonFile: string | null;
   /** How often every measurement is taken; medians are reported. */
   readonly rounds: number;
@@ -64,6 +70,8 @@ node:http2, @grpc/grpc-js, yamux and plain node:tls. How long a run will take is
                    measured in every round. The first is "routy" (and runs "before"), others are
                    "routy@24". The load, and the sections peers and link, are run by the Node that
                    runs the bench, which is the default
+  --plane LIST     data planes of Routy, of: ${PLANES.join(', ')}; each is measured in every round, on each
+                   Node: "routy-native" beside "routy". Without it nodes choose by themselves
   --rounds N       measure everything N times (default 5; quick 3, and link once)
   --seconds S      duration of one measurement (default 2; quick 0.4)
   --warm-up S      use every tunnel so long before anything is measured (default 3; quick 1)
@@ -87,6 +95,7 @@ export function readOptions(argv: readonly string[]): Options | null {
       only: { type: 'string' },
       peers: { type: 'string' },
       node: { type: 'string', multiple: true },
+      plane: { type: 'string' },
       rounds: { type: 'string' },
       seconds: { type: 'string' },
       'warm-up': { type: 'string' },
@@ -103,6 +112,7 @@ export function readOptions(argv: readonly string[]): Options | null {
     peers: chosen('peers', values.peers, PEERS),
     peersNamed: values.peers !== undefined,
     nodes: values.node ?? [process.execPath],
+    planes: values.plane === undefined ? [] : chosen('plane', values.plane, PLANES),
     jsonFile: values.json ?? null,
     rounds: positive('rounds', values.rounds ?? (quick ? '3' : '5')),
     linkRounds: positive('rounds', values.rounds ?? (quick ? '1' : '5')),

@@ -7,6 +7,7 @@ import { idlePeers } from './sections/idle.ts';
 import { BULK_LEAD_MS, CONNECTIONS_STRETCH, type RoundSection } from './sections/measurements.ts';
 import { resumedPeers } from './sections/resume.ts';
 import { roundSections } from './sections/rounds.ts';
+import { isRouty } from './tunnels/variants.ts';
 
 /** Something that is done in one piece; the same may be done several times. */
 export interface Part {
@@ -126,6 +127,6 @@ function repeated(what: string, seconds: number, times: number, budgetMs: number
 }
 
 function startSeconds(peer: string): number {
-  const [kind] = peer.split('@') as [string];
-  return START_SECONDS[kind === 'before' ? 'routy' : kind] ?? OTHER_START_SECONDS;
+  const kind = peer === 'before' || isRouty(peer) ? 'routy' : peer;
+  return START_SECONDS[kind] ?? OTHER_START_SECONDS;
 }

@@ -3,11 +3,11 @@ import { linkReport } from './link/link-report.ts';
 import { type Compared, type EachWay, figureOf, type Results, ratioToSsh } from './results.ts';
 import type { IdleFigures, IdleStep } from './sections/idle.ts';
 import type { ResumeFigures } from './sections/resume.ts';
-import { isRouty } from './tunnels/runtimes.ts';
+import { isRouty } from './tunnels/variants.ts';
 
 const LABEL_WIDTH = 34;
 const COLUMN_WIDTH = 10;
-const PEER_WIDTH = 10;
+const PEER_WIDTH = 16;
 
 export function report(results: Results, peers: readonly string[]): string {
   const { machine } = results;

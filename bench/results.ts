@@ -6,7 +6,7 @@ import type { Samples } from './samples.ts';
 import type { HerdFigures } from './sections/herds.ts';
 import type { IdleFigures } from './sections/idle.ts';
 import type { ResumeFigures } from './sections/resume.ts';
-import { isRouty } from './tunnels/runtimes.ts';
+import { isRouty } from './tunnels/variants.ts';
 
 type Figure = number | null;
 

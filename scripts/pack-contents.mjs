@@ -20,7 +20,7 @@ const CONTENTS = {
     shared: Object.fromEntries(
       ['docs', 'packaging', 'README.md', 'CHANGELOG.md', 'LICENSE'].map((name) => [name, name]),
     ),
-    bundled: ['proto', 'link'],
+    bundled: ['proto', 'link', 'linux'],
     takes: (path) => dirname(path) !== link || LINK_PARTS.includes(basename(path)),
   },
   link: {

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FaultProxy } from '../../test/support/fault-proxy.ts';
 import { DOWNLOAD } from '../load/pump.ts';
-import { isRouty } from '../tunnels/runtimes.ts';
+import { isRouty } from '../tunnels/variants.ts';
 import type { Detour, Ports, Tunnel, TunnelKind } from '../tunnels/tunnel.ts';
 import { messageOf, type Run } from './run.ts';
 

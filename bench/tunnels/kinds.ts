@@ -5,7 +5,7 @@ import { direct } from './direct.ts';
 import { frp } from './frp.ts';
 import { rathole } from './rathole.ts';
 import { before, routyOn } from './routy.ts';
-import type { Runtime } from './runtimes.ts';
+import type { Variant } from './variants.ts';
 import { ssh } from './ssh.ts';
 import type { TunnelKind } from './tunnel.ts';
 
@@ -25,13 +25,13 @@ export interface WantedPeers {
 /** What is there of the peers that are wanted, in the order of the table. */
 export function presentKinds(
   { peers, peersNamed }: WantedPeers,
-  runtimes: readonly Runtime[],
+  variants: readonly Variant[],
   problem: (text: string) => void,
 ): readonly TunnelKind[] {
-  const [first] = runtimes;
-  if (first === undefined) throw new Error('no Node to run Routy on');
+  const [first] = variants;
+  if (first === undefined) throw new Error('no Routy to measure');
   const byName: Readonly<Record<TunnelName, readonly TunnelKind[]>> = {
-    routy: runtimes.map(routyOn),
+    routy: variants.map(routyOn),
     before: [before(first)],
     ...{ ssh: [ssh], direct: [direct], rathole: [rathole], frp: [frp] },
     ...{ chisel: [chisel], bore: [bore] },

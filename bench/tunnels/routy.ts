@@ -1,9 +1,9 @@
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { NodeStatus } from '../../packages/routy/src/status/status.ts';
 import { freePort, runToEnd, start } from '../processes.ts';
-import type { Runtime } from './runtimes.ts';
+import type { Variant } from './variants.ts';
 import {
   type Detour,
   type Ports,
@@ -15,25 +15,25 @@ import {
 
 const CLI = fileURLToPath(new URL('../../packages/routy/dist/cli/main.js', import.meta.url));
 
-/** The build of this working tree, on one of the Nodes. */
-export function routyOn(runtime: Runtime): TunnelKind {
-  return routyKind({ name: runtime.name, node: runtime.path, cli: CLI }, runtime);
+/** The build of this working tree. */
+export function routyOn(variant: Variant): TunnelKind {
+  return routyKind({ ...variant, cli: CLI });
 }
 
 /** Another build of Routy, to measure a change against: `ROUTY_BEFORE` is its built `cli/main.js`. */
-export function before(runtime: Runtime): TunnelKind {
-  const cli = process.env.ROUTY_BEFORE ?? '';
-  return routyKind({ name: 'before', node: runtime.path, cli }, runtime);
+export function before(first: Variant): TunnelKind {
+  return routyKind({ ...first, name: 'before', cli: process.env.ROUTY_BEFORE ?? '' });
 }
 
 /**
  * Two Routy nodes, enrolled by the commands a user types: gray listens and holds the CA, red joins
  * and dials, as `ssh -R` would, and offers the services.
  */
-function routyKind(build: Build, { version }: Runtime): TunnelKind {
+function routyKind(build: Build): TunnelKind {
+  const plane = build.plane === undefined ? '' : `, ${build.plane} plane`;
   return {
     name: build.name,
-    note: `two nodes, TLS 1.3 both ways authenticated, Node ${version}`,
+    note: `two nodes, TLS 1.3 both ways authenticated, Node ${build.version}${plane}`,
     missing: () => missing(build),
     start: (services, dir, detour) => startRouty(build, services, dir, detour),
   };
@@ -45,10 +45,7 @@ function missing({ name, cli }: Build): string | null {
   return name === 'before' ? `${cli} not found` : `${cli} not found; run: npm run build`;
 }
 
-interface Build {
-  readonly name: string;
-  /** The Node that runs it. */
-  readonly node: string;
+interface Build extends Variant {
   /** Its built `cli/main.js`. */
   readonly cli: string;
 }
@@ -76,6 +73,7 @@ async function startRouty(
   const line = /routy-join-1:[^\s'"]+/.exec(invitation)?.[0];
   if (line === undefined) throw new Error(`routy init printed no join line:\n${invitation}`);
 
+  choosePlane(build, join(dir, 'gray', 'routy.toml'));
   const gray = startNode(build, 'gray', place('gray'));
   try {
     await whenListening(listen, gray);
@@ -89,9 +87,16 @@ async function startRouty(
     await gray.stop();
     throw error;
   }
+  choosePlane(build, join(dir, 'red', 'routy.toml'));
   const red = startNode(build, 'red', place('red'));
   const pids = () => ({ red: [red.pid], gray: [gray.pid] });
   const tunnel = await whenReady(build.name, ports, pids, [red, gray]);
+  try {
+    for (const site of ['red', 'gray']) await expectPlane(build, place(site));
+  } catch (error) {
+    await tunnel.stop();
+    throw error;
+  }
   const bytesReplayed = async (): Promise<number | null> => {
     const sent = await Promise.all(['red', 'gray'].map((site) => replayedBy(build, place(site))));
     return sent.includes(null) ? null : (sent as number[]).reduce((sum, bytes) => sum + bytes, 0);
@@ -100,13 +105,32 @@ async function startRouty(
 }
 
 async function replayedBy(build: Build, place: readonly string[]): Promise<number | null> {
-  const text = await runCli(build, ['status', '--json', ...place]);
-  const status = JSON.parse(text) as NodeStatus;
-  const figures = status.peers.map(({ session }) => {
+  const { peers } = await statusOf(build, place);
+  const figures = peers.map(({ session }) => {
     return (session as { bytesReplayed?: number } | null)?.bytesReplayed;
   });
   if (figures.length === 0 || figures.includes(undefined)) return null;
   return (figures as number[]).reduce((sum, bytes) => sum + bytes, 0);
+}
+
+async function statusOf(build: Build, place: readonly string[]): Promise<NodeStatus> {
+  return JSON.parse(await runCli(build, ['status', '--json', ...place])) as NodeStatus;
+}
+
+/** A node that cannot have the plane it is told comes up all the same, on another. */
+async function expectPlane(build: Build, place: readonly string[]): Promise<void> {
+  if (build.plane === undefined) return;
+  const { inUse, reason } = (await statusOf(build, place)).dataPlane;
+  if (inUse !== build.plane) throw new Error(`no ${build.plane} plane: ${reason}`);
+}
+
+/** No command sets it: it goes into the file that `init` or `join` has written. */
+function choosePlane({ plane }: Build, file: string): void {
+  if (plane === undefined) return;
+  const text = readFileSync(file, 'utf8');
+  const chosen = text.replace(/^\[node\]$/m, `[node]\ndata_plane = "${plane}"`);
+  if (chosen === text) throw new Error(`${file} has no [node]`);
+  writeFileSync(file, chosen);
 }
 
 function runCli({ node, cli }: Build, args: readonly string[]): Promise<string> {

@@ -261,6 +261,8 @@ const LAYERS: Readonly<Record<string, Layer>> = {
       'link/transport',
       'link/driver',
       'link/peers',
+      'linux/lanes',
+      'linux/sockets',
       'routy/config',
       'routy/enrol',
       'routy/events',

@@ -102,7 +102,11 @@ test('each package lists what it imports, and the daemon also what those in it n
   const bundled = [...manifests.values()].filter(({ name }) =>
     daemon.bundleDependencies?.includes(name),
   );
-  assert.deepEqual(bundled.map(({ name }) => name).sort(), ['@routy/link', '@routy/proto']);
+  assert.deepEqual(bundled.map(({ name }) => name).sort(), [
+    '@routy/link',
+    '@routy/linux',
+    '@routy/proto',
+  ]);
   for (const { dependencies, optionalDependencies } of bundled) {
     for (const [name, range] of Object.entries(dependencies ?? {})) {
       assert.equal(daemon.dependencies?.[name], range, name);

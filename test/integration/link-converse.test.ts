@@ -165,6 +165,42 @@ describe('a conversation', TIMEOUT, () => {
     assert.equal(await conversation.ended, undefined);
   });
 
+  test('is told what keeps its destination from being reached, and begins when it is there', async () => {
+    const lab = await memoryLab();
+    lab.gray.protocol({ name: 'queue', accept: taking(new Set()) });
+    const heard: [string, string | undefined, number, string][] = [];
+    const states: string[] = [];
+    const conversation = lab.red.converse<string>(
+      { cluster: 'north' },
+      {
+        protocol: 'queue',
+        codecs: { 1: TEXT },
+        behaviour: {
+          established: ({ failedAttempts }) =>
+            void heard.push(['up', undefined, failedAttempts, '']),
+          retry: (failure, { attempt, delayMs, kind }) => {
+            assert.ok(Number.isInteger(delayMs) && delayMs >= 0, `${delayMs}`);
+            heard.push([failure.message, failure.hint, attempt, kind]);
+          },
+          status: ({ state }) => void states.push(state),
+        },
+      },
+    );
+    await until('it was told twice', () => heard.length >= 2);
+    for (const [i, [message, hint, attempt, kind]] of heard.entries()) {
+      assert.equal(message, 'nothing locates cluster north');
+      assert.match(hint!, /^register one first: locate\("cluster"/);
+      assert.deepEqual([attempt, kind], [i, 'refusal']);
+    }
+    assert.equal(conversation.status.retries, heard.length);
+    assert.equal(conversation.status.lastFailure?.code, 'conversation-open');
+    lab.red.locate('cluster', () => [lab.at]);
+    await until('it is up', () => heard.at(-1)![0] === 'up');
+    assert.deepEqual(states, ['opening', 'established']);
+    await lab.close();
+    assert.equal(await conversation.ended, undefined);
+  });
+
   test('is refused for its versions until the other end learns one, and is told', async () => {
     const lab = await memoryLab();
     lab.gray.protocol({ name: 'queue', versions: [7], accept: taking(new Set()) });

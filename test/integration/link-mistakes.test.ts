@@ -294,3 +294,32 @@ describe('an accept function that fails within a loop over its stream', { timeou
     await lab.close();
   });
 });
+
+describe('an accept function whose failure nobody listens for', { timeout: 30_000 }, () => {
+  test('is a warning of the process; a refusal is none', async () => {
+    const lab = await memoryLab();
+    const warnings: (Error & { code?: string })[] = [];
+    const hear = (warning: Error) => void warnings.push(warning);
+    process.on('warning', hear);
+    const failing = async (error: Error) => {
+      lab.gray.protocol({
+        name: 'fails',
+        accept: () => {
+          throw error;
+        },
+      });
+      const messages = textOf(await lab.red.dial(lab.at).open({ protocol: 'fails' }));
+      await assert.rejects(messages.receive(), { message: error.message });
+    };
+    await failing(new StreamResetError('not-allowed', 'on purpose'));
+    await failing(new Error('by mistake'));
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off('warning', hear);
+    const own = warnings.filter(({ code }) => code === 'ROUTY_ACCEPT_FAILED');
+    assert.deepEqual(
+      own.map(({ message }) => message),
+      ['the accept or reply function of fails has failed: by mistake'],
+    );
+    await lab.close();
+  });
+});

@@ -26,7 +26,7 @@ interface RestartLab {
   start(site: 'red' | 'gray'): Link;
   /** Where that link can be dialled. */
   listen(link: Link): Promise<Candidate>;
-  readonly insecure: boolean;
+  readonly dialOptions: { readonly insecure: boolean };
 }
 
 async function restartLab(
@@ -39,7 +39,7 @@ async function restartLab(
   const papers = await papersFor(transport);
   let sockets = 0;
   return {
-    insecure,
+    dialOptions: { insecure },
     start: (site) => {
       const link = createLink(papers[site]);
       t.after(() => link.close());
@@ -104,14 +104,14 @@ for (const transport of TRANSPORTS) {
       const refusals: Refused[] = [];
       gray.on('refused', (refused) => refusals.push(refused));
       const at = await lab.listen(gray);
-      const older = lab.start('red').dial(at, lab);
+      const older = lab.start('red').dial(at, lab.dialOptions);
       const messages = textOf(await older.open({ protocol: 'echo' }));
       const accepted = await gray.peer('red/red1');
       const { conversation, say } = speak(gray, 'red/red1');
       await say('to the older one');
       const [down, downHere] = [once(older, 'down'), once(accepted, 'down')];
 
-      const newer = await lab.start('red').dial(at, lab).ready();
+      const newer = await lab.start('red').dial(at, lab.dialOptions).ready();
       for (const [reason] of (await Promise.all([down, downHere])) as [RoutyError][]) {
         assert.equal(reason.code, 'taken-over');
         assert.match(reason.message, /red\/red1 began another session/);
@@ -137,7 +137,7 @@ for (const transport of TRANSPORTS) {
       const red = lab.start('red');
       let where: Candidate = proxy.candidate;
       red.locate('cluster', () => [where]);
-      const peer = red.dial({ cluster: 'gray' }, lab);
+      const peer = red.dial({ cluster: 'gray' }, lab.dialOptions);
       const messages = textOf(await peer.open({ protocol: 'echo' }));
       const { conversation, say } = speak(red, 'gray/gray1');
       await say('to the first');
@@ -166,7 +166,7 @@ for (const transport of TRANSPORTS) {
       const red = lab.start('red');
       let where = await lab.listen(first);
       red.locate('cluster', () => [where]);
-      const peer = red.dial({ cluster: 'gray' }, lab);
+      const peer = red.dial({ cluster: 'gray' }, lab.dialOptions);
       const messages = textOf(await peer.open({ protocol: 'echo' }));
       const { say } = speak(red, 'gray/gray1');
       await say('to the first');

@@ -194,12 +194,15 @@ describe('key updates with openssl', () => {
     assert.ok(connection.layer.counts.keyUpdatesSent >= 9);
     connection.layer.updateKeys();
     const { keyUpdatesReceived } = connection.layer.counts;
-    connection.send();
-    // OpenSSL answers with what it writes next, once it has read the request.
-    for (let n = 0; connection.layer.counts.keyUpdatesReceived === keyUpdatesReceived; n++) {
-      server.child.stdin.write(`answer ${n}\n`);
-      await carries(connection, Buffer.from(`answer ${n}\n`));
-    }
+    connection.send(Buffer.from('behind the request\n'));
+    await says(server, 'behind the request');
+    // OpenSSL answers with what it writes next.
+    server.child.stdin.write('with its next key\n');
+    await carries(connection, Buffer.from('with its next key\n'));
+    await connection.until(
+      'its own',
+      () => connection.layer.counts.keyUpdatesReceived > keyUpdatesReceived,
+    );
   });
 });
 

@@ -48,6 +48,7 @@ export class LabNode {
     text: string,
     drain = '3s',
     sessions?: SessionFactory,
+    dataPlane = dataPlaneOf(credentials.identity.site),
   ): Promise<LabNode> {
     const { site, node } = credentials.identity;
     const lines: LogLine[] = [];
@@ -57,7 +58,7 @@ export class LabNode {
       stream: { write: (line: string) => lines.push(JSON.parse(line)) },
     });
     const toml = { text };
-    const head = `[node]\nname = "${node}"\nsite = "${site}"\nstate = "/nonexistent"\n`;
+    const head = `[node]\nname = "${node}"\nsite = "${site}"\nstate = "/nonexistent"\ndata_plane = "${dataPlane}"\n`;
     const metrics = createMetrics();
     const load = () => parseConfig(`${head}drain_timeout = "${drain}"\n${toml.text}`);
     const running = await startNode({
@@ -109,6 +110,16 @@ export class LabNode {
     await this.running.stop();
     this.#log.close();
   }
+}
+
+/**
+ * What the nodes of a test run on: `ROUTY_TEST_DATA_PLANE`, for all of them (`native`) or those of a site
+ * (`red=native`); the default without it.
+ */
+function dataPlaneOf(site: string): string {
+  const words = (process.env.ROUTY_TEST_DATA_PLANE ?? 'auto').split(',');
+  const own = words.find((word) => word.startsWith(`${site}=`))?.slice(site.length + 1);
+  return own ?? words.find((word) => !word.includes('=')) ?? 'auto';
 }
 
 let ca: Promise<TestCa> | undefined;

@@ -29,6 +29,7 @@ function rig() {
   const lanes: Lane[] = [];
   const told: string[] = [];
   const listener = new LanesListener({
+    listen: listenLanes,
     credentials: () => gray,
     stateDir: '/nonexistent',
     events: {

@@ -14,7 +14,7 @@ const run = promisify(execFile);
 test('the daemon is packed as one file, which installs and runs where nothing of it was', async (t) => {
   const directory = await mkdtemp(join(tmpdir(), 'routy-package-'));
   t.after(() => rm(directory, { recursive: true, force: true }));
-  const file = await packed('routy', ['proto', 'link', 'routy'], directory);
+  const file = await packed('routy', ['proto', 'link', 'linux', 'routy'], directory);
   assert.match(basename(file), /^routy-.*\.tgz$/);
   for (const install of [inProject, globally]) {
     const installed = join(directory, install.name);

@@ -74,12 +74,15 @@ export class RecordConnection {
     this.#raw.destroy();
   }
 
-  /** Resolves when it holds; looked at whenever something came. */
+  /** Resolves when it holds; looked at whenever something came, for 20 s. */
   async until(what: string, holds: () => boolean): Promise<void> {
+    const deadline = AbortSignal.timeout(20_000);
     while (!holds()) {
       if (this.#raw.socket.destroyed) throw new Error(`${what}: the socket is closed`);
+      if (deadline.aborted) throw new Error(`${what}: waited in vain`);
       await new Promise<void>((resolve) => {
         this.#news = resolve;
+        deadline.addEventListener('abort', () => resolve(), { once: true });
       });
     }
   }

@@ -17,8 +17,10 @@ test('without options everything is measured, of Routy on the Node that runs the
   assert.deepEqual(options.nodes, [process.execPath]);
 });
 
-test('several Nodes are measured in one run, in the order given', () => {
+test('several Nodes, in the order given, and planes are measured in one run', () => {
   assert.deepEqual(read('--node', '/b/node', '--node=/a/node').nodes, ['/b/node', '/a/node']);
+  assert.deepEqual(read().planes, []);
+  assert.deepEqual(read('--plane', 'native,portable').planes, ['portable', 'native']);
 });
 
 test('peers that are named are wanted, in the order of the table', () => {
@@ -31,7 +33,8 @@ test('a wrong name or number is refused with what would be right', () => {
   assert.throws(() => read('--peers', 'routy,scp'), /--peers: scp is not one of routy, ssh, /);
   assert.throws(() => read('--only', 'ech'), /--only: ech is not one of throughput, /);
   assert.throws(() => read('--rounds', '0'), /--rounds: 0 is not a number above 0/);
-  assert.throws(() => read('--plane', 'native'), /--plane/);
+  assert.throws(() => read('--plane', 'kernel'), /--plane: kernel is not one of portable, native/);
+  assert.throws(() => read('--planes', 'native'), /--planes/);
 });
 
 test('the help names every section, every peer, and options that exist with their defaults', () => {
@@ -42,11 +45,12 @@ test('the help names every section, every peer, and options that exist with thei
     ...{ FILE: 'results.json', PATH: '/bin/node', N: '7', S: '7' },
   };
   const named = [...HELP.matchAll(/^ {2}(--[a-z-]+) +([A-Z]+)?/gm)];
-  assert.equal(named.length, 10);
+  assert.equal(named.length, 11);
   for (const [, option, value] of named) {
     const argv = value === undefined ? [option!] : [option!, values[value] ?? 'routy'];
-    // LIST is of sections or of peers.
+    // LIST is of sections, peers or planes.
     if (option === '--only') argv[1] = 'echo';
+    if (option === '--plane') argv[1] = 'native';
     assert.doesNotThrow(() => readOptions(argv), option);
   }
   const usual = read();

@@ -114,7 +114,7 @@ test('the address for lanes moves, goes and comes', () => {
 test('the rest needs a restart, each key by its name in the file', () => {
   const changes = diff(
     ['name = "red1"', 'name = "red2"'],
-    ['site = "red"', 'site = "blue"\nstate = "/srv/routy"'],
+    ['site = "red"', 'site = "blue"\nstate = "/srv/routy"\ndata_plane = "native"'],
     [
       'heartbeat_interval = "5s"',
       'heartbeat_interval = "1s"\nheartbeat_misses = 4\nresume_time = "2m"',
@@ -136,6 +136,7 @@ streams = 5`,
     'node.name',
     'node.site',
     'node.state',
+    'node.data_plane',
     'fabric.heartbeat_interval',
     'fabric.heartbeat_misses',
     'fabric.resume_time',

@@ -7,7 +7,7 @@ const NODE = '[node]\nname = "red1"\nsite = "red"\n';
 
 test('the smallest file gets every default', () => {
   assert.deepEqual(parseConfig(NODE), {
-    node: { name: 'red1', site: 'red', state: '/var/lib/routy', drainMs: 3000 },
+    node: { name: 'red1', site: 'red', state: '/var/lib/routy', drainMs: 3000, dataPlane: 'auto' },
     listen: undefined,
     peers: [],
     services: new Map(),
@@ -31,6 +31,7 @@ test('every key is read', () => {
     site = "red"
     state = "/srv/routy"
     drain_timeout = "1m"
+    data_plane = "native"
     [listen]
     address = "[::]:7443"
     advertise = ["gray.example:443"]
@@ -82,6 +83,7 @@ test('every key is read', () => {
     site: 'red',
     state: '/srv/routy',
     drainMs: 60_000,
+    dataPlane: 'native',
   });
   assert.deepEqual(config.listen, {
     address: { kind: 'tcp', host: '::', port: 7443 },

@@ -132,8 +132,10 @@ test('a flood of opens is dispatched in slices, and nothing more is read until a
   lane.data(concat(opens));
   await nextRound();
   assert.ok(opened > 0 && opened < 100, `${opened} of 300 in one slice`);
-  for (let rounds = 0; opened < 300; rounds++) {
-    assert.ok(rounds < 1000, `${opened} of 300 after all`);
+  // Rounds are short while the peer waits for its next turn.
+  const untilMs = performance.now() + 20_000;
+  while (opened < 300) {
+    assert.ok(performance.now() < untilMs, `${opened} of 300 after all`);
     assert.equal(lane.paused, true);
     await nextRound();
   }

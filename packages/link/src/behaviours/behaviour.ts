@@ -71,7 +71,10 @@ export interface Behaviour<Message, Request, Answer, Info = EstablishedInfo> {
    * more in this establishment. One that cannot be said ends the conversation as if `next` had thrown.
    */
   next?(signal: AbortSignal): Promise<Message | undefined>;
-  /** Told before each wait, with the reason; the wait begins when it is done. */
+  /**
+   * Told before each wait, with the reason, and the wait begins when it is done; also told of the waits of
+   * a dialler while there is no session, which go on meanwhile.
+   */
   retry?(failure: ConversationError, info: RetryInfo): void | Promise<void>;
   /** Told at each change of state. */
   status?(status: ConversationStatus): void;

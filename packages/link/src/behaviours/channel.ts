@@ -15,5 +15,11 @@ export interface MessageChannel<Message> {
   readonly closed: Promise<unknown>;
 }
 
-/** Opens a channel; must reject soon after `signal` fires. */
-export type OpenChannel<Message> = (signal: AbortSignal) => Promise<MessageChannel<Message>>;
+/**
+ * Opens a channel; must reject soon after `signal` fires. Where it tries again by itself it says so with
+ * `goesOn`: why, and in how many ms.
+ */
+export type OpenChannel<Message> = (
+  signal: AbortSignal,
+  goesOn: (failure: unknown, delayMs: number) => void,
+) => Promise<MessageChannel<Message>>;

@@ -3,7 +3,12 @@ import { types } from 'node:util';
 import { errorText, NETWORK_CAP_MS, nextDelayMs, REFUSAL_CAP_MS } from '@routy/proto/base';
 import { expectMs } from '../arguments/arguments.ts';
 import { invalidArgument } from '../transport/link-error.ts';
-import type { ConversationOptions, ConversationStatus, PeerAccess } from './behaviour.ts';
+import type {
+  ConversationOptions,
+  ConversationStatus,
+  PeerAccess,
+  RetryInfo,
+} from './behaviour.ts';
 import type { MessageChannel } from './channel.ts';
 import { following, onAbort } from '../transport/deadline.ts';
 import { ConversationError, failureOf, guarded, raced, retryKind } from './failure.ts';
@@ -141,7 +146,19 @@ export class Conversation<Message, Request, Answer> {
   }
 
   async #open(signal: AbortSignal): Promise<MessageChannel<Message>> {
-    const opening = Promise.resolve().then(() => this.#options.open(signal));
+    let failures = 0;
+    const goesOn = (error: unknown, delayMs: number): void => {
+      if (signal.aborted) return;
+      const failure = failureOf('conversation-open', error);
+      const info = {
+        attempt: this.#failedAttempts + failures++,
+        ...{ delayMs, kind: retryKind(failure) },
+      };
+      this.#count(failure);
+      // What it throws has ended the conversation by then.
+      this.#tellRetry(failure, info, signal).catch(() => {});
+    };
+    const opening = Promise.resolve().then(() => this.#options.open(signal, goesOn));
     try {
       return await raced(signal, opening);
     } catch (error) {
@@ -224,15 +241,25 @@ export class Conversation<Message, Request, Answer> {
       kind === 'draining'
         ? Math.ceil((0.5 + random01 / 2) * DRAINING_MS)
         : nextDelayMs({ attempt, random01, capMs: CAP_MS[kind] });
+    this.#count(failure);
+    this.#enter('backoff');
+    await this.#tellRetry(failure, { attempt, delayMs, kind }, signal);
+    await pause(delayMs, undefined, { signal });
+  }
+
+  #count(failure: ConversationError): void {
     this.#status.retries++;
     this.#status.lastFailure = failure;
-    this.#enter('backoff');
-    // It has no signal to heed.
-    const told = this.#callback('retry', signal, (own) =>
-      own.retry?.(failure, { attempt, delayMs, kind }),
-    );
+  }
+
+  /** It has no signal to heed. */
+  async #tellRetry(
+    failure: ConversationError,
+    info: RetryInfo,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const told = this.#callback('retry', signal, (own) => own.retry?.(failure, info));
     await raced(signal, told);
-    await pause(delayMs, undefined, { signal });
   }
 
   /** @throws ConversationError when its owner gave one that gives no such number */

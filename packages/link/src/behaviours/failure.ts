@@ -18,7 +18,8 @@ export class ConversationError extends RoutyError {
 
   /** Takes no other code. */
   constructor(code: ConversationErrorCode, message: string, cause?: unknown) {
-    super(code, message, { cause });
+    const hint = cause instanceof RoutyError ? cause.hint : undefined;
+    super(code, message, { cause, ...(hint !== undefined && { hint }) });
   }
 }
 

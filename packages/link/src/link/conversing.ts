@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import { expectFunction, expectObject, expectSignal, type KeysOf } from '../arguments/arguments.ts';
 import type { Behaviour, ConversationStatus, EstablishedInfo } from '../behaviours/behaviour.ts';
-import type { MessageChannel } from '../behaviours/channel.ts';
+import type { OpenChannel } from '../behaviours/channel.ts';
 import { Conversation } from '../behaviours/conversation.ts';
 import type { ConversationError } from '../behaviours/failure.ts';
 import type { Meter, Statistics } from '../stats/statistics.ts';
@@ -97,9 +97,11 @@ export class LinkConversation<Message, Request = never, Answer = never> {
     const request = requestOf(options);
     this.#meter = statistics.begin(performance.now(), 'conversation', className, protocol);
     let opened: LinkStream | undefined;
-    const open = async (wanted: AbortSignal): Promise<MessageChannel<Message>> => {
+    const open: OpenChannel<Message> = async (wanted, goesOn) => {
       const peer = await ground.findPeer(wanted);
-      opened = await peer.open(request, { signal: wanted });
+      // Its dialler does not give up: what keeps it is told meanwhile.
+      const leave = peer.followAttempts(goesOn);
+      opened = await peer.open(request, { signal: wanted }).finally(leave);
       this.#peer = peer;
       opened.countFor(this.#meter);
       const { codecs, maxBytes } = options;

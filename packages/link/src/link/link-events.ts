@@ -13,7 +13,7 @@ export interface LinkEvents {
   listenerFailed: [error: RoutyError, address: TransportAddress];
   /** It is open again. */
   listenerReopened: [address: TransportAddress];
-  /** An accept function has failed, and its stream was reset. */
+  /** An accept or reply function has failed, and its stream was reset; a warning where nobody listens. */
   acceptFailed: [error: unknown, protocol: string];
   /**
    * A listener of the link or of a peer has thrown, or its promise was rejected; with the event it was

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import type { Identity } from '@routy/proto/base';
+import { errorText, type Identity } from '@routy/proto/base';
 import {
   expectBoolean,
   expectObject,
@@ -15,6 +15,7 @@ import { Locators } from '../locators/locators.ts';
 import { ProcessSessions } from '../peers/process-sessions.ts';
 import { Protocols } from '../protocols/protocols.ts';
 import { Statistics } from '../stats/statistics.ts';
+import { StreamResetError } from '../streams/adapters/byte-channel.ts';
 import { abortReason, following, onAbort } from '../transport/deadline.ts';
 import { LinkError } from '../transport/link-error.ts';
 import type { TransportAddress, TransportListener } from '../transport/transport.ts';
@@ -344,6 +345,10 @@ export class Link extends EventEmitter<LinkEvents> {
   #tell<E extends keyof LinkEvents>(event: E, args: LinkEvents[E]): void {
     const isOfListener = event === 'listenerThrew';
     if (isOfListener && this.listenerCount(event) === 0) throw args[0];
+    if (event === 'acceptFailed' && this.listenerCount(event) === 0) {
+      const [error, protocol] = args as LinkEvents['acceptFailed'];
+      warnOfFailed(error, protocol);
+    }
     tellListeners(this, event, args, (error) => {
       if (isOfListener) throw error;
       this.#core.onListenerThrew(error, event);
@@ -353,6 +358,18 @@ export class Link extends EventEmitter<LinkEvents> {
   #mustBeOpen(): void {
     if (this.#closing !== undefined) throw closedError();
   }
+}
+
+/** A failure that the program asked to hear of nowhere; what it refuses on purpose is none. */
+function warnOfFailed(error: unknown, protocol: string): void {
+  if (error instanceof StreamResetError) return;
+  process.emitWarning(
+    `the accept or reply function of ${protocol} has failed: ${errorText(error)}`,
+    {
+      code: 'ROUTY_ACCEPT_FAILED',
+      detail: "link.on('acceptFailed', (error, protocol) => …) hears of it instead of this warning",
+    },
+  );
 }
 
 function closedError(): LinkError {

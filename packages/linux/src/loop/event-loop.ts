@@ -41,6 +41,7 @@ export class EventLoop {
   #immediate: NodeJS.Immediate | undefined;
   #rounds = 0;
   #isClosed = false;
+  #onIdle: (() => void) | undefined;
 
   /** @throws when the system or libuv refuses */
   constructor(system: System) {
@@ -89,7 +90,9 @@ export class EventLoop {
     this.#watchers[fd] = undefined;
     this.#system.epollDelete(this.#epoll, fd);
     this.#watched--;
-    if (this.#watched === 0 && !this.#isClosed) this.#poll.stop();
+    if (this.#watched > 0 || this.#isClosed) return;
+    this.#poll.stop();
+    if (this.#onIdle !== undefined) this.#hurry();
   }
 
   /** Work is left over: the next round begins with it, and does not wait for an event. */
@@ -114,6 +117,12 @@ export class EventLoop {
     this.#system.close(this.#epoll);
   }
 
+  /** Closes itself when nothing is watched any more and no work is left, and calls `onClosed`. */
+  closeWhenIdle(onClosed: () => void): void {
+    this.#onIdle = onClosed;
+    this.#hurry();
+  }
+
   /** A round follows when libuv's loop has come round; that alone keeps no process alive. */
   #arm(): void {
     if (this.#isClosed) return;
@@ -133,9 +142,15 @@ export class EventLoop {
     } finally {
       // What a handler's exception has left is done in the next round.
       if (this.#isLeft()) this.#hurry();
+      else if (this.#watched === 0 && this.#onIdle !== undefined) this.#closeIdle(this.#onIdle);
       else if (this.#watched > 0) this.#arm();
     }
   };
+
+  #closeIdle(onClosed: () => void): void {
+    this.close();
+    onClosed();
+  }
 
   #round(): void {
     const turns = this.#turns;

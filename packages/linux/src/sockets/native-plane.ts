@@ -53,6 +53,11 @@ export class NativePlane {
     this.loop.close();
   }
 
+  /** Closes itself once all of its sockets and listeners are closed. */
+  closeWhenIdle(): void {
+    this.loop.closeWhenIdle(() => this.room.close());
+  }
+
   readonly #rest = (): void => {
     this.#isRestDue = false;
     this.room.rest();

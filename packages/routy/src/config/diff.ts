@@ -70,6 +70,7 @@ const RESTART_KEYS: readonly Key[] = [
   ['node.name', (config) => config.node.name],
   ['node.site', (config) => config.node.site],
   ['node.state', (config) => config.node.state],
+  ['node.data_plane', (config) => config.node.dataPlane],
   ['fabric.heartbeat_interval', (config) => config.fabric.heartbeatIntervalMs],
   ['fabric.heartbeat_misses', (config) => config.fabric.heartbeatMisses],
   ['fabric.resume_time', (config) => config.fabric.resumeTimeMs],

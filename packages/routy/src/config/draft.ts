@@ -49,6 +49,7 @@ export function draftOf(root: unknown): Draft {
       site: node.site,
       state: node.state,
       drainMs: node.drain_timeout,
+      dataPlane: node.data_plane,
     },
     listen: listen && { address: listen.address, advertise: listen.advertise },
     peers: parts(valueAt(root, ['peer']), 'peer', peerOf),

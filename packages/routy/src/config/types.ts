@@ -9,6 +9,8 @@ export interface Config {
     readonly state: string;
     /** How long a stopping node lets its streams finish, in ms. */
     readonly drainMs: number;
+    /** What carries the bytes of lanes. */
+    readonly dataPlane: 'auto' | 'portable' | 'native';
   };
   readonly listen:
     | {

@@ -57,6 +57,13 @@ export class NodeEvents {
     this.#log.info('node-up', `node ${node.site}/${node.node} is up, ${where}`, fields);
   }
 
+  /** Told once, where it is not the one that is configured. */
+  dataPlane({ inUse, reason }: NodeStatus['dataPlane']): void {
+    if (reason === null) return;
+    const text = `the native data plane cannot be had: ${reason}; lanes are ${inUse}`;
+    this.#log.warn('data-plane', text, { inUse, reason });
+  }
+
   undrained(sessionsWaiting: number): void {
     this.#log.info('undrain', 'takes new streams again', { sessionsWaiting });
   }

@@ -1,9 +1,4 @@
-import {
-  type Lane,
-  type LaneListener,
-  listenLanes,
-  type TlsCredentials,
-} from '@routy/link/transport';
+import type { Lane, LaneListener, ListenOptions, TlsCredentials } from '@routy/link/transport';
 import { formatAddress, formatHostPort, RoutyError, type TcpAddress } from '@routy/proto/base';
 import { addressesCollide } from '../config/listening.ts';
 import { serveEnrolment } from '../enrol/enrol-join.ts';
@@ -11,6 +6,8 @@ import type { EnrolmentEvent } from '../enrol/enrol-protocol.ts';
 import type { NodeEvents } from '../events/node-events.ts';
 
 export interface LanesListenerOptions {
+  /** `listenLanes`, of the data plane in use. */
+  readonly listen: (options: ListenOptions) => Promise<LaneListener>;
   /** Asked at every connection. */
   readonly credentials: () => TlsCredentials;
   /** Absolute; where enrolments are recorded. */
@@ -96,9 +93,9 @@ export class LanesListener {
 
   /** With `insist`, a failure is told and tried again in place of thrown. */
   #open(address: TcpAddress, insist = false): Promise<LaneListener> {
-    const { credentials, stateDir, events, onLane } = this.#options;
+    const { listen, credentials, stateDir, events, onLane } = this.#options;
     const name = formatHostPort(address.host, address.port);
-    return listenLanes({
+    return listen({
       address,
       credentials,
       insist,

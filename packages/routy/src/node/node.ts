@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { createPools, type SessionCommons, startSession } from '@routy/link/driver';
 import type { SessionFactory } from '@routy/link/peers';
-import { dialLane, type Lane, libcLoaded, type TlsCredentials } from '@routy/link/transport';
+import { type Lane, libcLoaded, type TlsCredentials } from '@routy/link/transport';
 import { nextDelayMs, RoutyError } from '@routy/proto/base';
 import type { Config, LogLevel } from '../config/types.ts';
 import { NodeEvents } from '../events/node-events.ts';
@@ -26,6 +26,7 @@ import type {
   UndrainReport,
 } from '../status/status.ts';
 import { CertificateWatch } from './certificate-watch.ts';
+import { type DataPlane, dataPlane } from './data-plane.ts';
 import { LanesListener } from './lanes-listener.ts';
 import { applyConfig } from './reload.ts';
 import { nodeStatus } from './status-report.ts';
@@ -99,6 +100,7 @@ class RoutyNode implements RunningNode {
   readonly #peers: Peers;
   readonly #accepted: AcceptedSessions;
   readonly #lanes: LanesListener;
+  readonly #plane: DataPlane;
   #config: Config;
   #restartRequired: readonly string[] = [];
   #drained: Promise<void> | undefined;
@@ -142,14 +144,16 @@ class RoutyNode implements RunningNode {
       factory: options.sessions ?? startSession,
     });
     this.#accepted = new AcceptedSessions(this.#host);
+    this.#plane = dataPlane(config.node.dataPlane);
     this.#lanes = new LanesListener({
+      listen: (listen) => this.#plane.listen(listen),
       credentials: () => this.#certificate.credentials,
       stateDir: config.node.state,
       events: this.#events,
       onLane: (lane) => this.#accepted.onLane(lane),
     });
     this.#peers = new Peers(config.peers, this.#host, (dial) =>
-      dialLane({ ...dial, credentials: this.#certificate.credentials }),
+      this.#plane.dial({ ...dial, credentials: this.#certificate.credentials }),
     );
     this.done = new Promise((resolve) => {
       this.#resolveDone = resolve;
@@ -161,6 +165,7 @@ class RoutyNode implements RunningNode {
     await this.#lanes.start(config.listen?.address);
     metrics.bind(() => this.status());
     this.#tellNative();
+    this.#events.dataPlane(this.#plane.status);
     this.#certificate.start();
     this.#forwards.start();
     this.#peers.start();
@@ -187,6 +192,7 @@ class RoutyNode implements RunningNode {
       version: this.#options.version,
       certificate: this.#certificate,
       listener: this.#lanes.current,
+      dataPlane: this.#plane.status,
       host: this.#host,
       peers: this.#peers,
       accepted: this.#accepted,
@@ -254,6 +260,7 @@ class RoutyNode implements RunningNode {
     this.#peers.close('the node stops');
     this.#accepted.close('the node stops');
     await flushed(lanes);
+    this.#plane.close();
     this.#events.stopped(streamsReset);
     this.#resolveDone();
   }

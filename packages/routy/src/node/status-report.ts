@@ -8,7 +8,13 @@ import type { Peers } from '../peers/peers.ts';
 import type { SessionHost } from '../peers/session-host.ts';
 import type { Services } from '../services/services.ts';
 import { isoTime } from '../status/clock.ts';
-import type { BufferStatus, LogStatus, NodeStatus, PeerStatus } from '../status/status.ts';
+import type {
+  BufferStatus,
+  DataPlaneStatus,
+  LogStatus,
+  NodeStatus,
+  PeerStatus,
+} from '../status/status.ts';
 import type { CertificateWatch } from './certificate-watch.ts';
 
 /** Where the facts of a status stand. */
@@ -17,6 +23,7 @@ export interface StatusSources {
   readonly version: string;
   readonly certificate: CertificateWatch;
   readonly listener: LaneListener | undefined;
+  readonly dataPlane: DataPlaneStatus;
   readonly host: SessionHost;
   readonly peers: Peers;
   readonly accepted: AcceptedSessions;
@@ -45,6 +52,7 @@ export function nodeStatus(state: NodeStatus['state'], from: StatusSources): Nod
     troubles: from.troubles.status(),
     restartRequired: from.restartRequired,
     listening: listeningStatus(from.listener),
+    dataPlane: from.dataPlane,
     peers,
     traffic: from.host.live.traffic(),
     services: from.services.all().map((service) => service.status()),

@@ -20,6 +20,7 @@ export interface NodeStatus {
   /** That it ends soon or has ended, from 30 days before on; null earlier. */
   readonly certificateWarning: string | null;
   readonly listening: { readonly address: string; readonly error: string | null } | null;
+  readonly dataPlane: DataPlaneStatus;
   readonly peers: readonly PeerStatus[];
   /** What was exchanged with each node since this one started, over all sessions. */
   readonly traffic: readonly TrafficStatus[];
@@ -27,6 +28,13 @@ export interface NodeStatus {
   readonly forwards: readonly ForwardStatus[];
   readonly buffers: BufferStatus;
   readonly log: LogStatus;
+}
+
+/** What carries the bytes of lanes. */
+export interface DataPlaneStatus {
+  readonly inUse: 'portable' | 'native';
+  /** Why it is not the native one that is configured; null when nothing is wrong. */
+  readonly reason: string | null;
 }
 
 /** Lines of the log that its reader did not take in time. */

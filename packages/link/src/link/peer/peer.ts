@@ -66,6 +66,7 @@ export class Peer extends EventEmitter<PeerEvents> {
   readonly #close: (reason: string) => void;
   readonly #waiting = new Set<Waiter>();
   readonly #over = new AbortController();
+  readonly #followers = new Set<(...args: PeerEvents['attempt']) => void>();
   #session: LinkSession | undefined;
   #isClosed = false;
   #lastFailure: RoutyError | undefined;
@@ -228,7 +229,14 @@ export class Peer extends EventEmitter<PeerEvents> {
   /** @internal */
   tellAttempt(failure: RoutyError, nextInMs: number): void {
     this.#lastFailure = failure;
+    for (const told of this.#followers) queueMicrotask(() => told(failure, nextInMs));
     this.#tell('attempt', failure, nextInMs);
+  }
+
+  /** @internal Tells of each attempt that fails, until what it gives is called. */
+  followAttempts(told: (...args: PeerEvents['attempt']) => void): () => void {
+    this.#followers.add(told);
+    return () => this.#followers.delete(told);
   }
 
   /** @internal */

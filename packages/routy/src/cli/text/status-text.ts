@@ -47,6 +47,7 @@ function overview(status: NodeStatus, nowMs: number): string[] {
     ['state', stateText(status, nowMs)],
     ['process', `pid ${status.pid}, routy ${status.version}`],
     ['listens', listens],
+    ['data plane', dataPlaneText(status)],
     ...(log.lostLines === 0 ? [] : [['log', lostText(log, nowMs)]]),
     ['buffers', `${bytesText(buffers.usedBytes)} of ${bytesText(buffers.budgetBytes)}`],
     [
@@ -66,6 +67,10 @@ function overview(status: NodeStatus, nowMs: number): string[] {
       ? []
       : [['RESTART', `changed in the file, not in force: ${status.restartRequired.join(', ')}`]]),
   ]);
+}
+
+function dataPlaneText({ dataPlane: { inUse, reason } }: NodeStatus): string {
+  return reason === null ? inUse : `${inUse}, NOT native: ${reason}`;
 }
 
 function lostText({ lostLines, losingSince }: NodeStatus['log'], nowMs: number): string {
