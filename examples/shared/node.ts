@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync } from 'node:fs';
+import { fstatSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
@@ -22,7 +22,7 @@ export interface ExampleNode {
   /** The sites it was told of, as names of nodes. */
   readonly peers: readonly string[];
   readonly lines: AsyncIterable<string>;
-  /** Fires when the program is to end. */
+  /** Fires when the program is to end: by SIGINT, by SIGTERM, or with its input. */
   readonly signal: AbortSignal;
 }
 
@@ -46,17 +46,25 @@ export async function startNode(usage: string): Promise<ExampleNode> {
   }
   link.on('acceptFailed', (error, protocol) => console.log(`${protocol} failed: ${error}`));
   const stop = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => {
-      stop.abort();
-      void link.close().then(() => process.exit(0));
-    });
-  }
+  const end = () => {
+    if (stop.signal.aborted) return;
+    stop.abort();
+    void link.close().then(() => process.exit(0));
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, end);
+  const lines = createInterface({ input: process.stdin });
+  // Who would type has gone: a terminal, or the program that began this one, and was killed.
+  if (hasInput()) lines.once('close', end);
   return {
     ...{ link, site, data, signal: stop.signal },
     peers: peer.map((name) => `${name}/${name}1`),
-    lines: createInterface({ input: process.stdin }),
+    lines,
   };
+}
+
+/** A service has none: what it reads of /dev/null ends at once, and nobody has gone. */
+function hasInput(): boolean {
+  return process.stdin.isTTY || !fstatSync(0).isCharacterDevice();
 }
 
 /** Says whom it has reached, and why not; what is as before is not said again. */

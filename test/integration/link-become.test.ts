@@ -177,6 +177,26 @@ describe('a stream goes on in another protocol', { timeout: 30_000 }, () => {
     await lab.close();
   });
 
+  test('waiting for a reader who never comes ends with the signal, and with the session', async () => {
+    for (const how of ['signal', 'link'] as const) {
+      const lab = await memoryLab();
+      const first = await lab.red.dial(lab.at).open({ protocol: 'echo' });
+      const messages = textOf(first);
+      // The echo of it stays unread.
+      await messages.send('hello');
+      const controller = new AbortController();
+      const becoming = first.become({ protocol: 'echo' }, controller);
+      const failed = assert.rejects(becoming, {
+        code: how === 'signal' ? 'dial-aborted' : 'session-lost',
+      });
+      await assert.rejects(first.become({ protocol: 'echo' }), { code: 'stream-in-use' });
+      if (how === 'signal') controller.abort();
+      else await lab.gray.close();
+      await failed;
+      await lab.close();
+    }
+  });
+
   test('is asked for by the end that opened it, as messages, and in a form that can be said', async () => {
     const lab = await memoryLab();
     const failures: string[] = [];

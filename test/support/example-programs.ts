@@ -24,6 +24,8 @@ interface ProgramOptions {
   readonly directory?: string;
   /** A disk that is full: no file grows beyond so many blocks of 512 bytes, writing more fails. */
   readonly fileBlocksMax?: number;
+  /** `ignore`: it has none, as a service; a pipe by default. */
+  readonly input?: 'pipe' | 'ignore';
 }
 
 /** A program of `examples/`, or of another directory, which is told lines and answers with lines. */
@@ -33,13 +35,13 @@ export class Program {
   readonly lines: string[] = [];
 
   constructor(script: string, args: readonly string[], options: ProgramOptions = {}) {
-    const { directory = root, fileBlocksMax } = options;
+    const { directory = root, fileBlocksMax, input = 'pipe' } = options;
     const source = directory === root ? ['--import', 'tsx', join('examples', script)] : [script];
     const node = [process.execPath, ...source, ...args];
     const [command, ...rest] = fileBlocksMax === undefined ? node : limited(fileBlocksMax, node);
     this.#child = spawn(command!, rest, {
       cwd: directory,
-      stdio: ['pipe', 'pipe', 'pipe'],
+      stdio: [input, 'pipe', 'pipe'],
     });
     for (const output of [this.#child.stdout!, this.#child.stderr!]) {
       createInterface({ input: output }).on('line', (line) => {
@@ -47,7 +49,7 @@ export class Program {
         for (const waiting of this.#waiting) waiting(line);
       });
     }
-    this.#child.stdin!.on('error', () => undefined);
+    this.#child.stdin?.on('error', () => undefined);
   }
 
   say(line: string): void {
@@ -101,6 +103,14 @@ export class Program {
   /** In order; it has to end by itself. */
   async stop(): Promise<void> {
     await this.#end('SIGTERM');
+    assert.equal(this.#child.exitCode, 0, this.lines.slice(-20).join('\n'));
+  }
+
+  /** Its input ends, as when who began it was killed: it has to end by itself. */
+  async leave(): Promise<void> {
+    const exited = once(this.#child, 'exit');
+    this.#child.stdin!.end();
+    await exited;
     assert.equal(this.#child.exitCode, 0, this.lines.slice(-20).join('\n'));
   }
 

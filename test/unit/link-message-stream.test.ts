@@ -133,6 +133,32 @@ test('a signal resets a stream, also before it has one', async () => {
   }
 });
 
+test('a signal that has fired already, too', async () => {
+  const signal = AbortSignal.abort(new StreamResetError('draining', 'it drains'));
+  for (const form of [AsyncByteStream, StreamDuplex]) {
+    const failed: unknown[] = [];
+    const made = new form({ signal });
+    if (made instanceof StreamDuplex) made.on('error', (error) => failed.push(error));
+    await nextRound();
+    const session = new FakeByteStream(made.receiver);
+    assert.equal(session.told.length, 1, form.name);
+    if (made instanceof StreamDuplex) assert.equal((failed[0] as Error).name, 'AbortError');
+    else await assert.rejects(made.read(), { code: 'draining' });
+  }
+});
+
+test('a turn that comes to nothing is over, though the peer goes on for ever', async (t) => {
+  const { messages, session } = joined();
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const over = messages.giveUpTurn();
+  session.receiver.data(frame('more'));
+  await nextRound();
+  assert.deepEqual(session.told, ['end']);
+  t.mock.timers.tick(5_000);
+  await over;
+  assert.deepEqual(session.told, ['end', 'cancelled']);
+});
+
 test('bytes that came before a reset of the connection are read before the error', async () => {
   const stream = new AsyncByteStream();
   new FakeByteStream(stream.receiver);

@@ -27,7 +27,14 @@ type Refusal = { readonly refused: string; readonly reason: string };
 
 const JSON_CODEC: MessageCodec<unknown> = {
   encode: (message) => Buffer.from(JSON.stringify(message)),
-  decode: (bytes) => JSON.parse(Buffer.from(bytes).toString()) as unknown,
+  decode: (bytes) => {
+    try {
+      return JSON.parse(Buffer.from(bytes).toString()) as unknown;
+    } catch (error) {
+      // The peer's failure, and nobody else's.
+      throw new StreamResetError('cancelled', `${CALL}: ${errorText(error)}`);
+    }
+  },
 };
 
 interface Awaited {

@@ -68,6 +68,9 @@ const GATHERED_BYTES_MAX = 2048;
 const BLOCK_BYTES_MIN = 512;
 const BLOCK_BYTES_MAX = 16 * 1024;
 
+/** How long a peer may take to end its part of what has come to nothing, in ms. */
+const END_MS = 5_000;
+
 const DONE = Promise.resolve();
 const NOTHING: Uint8Array = new Uint8Array(0);
 
@@ -261,10 +264,11 @@ export class MessageStream<T> {
         this.#cutter.next();
         this.#marked();
       } else if (this.#cutter.hasNext) {
-        // Its reader has not come so far.
-        await new Promise<void>((resolve) => {
+        // Its reader has not come so far, and may never: the stream may be reset before.
+        const consumed = new Promise<void>((resolve) => {
           this.#consumed = resolve;
         });
+        await Promise.race([consumed, this.#bytes.finished()]);
       } else {
         this.#cutter.next();
         if (!(await this.#more())) return false;
@@ -287,10 +291,18 @@ export class MessageStream<T> {
     return [this.#cutter.rest(), ...this.#bytes.release()];
   }
 
-  /** Ends both directions after a turn that came to nothing. */
+  /** Ends both directions after a turn that came to nothing; a peer that does not end its own is reset. */
   async giveUpTurn(): Promise<void> {
     this.#bytes.end();
-    while ((await this.#bytes.read()) !== undefined);
+    const late = () => this.reset('cancelled', `it did not end within ${END_MS} ms`);
+    const timer = setTimeout(late, END_MS);
+    try {
+      while ((await this.#bytes.read()) !== undefined);
+    } catch {
+      // It was reset: that is an end, too.
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /**
@@ -333,7 +345,7 @@ export class MessageStream<T> {
   #marked(): void {
     this.#isMarked = true;
     // This side has ended the stream already: it cannot go on.
-    if (this.#isEnded && this.#onTurn !== undefined) this.giveUpTurn().catch(() => undefined);
+    if (this.#isEnded && this.#onTurn !== undefined) void this.giveUpTurn();
   }
 
   /** What was good before a message that is not is given out first. */
