@@ -1,4 +1,4 @@
-import type { MessageCodec } from '@routy/link/streams';
+import type { MessageCodec } from '@routy/link';
 
 /** Keys that can be asked for: nothing that leads out of the directory. */
 export const KEY = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}$/;

@@ -1,4 +1,4 @@
-import type { MessageCodec } from '@routy/link/streams';
+import type { MessageCodec } from '@routy/link';
 
 /** Messages as JSON. */
 export function json<T>(): MessageCodec<T> {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -106,6 +106,25 @@ test('the first program of the guide does what it says', async () => {
   await writeFile(join(project, 'guide.mjs'), `${GUIDE_BEGIN}\n${here}\nawait gray.close();\n`);
   const { stdout } = await run(process.execPath, ['guide.mjs'], { cwd: project });
   assert.equal(stdout.trim(), said);
+});
+
+test('the network in memory does what the guide shows', async () => {
+  const { text } = codeBlocks(documentText('docs/LINK.md')).find((block) =>
+    block.text.includes('memoryNetwork()'),
+  )!;
+  await writeFile(join(project, 'memory.mjs'), text.replace('(site: string)', '(site)'));
+  await run(process.execPath, ['memory.mjs'], { cwd: project });
+});
+
+test('its source maps have the sources with them', async () => {
+  const library = join(project, 'node_modules/@routy/link/dist');
+  const names = await readdir(library, { recursive: true });
+  const maps = names.filter((name) => name.endsWith('.js.map'));
+  assert.ok(maps.length > 50, `only ${maps.length}`);
+  for (const name of maps) {
+    const map = JSON.parse(await readFile(join(library, name), 'utf8')) as object;
+    assert.ok('sourcesContent' in map, name);
+  }
 });
 
 test('what it declares can be used under strict rules', async () => {
