@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 /** Parts of the link that a daemon runs; the rest is for programs of others and their tests. */
-const LINK_PARTS = ['driver', 'peers', 'streams', 'transport'];
+const LINK_PARTS = ['arguments', 'driver', 'peers', 'streams', 'transport'];
 const link = join(root, 'packages', 'link', 'dist');
 
 /** Made of docstrings on whoever's machine it was asked for. */

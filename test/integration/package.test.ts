@@ -57,7 +57,8 @@ async function use(directory: string, routy: string, modules: string): Promise<v
   await run(routy, ['init', '--site', 'gray', '--listen', '127.0.0.1:7443', ...home, ...state]);
   assert.match((await run(routy, ['check', ...home])).stdout, /: ok\n$/);
   const link = join(modules, 'routy/node_modules/@routy/link/dist');
-  assert.deepEqual((await readdir(link)).sort(), ['driver', 'peers', 'streams', 'transport']);
+  const parts = ['arguments', 'driver', 'peers', 'streams', 'transport'];
+  assert.deepEqual((await readdir(link)).sort(), parts);
   // Loads whatever a node is made of.
   await import(pathToFileURL(join(modules, 'routy/dist/cli/running/run-node.js')).href);
 }

@@ -5,6 +5,9 @@ import { createInterface } from 'node:readline';
 
 const ANSWER_TIMEOUT_MS = 30_000;
 
+/** Whatever comes of an attempt to dial; attempts go on. */
+const ATTEMPT = /^not reached: /;
+
 /** A terminal as documents show them: commands, what is typed, and what is printed, line by line. */
 export class Terminal {
   readonly #name: string;
@@ -83,11 +86,13 @@ export class Terminal {
       });
       await this.#inTime(printed, line);
     }
-    assert.equal(
-      this.#unread.shift(),
-      line,
-      `in the terminal ${this.#name}, after ${this.#said()}`,
-    );
+    const printed = this.#unread.shift()!;
+    // Of attempts to dial a program that is just ending, the first may still find its listener.
+    if (printed !== line && ATTEMPT.test(printed) && ATTEMPT.test(line)) {
+      await this.#expect(line);
+      return;
+    }
+    assert.equal(printed, line, `in the terminal ${this.#name}, after ${this.#said()}`);
   }
 
   async #inTime(event: Promise<unknown>, awaited: string): Promise<void> {

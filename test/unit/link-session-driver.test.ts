@@ -139,8 +139,9 @@ test('a flood of opens is dispatched in slices, and nothing more is read until a
     assert.equal(lane.paused, true);
     await nextRound();
   }
-  await nextRound();
-  await nextRound();
-  assert.equal(lane.paused, false);
+  while (lane.paused) {
+    assert.ok(performance.now() < untilMs, 'what was held goes on');
+    await nextRound();
+  }
   driver.close('shutdown', 'the test is over');
 });
