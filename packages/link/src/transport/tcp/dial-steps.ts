@@ -41,7 +41,7 @@ export const HURRIED_TIMEOUTS: Partial<DialTimeouts> = {
 export interface DialStepsOptions {
   /** Of the node, also where a proxy is dialled. */
   readonly address: TcpAddress;
-  /** In place of {@link DIAL_TIMEOUTS}. */
+  /** In place of 5 s for each step and 10 s for all of them. */
   readonly timeouts?: Partial<DialTimeouts> | undefined;
   /** Gives up. */
   readonly signal?: AbortSignal | undefined;
