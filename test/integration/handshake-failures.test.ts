@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -23,6 +22,7 @@ import {
   type HandshakeEnds,
 } from '../support/handshake-ends.ts';
 import { until } from '../support/lane-pair.ts';
+import { listening } from '../support/listening.ts';
 
 // What goes wrong in a handshake has the same code and the same words whichever data plane makes it, and
 // however its bytes come. Whole, in parts of a record, and byte by byte.
@@ -353,7 +353,7 @@ async function tlsServer(options: TlsOptions): Promise<number> {
   const server = createTlsServer({ ...TLS_PROFILE, ALPNProtocols: ['routy/1'], ...options });
   server.on('secureConnection', (socket) => socket.on('error', () => {}).resume());
   server.on('tlsClientError', () => {});
-  return listening(server);
+  return listening(server, closers);
 }
 
 async function tcpServer(onConnection: (socket: Socket) => void): Promise<number> {
@@ -363,22 +363,8 @@ async function tcpServer(onConnection: (socket: Socket) => void): Promise<number
       socket.resume();
       onConnection(socket);
     }),
+    closers,
   );
-}
-
-async function listening(server: ReturnType<typeof createServer>): Promise<number> {
-  const sockets = new Set<Socket>();
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  closers.push(() => {
-    server.close();
-    for (const socket of sockets) socket.destroy();
-  });
-  return (server.address() as { port: number }).port;
 }
 
 function tlsClient(options: ConnectionOptions): (port: number) => Socket {

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { after, before, describe, test } from 'node:test';
@@ -10,6 +9,7 @@ import { Random } from '../sim/random.ts';
 import { testCa, testCredentials } from '../support/certificates.ts';
 import { HANDSHAKE_ENDS } from '../support/handshake-ends.ts';
 import { until } from '../support/lane-pair.ts';
+import { listening } from '../support/listening.ts';
 
 // Whatever is changed on the way, a handshake comes to an end: nobody throws, nobody is forgotten, and
 // whoever is turned away is so with a reason. A seed gives the same changes each time.
@@ -64,7 +64,7 @@ for (const ends of HANDSHAKE_ENDS) {
       });
       server.on('secureConnection', (socket) => socket.on('error', () => {}).resume());
       server.on('tlsClientError', () => {});
-      const target = await listening(server);
+      const target = await listening(server, closers);
       const codes = new Set<string>();
       for (let round = 0; round < ROUNDS; round++) {
         const port = await changingRelay(target, new Random(2, round), 'server');
@@ -108,7 +108,7 @@ async function changingRelay(
     void passChanged(changed, other, { at, how, stride, random });
     relay.close();
   });
-  return listening(relay);
+  return listening(relay, closers);
 }
 
 interface Change {
@@ -156,19 +156,4 @@ function changedBytes(bytes: Buffer, at: number, { how, random }: Change): Buffe
     default:
       return head;
   }
-}
-
-async function listening(server: ReturnType<typeof createServer>): Promise<number> {
-  const sockets = new Set<Socket>();
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  closers.push(() => {
-    server.close();
-    for (const socket of sockets) socket.destroy();
-  });
-  return (server.address() as { port: number }).port;
 }
