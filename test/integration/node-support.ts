@@ -4,7 +4,7 @@ import type { Address } from '../../packages/proto/src/base/address.ts';
 
 /** Polls until the condition holds; fails with `what` after 5 s. */
 export async function until(what: string, condition: () => boolean): Promise<void> {
-  const endMs = performance.now() + 5000;
+  const endMs = performance.now() + 15_000;
   while (!condition()) {
     if (performance.now() > endMs) throw new Error(`waited in vain until ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 2));
