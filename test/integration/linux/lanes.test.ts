@@ -12,22 +12,19 @@ import {
   LaneRecorder,
   LOOPBACK,
   listeningPort,
-} from '../../support/lanes/lane-pair.ts';
-import {
-  dialBare,
-  lanePair,
-  nativeLanes,
   portableLanes,
-} from '../../support/lanes/native-lanes.ts';
+  tlsLanePair,
+} from '../../support/lanes/lane-pair.ts';
+import { dialBare, nativeLanes } from '../../support/lanes/native-lanes.ts';
 import { planeMissing, testPlane } from '../../support/linux/native-plane.ts';
 import { until } from '../../support/sockets/loopback.ts';
 
 const MIB = 1024 * 1024;
 
 describe('native lanes', { timeout: 120_000, skip: planeMissing }, () => {
-  laneCompliance('native to native', () => lanePair(nativeLanes, nativeLanes));
-  laneCompliance('native to portable', () => lanePair(nativeLanes, portableLanes));
-  laneCompliance('portable to native', () => lanePair(portableLanes, nativeLanes));
+  laneCompliance('native to native', () => tlsLanePair(nativeLanes, nativeLanes));
+  laneCompliance('native to portable', () => tlsLanePair(nativeLanes, portableLanes));
+  laneCompliance('portable to native', () => tlsLanePair(portableLanes, nativeLanes));
   turns();
   describe('with node:tls at the other end', records);
 
@@ -41,7 +38,7 @@ describe('native lanes', { timeout: 120_000, skip: planeMissing }, () => {
 function turns(): void {
   const pairTest = (title: string, run: (pair: LanePair) => Promise<void>): void => {
     test(title, async () => {
-      const pair = await lanePair(nativeLanes, nativeLanes);
+      const pair = await tlsLanePair(nativeLanes, nativeLanes);
       try {
         await run(pair);
       } finally {

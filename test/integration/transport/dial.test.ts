@@ -12,13 +12,14 @@ import { ALPN_LANE, TLS_PROFILE } from '../../../packages/link/src/transport/tls
 import { RoutyError } from '../../../packages/proto/src/base/errors.ts';
 import { type TestCa, testCa, testCredentials } from '../../support/certificates.ts';
 import {
+  type LaneMaker,
   LaneRecorder,
   listeningPort,
   type TestListener,
   testListener,
   until,
 } from '../../support/lanes/lane-pair.ts';
-import { LANE_KINDS, type LaneMaker } from '../../support/lanes/native-lanes.ts';
+import { LANE_KINDS } from '../../support/lanes/native-lanes.ts';
 
 for (const [kind, lanes] of Object.entries(LANE_KINDS)) {
   describe(`dialling on ${kind}`, { timeout: 60_000 }, () => dialling(lanes));

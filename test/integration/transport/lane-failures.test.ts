@@ -8,13 +8,14 @@ import { ALPN_LANE } from '../../../packages/link/src/transport/tls/tls-context.
 import { TlsLane } from '../../../packages/link/src/transport/tls/tls-lane.ts';
 import { testCa, testCredentials } from '../../support/certificates.ts';
 import {
+  type LaneMaker,
   LaneRecorder,
   listeningPort,
   type TestListener,
   testListener,
   until,
 } from '../../support/lanes/lane-pair.ts';
-import { LANE_KINDS, type LaneMaker } from '../../support/lanes/native-lanes.ts';
+import { LANE_KINDS } from '../../support/lanes/native-lanes.ts';
 
 for (const [dialling, dialler] of Object.entries(LANE_KINDS)) {
   for (const [listening, listener] of Object.entries(LANE_KINDS)) {

@@ -13,7 +13,13 @@ import type {
 } from '../../../packages/link/src/transport/transport.ts';
 import type { Identity } from '../../../packages/proto/src/base/identity.ts';
 import { laneCompliance } from '../../support/lanes/lane-compliance.ts';
-import { type LanePair, LOOPBACK, listeningPort, until } from '../../support/lanes/lane-pair.ts';
+import {
+  type LanePair,
+  LOOPBACK,
+  listeningPort,
+  pairWith,
+  until,
+} from '../../support/lanes/lane-pair.ts';
 
 const red: Identity = { fabric: 'f', site: 'red', node: 'red1' };
 const gray: Identity = { fabric: 'f', site: 'gray', node: 'gray1' };
@@ -45,19 +51,10 @@ function heard() {
 }
 
 async function pair(kind: 'tcp' | 'unix', address: TransportAddress): Promise<LanePair> {
-  const { lanes, handlers } = heard();
+  const { lanes, refusals, handlers } = heard();
   const listener = await plainTransport(kind, gray).listen(address, handlers);
   const dialled = await plainTransport(kind, red).dial(listener.address, signal);
-  await until('the accepted end', () => lanes.length === 1);
-  return {
-    dialled,
-    accepted: lanes[0]!,
-    close: async () => {
-      dialled.destroy();
-      lanes[0]!.destroy();
-      await listener.close();
-    },
-  };
+  return pairWith(dialled, { lanes, refusals, close: () => listener.close() });
 }
 
 test('another fabric is refused by name, at both ends', async () => {

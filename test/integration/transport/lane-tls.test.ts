@@ -6,7 +6,7 @@ import { testCa, testCredentials } from '../../support/certificates.ts';
 import { laneCompliance } from '../../support/lanes/lane-compliance.ts';
 import { testListener, tlsLanePair, until } from '../../support/lanes/lane-pair.ts';
 
-laneCompliance('TLS', tlsLanePair);
+laneCompliance('TLS', () => tlsLanePair());
 
 test('the exporter of a TLS lane is what any TLS library gives for its label', async () => {
   const ca = await testCa();

@@ -11,13 +11,14 @@ import { ALPN_ENROL, ALPN_LANE } from '../../../packages/link/src/transport/tls/
 import { backoffCapMs, NETWORK_CAP_MS } from '../../../packages/proto/src/base/backoff.ts';
 import { type TestCa, testCa, testCredentials } from '../../support/certificates.ts';
 import {
+  type LaneMaker,
   LaneRecorder,
   LOOPBACK,
   type TestListener,
   testListener as testListenerBy,
   until,
 } from '../../support/lanes/lane-pair.ts';
-import { LANE_KINDS, type LaneMaker } from '../../support/lanes/native-lanes.ts';
+import { LANE_KINDS } from '../../support/lanes/native-lanes.ts';
 
 for (const [kind, lanes] of Object.entries(LANE_KINDS)) {
   describe(`listening on ${kind}`, { timeout: 60_000 }, () => listening(lanes));

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { dialLane } from '../../../packages/link/src/transport/dial.ts';
+import { type DialOptions, dialLane } from '../../../packages/link/src/transport/dial.ts';
 import type {
   Lane,
   LaneHandlers,
@@ -61,12 +61,18 @@ export async function until(
   }
 }
 
-export interface TestListener {
+/** What keeps the lanes that come to it, and why others were refused. */
+interface Accepting {
+  readonly lanes: readonly Lane[];
+  readonly refusals: readonly unknown[];
+  close(): Promise<void>;
+}
+
+export interface TestListener extends Accepting {
   readonly listener: LaneListener;
   readonly lanes: Lane[];
   readonly refusals: ConnectionRefusal[];
   readonly errors: RoutyError[];
-  close(): Promise<void>;
 }
 
 /** A listener on a free port of the loopback that keeps what it was told. */
@@ -108,22 +114,45 @@ export interface LanePair {
   close(): Promise<void>;
 }
 
-/** Both ends of a TLS lane over the loopback. */
-export async function tlsLanePair(): Promise<LanePair> {
+/** Pairs what was dialled with the one lane that comes to a listener, which the pair closes with it. */
+export async function pairWith(dialled: Lane, listener: Accepting): Promise<LanePair> {
+  const { lanes, refusals } = listener;
+  await until('the accepted end', () => lanes.length + refusals.length > 0);
+  const [accepted] = lanes;
+  if (accepted === undefined) throw new Error('the lane was refused', { cause: refusals[0] });
+  return {
+    dialled,
+    accepted,
+    close: async () => {
+      dialled.destroy();
+      accepted.destroy();
+      await listener.close();
+    },
+  };
+}
+
+/** One way to make the lanes of TLS; what every one of them can do. */
+export interface LaneMaker {
+  dial(options: Omit<DialOptions, 'via'>): Promise<Lane>;
+  listen(options: ListenOptions): Promise<LaneListener>;
+}
+
+export const portableLanes: LaneMaker = {
+  dial: (options) => dialLane(options),
+  listen: (options) => listenLanes(options),
+};
+
+/** Both ends of a TLS lane over the loopback, each made its own way. */
+export async function tlsLanePair(
+  dialler: LaneMaker = portableLanes,
+  listener: LaneMaker = portableLanes,
+): Promise<LanePair> {
   const ca = await testCa();
   const red = await testCredentials(ca, { site: 'red' });
   const gray = await testCredentials(ca, { site: 'gray' });
-  const server = await testListener(gray);
-  const dialled = await dialLane({ address: server.listener.address, credentials: red });
-  await until('the accepted end', () => server.lanes.length === 1);
-  return {
-    dialled,
-    accepted: server.lanes[0]!,
-    close: async () => {
-      dialled.destroy();
-      await server.close();
-    },
-  };
+  const server = await testListener(gray, {}, listener.listen);
+  const dialled = await dialler.dial({ address: server.listener.address, credentials: red });
+  return pairWith(dialled, server);
 }
 
 /** The `host:port` of a node:net server that was just told to listen. */

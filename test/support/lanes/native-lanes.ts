@@ -1,10 +1,4 @@
-import { type DialOptions, dialLane } from '../../../packages/link/src/transport/dial.ts';
-import type { Lane, TlsCredentials } from '../../../packages/link/src/transport/lane.ts';
-import {
-  type LaneListener,
-  type ListenOptions,
-  listenLanes,
-} from '../../../packages/link/src/transport/listen.ts';
+import type { TlsCredentials } from '../../../packages/link/src/transport/lane.ts';
 import type { TcpAddress } from '../../../packages/proto/src/base/address.ts';
 import { dialNativeLane } from '../../../packages/linux/src/lanes/dial-lane.ts';
 import {
@@ -18,8 +12,7 @@ import { connectTls } from '../../../packages/linux/src/tls/handshake/connect-tl
 import type { Established } from '../../../packages/linux/src/tls/handshake/handshake.ts';
 import { RecordLayer } from '../../../packages/linux/src/tls/record-layer.ts';
 import { listenNativeLanes } from '../../../packages/linux/src/lanes/native-transport.ts';
-import { testCa, testCredentials } from '../certificates.ts';
-import { type LanePair, LOOPBACK, until } from './lane-pair.ts';
+import { type LaneMaker, portableLanes } from './lane-pair.ts';
 import { planeMissing, testPlane } from '../linux/native-plane.ts';
 
 let shared: LaneResources | undefined;
@@ -29,17 +22,6 @@ export function testLaneResources(): LaneResources {
   shared ??= laneResources(testPlane());
   return shared;
 }
-
-/** One way to make the lanes of TLS; what every one of them can do. */
-export interface LaneMaker {
-  dial(options: Omit<DialOptions, 'via'>): Promise<Lane>;
-  listen(options: ListenOptions): Promise<LaneListener>;
-}
-
-export const portableLanes: LaneMaker = {
-  dial: (options) => dialLane(options),
-  listen: (options) => listenLanes(options),
-};
 
 export const nativeLanes: LaneMaker = {
   dial: (options) => dialNativeLane(testLaneResources(), options),
@@ -51,36 +33,6 @@ export const LANE_KINDS: Readonly<Record<string, LaneMaker>> = {
   'the portable plane': portableLanes,
   ...(planeMissing === undefined && { 'the native plane': nativeLanes }),
 };
-
-/** Both ends of a lane over the loopback, each made its own way. */
-export async function lanePair(dialler: LaneMaker, listener: LaneMaker): Promise<LanePair> {
-  const ca = await testCa();
-  const red = await testCredentials(ca, { site: 'red' });
-  const gray = await testCredentials(ca, { site: 'gray' });
-  const lanes: Lane[] = [];
-  const refusals: string[] = [];
-  const server = await listener.listen({
-    address: LOOPBACK,
-    credentials: () => gray,
-    handlers: {
-      onLane: (lane) => lanes.push(lane),
-      onRefused: ({ reason }) => refusals.push(reason),
-      onEnrol: (socket) => socket.destroy(),
-      onError: (error) => refusals.push(error.message),
-    },
-  });
-  const dialled = await dialler.dial({ address: server.address, credentials: red });
-  await until(`the accepted end; refused: ${refusals}`, () => lanes.length === 1);
-  return {
-    dialled,
-    accepted: lanes[0]!,
-    close: async () => {
-      dialled.destroy();
-      lanes[0]!.destroy();
-      await server.close();
-    },
-  };
-}
 
 /** A native lane, and what no user of one sees. */
 export interface BareLane {

@@ -1,4 +1,3 @@
-import { memoryLanes } from '../../../packages/link/src/testing/memory-lane.ts';
 import {
   DialScheduler,
   type DialSchedulerOptions,
@@ -7,6 +6,7 @@ import {
 import type { Lane } from '../../../packages/link/src/transport/lane.ts';
 import type { TcpAddress } from '../../../packages/proto/src/base/address.ts';
 import { RoutyError } from '../../../packages/proto/src/base/errors.ts';
+import { testMemoryLanes } from '../../support/lanes/memory-pair.ts';
 import { VirtualTimers } from '../../support/virtual-timers.ts';
 
 export const A: TcpAddress = { kind: 'tcp', host: 'a', port: 1 };
@@ -41,7 +41,7 @@ export function rig(options: Partial<DialSchedulerOptions> = {}) {
           signal,
           hurried,
           succeed: async () => {
-            const lane = testLane();
+            const lane = testMemoryLanes({ timers: new VirtualTimers() }).dialled;
             resolve(lane);
             await turn();
             return lane;
@@ -64,12 +64,6 @@ export function rig(options: Partial<DialSchedulerOptions> = {}) {
     ...options,
   });
   return { timers, dials, lanes, states, delays, scheduler };
-}
-
-function testLane(): Lane {
-  const dialler = { fabric: 'fabric1', site: 'red', node: 'red1' };
-  const listener = { fabric: 'fabric1', site: 'gray', node: 'gray1' };
-  return memoryLanes({ dialler, listener, timers: new VirtualTimers() }).dialled;
 }
 
 async function turn(): Promise<void> {

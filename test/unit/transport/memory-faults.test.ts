@@ -1,17 +1,14 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
-import { memoryLanes } from '../../../packages/link/src/testing/memory-lane.ts';
 import type { LaneFaults } from '../../../packages/link/src/testing/memory-link.ts';
 import { LaneRecorder } from '../../support/lanes/lane-pair.ts';
+import { testMemoryLanes } from '../../support/lanes/memory-pair.ts';
 import { VirtualTimers } from '../../support/virtual-timers.ts';
-
-const dialler = { fabric: 'fabric1', site: 'red', node: 'red1' };
-const listener = { fabric: 'fabric1', site: 'gray', node: 'gray1' };
 
 function rig(faults: LaneFaults = {}) {
   const timers = new VirtualTimers();
-  const lanes = memoryLanes({ dialler, listener, faults, timers });
+  const lanes = testMemoryLanes({ faults, timers });
   const here = new LaneRecorder();
   const there = new LaneRecorder();
   lanes.dialled.bind(here);

@@ -13,10 +13,10 @@ import {
   type SessionCommons,
 } from '../../../../packages/link/src/driver/session-options.ts';
 import type { ByteReceiver } from '../../../../packages/link/src/streams/byte-stream.ts';
-import { memoryLanes } from '../../../../packages/link/src/testing/memory-lane.ts';
 import type { Lane } from '../../../../packages/link/src/transport/lane.ts';
 import type { Identity } from '../../../../packages/proto/src/base/identity.ts';
 import { tlsLanePair, until } from '../../../support/lanes/lane-pair.ts';
+import { memoryLanePair } from '../../../support/lanes/memory-pair.ts';
 
 const MIB = 1024 * 1024;
 
@@ -47,7 +47,7 @@ export async function sessionPair(
   over: 'memory' | 'tls',
   asked?: (stream: IncomingStream) => void,
 ): Promise<SessionPair> {
-  const lanes = over === 'tls' ? await tlsLanePair() : lanesInMemory();
+  const lanes = over === 'tls' ? await tlsLanePair() : memoryLanePair();
   const waiting: ByteReceiver[] = [];
   const state = { joined: 0 };
   const onStream = (stream: IncomingStream): void => {
@@ -102,13 +102,6 @@ export async function sessionPair(
       await lanes.close();
     },
   };
-}
-
-function lanesInMemory() {
-  const identity = (site: string): Identity => ({ fabric: 'f', site, node: `${site}1` });
-  const lanes = memoryLanes({ dialler: identity('red'), listener: identity('gray') });
-  const { dialled, accepted } = lanes;
-  return { dialled, accepted, close: () => Promise.resolve(lanes.cut()) };
 }
 
 function commonsOf(self: Identity, digit: string): SessionCommons {

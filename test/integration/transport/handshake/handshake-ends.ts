@@ -1,7 +1,7 @@
 import type { TlsCredentials } from '../../../../packages/link/src/transport/lane.ts';
 import type { ConnectionRefusal } from '../../../../packages/link/src/transport/tcp/connection-acceptor.ts';
-import { LOOPBACK } from '../../../support/lanes/lane-pair.ts';
-import { LANE_KINDS, type LaneMaker } from '../../../support/lanes/native-lanes.ts';
+import { type LaneMaker, LOOPBACK } from '../../../support/lanes/lane-pair.ts';
+import { LANE_KINDS } from '../../../support/lanes/native-lanes.ts';
 
 /** An end that accepts handshakes and keeps what it turned away. */
 export interface AcceptingEnd {
