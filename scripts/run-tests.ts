@@ -66,8 +66,12 @@ function selectByFilters(): string[] {
 
 /** Runs the files in processes of their own; false when one fails or too little is covered. */
 function passes(files: readonly string[], coverage: boolean): boolean {
-  const limits = [`--test-timeout=${FILE_TIMEOUT_MS}`, `--test-concurrency=${CONCURRENCY}`];
-  const test = ['--import', 'tsx', '--test', ...limits, ...files];
+  const options = [
+    `--test-timeout=${FILE_TIMEOUT_MS}`,
+    `--test-concurrency=${CONCURRENCY}`,
+    `--test-reporter=${join(root, 'scripts', 'test-reporter.mjs')}`,
+  ];
+  const test = ['--import', 'tsx', '--test', ...options, ...files];
   const c8 = join(root, 'node_modules', 'c8', 'bin', 'c8.js');
   const command = coverage ? [c8, process.execPath, ...test] : test;
   const result = spawnSync(process.execPath, command, { cwd: root, stdio: 'inherit' });

@@ -55,6 +55,31 @@ describe('credentials that no peer could accept', () => {
     refuse({}, none, { message: /^the certificate names no node, not/, hint: /the one URI/ });
     await createLink({ credentials: red }).close();
   });
+
+  test('a promise of them is told so, and ends nothing when it fails', () => {
+    const hint = /at once, and no promise$/;
+    const message = 'credentials without an identity: a promise';
+    const refuse = (given: unknown) =>
+      assert.throws(() => createLink({ credentials: untyped(given) }), {
+        code: 'credentials-invalid',
+        message,
+        hint,
+      });
+    refuse(Promise.resolve({}));
+    refuse(async () => ({}));
+    // Left alone it would end the process, and this test with it.
+    refuse(async () => {
+      throw new Error('no such file');
+    });
+  });
+
+  test('a key is not shown where its identity was forgotten', async () => {
+    const { identity: _, ...papers } = await testCredentials(await testCa('f'));
+    assert.throws(() => createLink({ credentials: untyped(papers) }), {
+      code: 'credentials-invalid',
+      message: /^credentials without an identity: an object of \[ 'certChainPem', [^-]*\]$/,
+    });
+  });
 });
 
 describe('what a link is given and cannot be meant is refused at once', { timeout: 30_000 }, () => {

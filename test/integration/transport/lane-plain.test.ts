@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtemp, rename, rm, stat } from 'node:fs/promises';
+import { mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -134,4 +134,26 @@ test('only its user may connect to a unix socket, a stale one is replaced, one i
   (await plainTransport('unix', red).dial(stale, signal)).destroy();
   await second.close();
   await assert.rejects(transport.listen(LOOPBACK, heard().handlers), { code: 'address-invalid' });
+});
+
+test('a path that cannot be connected to or listened on says what is there instead', async () => {
+  const transport = plainTransport('unix', red);
+  const nothing = unixPath();
+  await assert.rejects(transport.dial(nothing, signal), {
+    code: 'dial-refused',
+    message: `cannot connect to unix:${nothing.path}: connect ENOENT ${nothing.path}`,
+    hint: /^there is no socket at that path/,
+  });
+  const file = unixPath();
+  await writeFile(file.path, 'no socket');
+  await assert.rejects(transport.dial(file, signal), {
+    code: 'dial-refused',
+    hint: /check that the path is a socket$/,
+  });
+  const inFile = { kind: 'unix', path: join(file.path, 'socket') } as const;
+  await assert.rejects(transport.dial(inFile, signal), { code: 'dial-refused' });
+  await assert.rejects(transport.listen(file, heard().handlers), {
+    code: 'listen-in-use',
+    hint: /a file that is no socket/,
+  });
 });

@@ -47,18 +47,9 @@ describe('key schedule', () => {
 });
 
 test('where koffi works, OpenSSL is called', () => {
-  assert.equal(AEADS.length, process.platform === 'linux' ? 2 : 1);
-});
-
-test('without koffi, or elsewhere than on Linux, the reason is given', () => {
-  const broken = loadProcessLibrary(() => {
-    throw new Error('no prebuilt module\nstack');
-  }, 'linux');
-  assert.deepEqual(broken, { missing: 'no prebuilt module' });
-  assert.deepEqual(
-    loadProcessLibrary(() => assert.fail(), 'darwin'),
-    { missing: 'not on darwin' },
-  );
+  // Of tests that are run without koffi, on purpose.
+  const isWithout = process.env.ROUTY_TEST_MACHINE !== undefined;
+  assert.equal(AEADS.length, process.platform === 'linux' && !isWithout ? 2 : 1);
 });
 
 for (const [name, aead] of AEADS) {

@@ -1,15 +1,11 @@
 import assert from 'node:assert/strict';
 import { networkInterfaces } from 'node:os';
 import { test } from 'node:test';
-import type { ProcessLibrary } from '../../../packages/linux/src/native/process-library.ts';
-import { loadProcessLibrary } from '../../../packages/linux/src/native/process-library.ts';
-import { loadNativePlane } from '../../../packages/linux/src/sockets/native-plane.ts';
 import {
   decodeAddress,
   encodeAddress,
   placeText,
 } from '../../../packages/linux/src/system/socket-address.ts';
-import { loadSystem } from '../../../packages/linux/src/system/system.ts';
 import { systemError } from '../../../packages/linux/src/system/system-error.ts';
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
@@ -73,30 +69,4 @@ test('addresses in messages, and errors in the shape of Node', () => {
     [error.message, error.code, error.errno, error.syscall],
     ['connect ECONNREFUSED 10.0.0.1:5', 'ECONNREFUSED', -111, 'connect'],
   );
-});
-
-test('whatever is missing is the one reason why', (t) => {
-  const missing = (reason: Parameters<typeof loadSystem>[0]) => {
-    const loaded = loadSystem(reason);
-    return 'missing' in loaded ? loaded.missing : 'nothing';
-  };
-  assert.equal(missing({ architecture: 'ia32' }), 'not on ia32');
-  assert.equal(missing({ isMainThread: false }), 'only on the main thread');
-  assert.equal(missing({ library: { missing: 'no koffi' } }), 'no koffi');
-  const loaded = loadProcessLibrary();
-  if ('missing' in loaded) {
-    t.diagnostic(loaded.missing);
-    return;
-  }
-  const without = (name: string): ProcessLibrary => ({
-    ...loaded.library,
-    func: (prototype) => {
-      if (prototype.includes(name)) throw new Error(`no ${name}\nand so on`);
-      return loaded.library.func(prototype);
-    },
-  });
-  assert.equal(missing({ library: { library: without('accept4') } }), 'no accept4');
-  assert.equal(missing({ library: loaded }), 'nothing');
-  const system = loadSystem({ library: { library: without('uv_poll_start') } });
-  assert.deepEqual(loadNativePlane({ system }), { missing: 'no uv_poll_start' });
 });

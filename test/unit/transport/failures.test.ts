@@ -4,6 +4,7 @@ import {
   connectFailure,
   laneFailure,
   resolveFailure,
+  unixConnectFailure,
 } from '../../../packages/link/src/transport/failures.ts';
 import { handshakeFault } from '../../../packages/link/src/transport/tls/handshake-failure.ts';
 
@@ -29,6 +30,27 @@ test('why a connection did not come about', () => {
     assert.equal(error.message, `cannot connect to gray.example:7443: connect ${code}`);
   }
   assert.equal(connectFailure('x', 'a string').code, 'dial-failed');
+});
+
+test('why a unix socket was not connected to, and what to do about each cause', () => {
+  const expected = {
+    ENOENT: ['dial-refused', /no socket at that path: start the other end/],
+    ENOTDIR: ['dial-refused', /no socket at that path/],
+    ECONNREFUSED: ['dial-refused', /nobody listens there: start the other end/],
+    ENOTSOCK: ['dial-refused', /is no socket/],
+    EACCES: ['dial-refused', /run as the user of the other end/],
+    EPERM: ['dial-refused', /run as the user of the other end/],
+    EAGAIN: ['dial-refused', /does not accept its connections/],
+    EMFILE: ['dial-exhausted', /LimitNOFILE/],
+    ESOMETHING: ['dial-failed', undefined],
+  } as const;
+  for (const [code, [wanted, hint]] of Object.entries(expected)) {
+    const error = unixConnectFailure('/run/gray', system(code));
+    assert.equal(error.code, wanted, code);
+    assert.equal(error.message, `cannot connect to unix:/run/gray: connect ${code}`);
+    if (hint === undefined) assert.equal(error.hint, undefined);
+    else assert.match(error.hint ?? '', hint, code);
+  }
 });
 
 test('why a name was not resolved', () => {

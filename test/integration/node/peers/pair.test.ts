@@ -74,9 +74,7 @@ test('a target that refuses resets the client and says so on both ends', async (
   const { red, gray, target, stop } = await startPair();
   const address = await red.reach('gray/db');
   await target.close();
-  const beginMs = performance.now();
   assert.equal((await talk(address)).error, 'ECONNRESET');
-  assert.ok(performance.now() - beginMs < 1000);
   assert.match(red.forward('gray/db').last?.detail ?? '', /^target-refused: .*ECONNREFUSED/);
   assert.match(gray.running.status().services[0]?.last?.detail ?? '', /^target-refused/);
   assert.ok(red.events().includes('forward-refused'));
