@@ -3,6 +3,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import { pipeline } from 'node:stream/promises';
 import { describe, test } from 'node:test';
 import type { LinkStream } from '../../../../packages/link/src/index.ts';
+import { AsyncByteStream } from '../../../../packages/link/src/streams/adapters/async-byte-stream.ts';
+import { MessageStream } from '../../../../packages/link/src/streams/adapters/message-stream.ts';
 import { until } from '../../../support/lanes/lane-pair.ts';
 import { ask, echo, type MemoryLab, memoryLab, textOf } from '../../../support/link-lab.ts';
 
@@ -65,7 +67,8 @@ describe('a stream goes on in another protocol', { timeout: 30_000 }, () => {
     await lab.close();
   });
 
-  test('what the peer still says of the first is read as before, however long that takes', async () => {
+  test('what the peer still says of the first is read as before, however long that takes', async (t) => {
+    const waits = t.mock.method(AsyncByteStream.prototype, 'finished');
     const lab = await memoryLab();
     lab.gray.protocol({
       name: 'list',
@@ -82,7 +85,35 @@ describe('a stream goes on in another protocol', { timeout: 30_000 }, () => {
     let count = 0;
     for await (const text of messages) assert.equal(text, `item ${count++}`);
     assert.equal(count, 20_000);
+    // Whoever waits for so many messages keeps nothing of each.
+    assert.ok(waits.mock.callCount() < 10, `it waited ${waits.mock.callCount()} times`);
     assert.equal(await ask(await becoming, 'next'), 'next');
+    await lab.close();
+  });
+
+  test('that is reset in the middle of it: then nothing counts for it any more', async (t) => {
+    const lab = await memoryLab();
+    const peer = lab.red.dial(lab.at);
+    const { afterMark } = MessageStream.prototype;
+    // So many turns of promises after the agreement came.
+    for (let turns = 0; turns < 10; turns++) {
+      const first = await peer.open({ protocol: 'echo' });
+      textOf(first);
+      const mocked = t.mock.method(
+        MessageStream.prototype,
+        'afterMark',
+        async function (this: MessageStream<string>) {
+          const text = await afterMark.call(this);
+          const isAnswer = Buffer.from(text).includes('"version":');
+          if (isAnswer) void after(turns, () => first.reset('overload', 'enough'));
+          return text;
+        },
+      );
+      await first.become({ protocol: 'echo' }).catch(() => undefined);
+      mocked.mock.restore();
+      await until('it is reset', () => first.outcome?.code === 'overload');
+    }
+    await nothingLeft(lab);
     await lab.close();
   });
 
@@ -220,7 +251,18 @@ describe('a stream goes on in another protocol', { timeout: 30_000 }, () => {
   });
 });
 
+/** After so many turns of promises. */
+async function after(turns: number, act: () => void): Promise<void> {
+  for (let turn = 0; turn < turns; turn++) await undefined;
+  act();
+}
+
 async function nothingLeft(lab: MemoryLab): Promise<void> {
   const peers = [...lab.gray.peers, ...lab.red.peers];
   await until('no stream is left', () => peers.every((peer) => peer.stats!.streams === 0));
+  const meters = [lab.gray, lab.red].flatMap((link) => link.statistics.snapshot().meters);
+  assert.deepEqual(
+    meters.filter(({ kind }) => kind === 'stream'),
+    [],
+  );
 }

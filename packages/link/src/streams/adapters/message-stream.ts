@@ -173,7 +173,7 @@ export class MessageStream<T> {
         } else if (!this.#takesHere() && !(await this.#more())) return { done: true };
       }
     } catch (error) {
-      this.reset('cancelled', errorText(error));
+      this.giveUp(errorText(error));
       throw error;
     }
   }
@@ -192,7 +192,7 @@ export class MessageStream<T> {
         if (!this.#takesHere() && !(await this.#more())) return batch;
       }
     } catch (error) {
-      this.reset('cancelled', errorText(error));
+      this.giveUp(errorText(error));
       throw error;
     }
   }
@@ -259,16 +259,21 @@ export class MessageStream<T> {
 
   /** Resolves when the peer has ended its part: true behind a mark, false with the stream. */
   async untilMark(): Promise<boolean> {
+    let lost: { readonly error: unknown } | undefined;
+    this.#bytes.finished().catch((error: unknown) => {
+      lost = { error };
+      this.#consumed();
+    });
     while (!this.#isMarked) {
       if (this.#cutter.isMarkNext) {
         this.#cutter.next();
         this.#marked();
       } else if (this.#cutter.hasNext) {
         // Its reader has not come so far, and may never: the stream may be reset before.
-        const consumed = new Promise<void>((resolve) => {
+        if (lost !== undefined) throw lost.error;
+        await new Promise<void>((resolve) => {
           this.#consumed = resolve;
         });
-        await Promise.race([consumed, this.#bytes.finished()]);
       } else {
         this.#cutter.next();
         if (!(await this.#more())) return false;
@@ -294,7 +299,7 @@ export class MessageStream<T> {
   /** Ends both directions after a turn that came to nothing; a peer that does not end its own is reset. */
   async giveUpTurn(): Promise<void> {
     this.#bytes.end();
-    const late = () => this.reset('cancelled', `it did not end within ${END_MS} ms`);
+    const late = () => this.giveUp(`it did not end within ${END_MS} ms`);
     const timer = setTimeout(late, END_MS);
     try {
       while ((await this.#bytes.read()) !== undefined);
@@ -313,9 +318,17 @@ export class MessageStream<T> {
     return this.#bytes.finished();
   }
 
-  /** Ends both directions at once; nothing happens when it has ended. */
+  /**
+   * Ends both directions at once, and what the peer has not read is lost; nothing happens when it has
+   * read all, and both directions have ended.
+   */
   reset(code?: StreamCode, reason?: string): void {
     this.#bytes.reset(code, reason);
+  }
+
+  /** Resets it unless both directions have ended: what was sent then arrives. */
+  giveUp(reason: string): void {
+    this.#bytes.giveUp(reason);
   }
 
   /** What is here already needs no promise, unless a read is under way. */
