@@ -109,8 +109,13 @@ export class Replies {
     const awaited = this.#awaited.get(service);
     const isFor =
       awaited?.session === session && awaited.request.protocol === incoming.request.protocol;
-    if (!isFor) incoming.refuse('cancelled', NOBODY_WAITS);
-    else awaited.came(incoming);
+    if (!isFor) {
+      incoming.refuse('cancelled', NOBODY_WAITS);
+      return true;
+    }
+    // A further one, in the same round say, would be nobody's.
+    this.#awaited.delete(service);
+    awaited.came(incoming);
     return true;
   }
 

@@ -173,6 +173,41 @@ describe('a stream goes on in another protocol', { timeout: 30_000 }, () => {
     await lab.close();
   });
 
+  test('not by an answer that is none: what was not offered, or is no agreement', async () => {
+    const lab = await memoryLab();
+    let answer: unknown;
+    // A peer that keeps to no rule: it says what it likes behind the mark.
+    lab.gray.protocol({
+      name: 'raw',
+      accept: async (stream) => {
+        const bytes = stream.bytes();
+        await bytes.read();
+        const text = Buffer.from(JSON.stringify(answer));
+        const lengths = Buffer.alloc(8, 0xff);
+        lengths.writeUInt32BE(text.length, 4);
+        await bytes.write(Buffer.concat([lengths, text]));
+      },
+    });
+    const peer = lab.red.dial(lab.at);
+    for (const [said, why] of [
+      [{ version: 9, capabilities: [] }, /version 9 was not offered/],
+      [{ version: 2, capabilities: ['other'] }, /capability other was not offered/],
+      [{ version: 2, capabilities: 'packed' }, /no agreement/],
+      [{ version: '2', capabilities: [] }, /no agreement/],
+      [null, /no agreement/],
+      [[], /no agreement/],
+    ] as const) {
+      answer = said;
+      const stream = await peer.open({ protocol: 'raw' });
+      textOf(stream);
+      const becoming = stream.become({ protocol: 'x', versions: [2], capabilities: ['packed'] });
+      await assert.rejects(becoming, { code: 'internal', message: why });
+      await until('it is reset', () => stream.outcome !== undefined);
+    }
+    await nothingLeft(lab);
+    await lab.close();
+  });
+
   test('a peer that has ended the stream cannot go on', async () => {
     const lab = await memoryLab();
     let reading: Promise<unknown> | undefined;

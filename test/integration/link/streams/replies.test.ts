@@ -1,16 +1,32 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
-import type { LinkStream } from '../../../../packages/link/src/index.ts';
+import { createLink, type LinkStream } from '../../../../packages/link/src/index.ts';
 import { Replies } from '../../../../packages/link/src/link/replies.ts';
+import type { LinkSession } from '../../../../packages/link/src/link/session/link-session.ts';
 import { StreamJoint } from '../../../../packages/link/src/link/session/stream-joint.ts';
 import { MessageStream } from '../../../../packages/link/src/streams/adapters/message-stream.ts';
 import { until } from '../../../support/lanes/lane-pair.ts';
-import { echo, memoryLab, TEXT, textOf } from '../../../support/link-lab.ts';
+import { echo, identity, memoryLab, TEXT, textOf } from '../../../support/link-lab.ts';
 
 /** Peers answer calls in a way of their own, as those of another make may. */
 function odd(t: TestContext, answer: Replies['answer']): void {
   const mocked = t.mock.method(Replies.prototype, 'answer', answer);
   t.after(() => mocked.mock.restore());
+}
+
+async function callOf(stream: LinkStream): Promise<{ readonly inReplyTo: string }> {
+  const call = await textOf(stream).receive();
+  assert.ok(!call.done);
+  return JSON.parse(call.value) as { inReplyTo: string };
+}
+
+/** A stream in reply, whatever was asked. */
+function replyOf(session: LinkSession, protocol: string, service: string): MessageStream<string> {
+  const reply = new MessageStream({ codecs: { 1: TEXT } });
+  const request = { protocol, versions: [1], capabilities: [], service };
+  const handlers = { answerMs: 10_000, onAccepted: () => undefined };
+  session.driver.open(request, reply.receiver, handlers);
+  return reply;
 }
 
 describe('a stream that a peer is asked to open', { timeout: 30_000 }, () => {
@@ -155,6 +171,38 @@ describe('a stream that a peer is asked to open', { timeout: 30_000 }, () => {
     await lab.close();
   });
 
+  test('is taken in the protocol that was asked for, from the one that was asked, once', async (t) => {
+    const lab = await memoryLab();
+    const blue = createLink({
+      ...{ identity: identity('blue'), transports: { memory: lab.network.transport } },
+    });
+    const own = { transport: 'memory', address: 'blue' };
+    await blue.listen(own);
+    await lab.red.dial(own).ready();
+    let refused = 0;
+    odd(t, async (stream, _peer, session) => {
+      const { inReplyTo } = await callOf(stream);
+      const another = blue.peers[0]!.session!;
+      for (const [of, protocol] of [
+        [session, 'echo'],
+        [another, 'object'],
+      ] as const) {
+        const reply = replyOf(of, protocol, inReplyTo);
+        await assert.rejects(reply.finished(), { message: 'nobody waits for it' });
+        refused++;
+      }
+      await replyOf(session, 'object', inReplyTo).send('the one');
+      await assert.rejects(replyOf(session, 'object', inReplyTo).finished(), {
+        message: 'nobody waits for it',
+      });
+      refused++;
+    });
+    const stream = await lab.red.dial(lab.at).request({ protocol: 'object' });
+    assert.deepEqual(await textOf(stream).receive(), { done: false, value: 'the one' });
+    await until('the others were refused', () => refused === 3);
+    await Promise.all([lab.close(), blue.close()]);
+  });
+
   test('does not come from a peer that never answers: the request ends in its time, or its signal', async (t) => {
     let answer: (messages: MessageStream<string>) => unknown = () => undefined;
     let calls = 0;
@@ -214,25 +262,13 @@ describe('a stream that a peer is asked to open', { timeout: 30_000 }, () => {
     const asking = new AbortController();
     // Is run within the round that brings the reply, too.
     lab.red.protocol({ name: 'stop', accept: () => asking.abort() });
-    const opened = new Map<string, MessageStream<string>>();
+    const opened: MessageStream<string>[] = [];
     odd(t, async (stream, _peer, session) => {
-      const messages = textOf(stream);
-      const call = await messages.receive();
-      assert.ok(!call.done);
-      const { inReplyTo } = JSON.parse(call.value) as { inReplyTo: string };
-      for (const [protocol, service] of [
-        ['stop', 'main'],
-        ['object', inReplyTo],
-      ] as const) {
-        const own = new MessageStream({ codecs: { 1: TEXT } });
-        opened.set(protocol, own);
-        const request = { protocol, versions: [1], capabilities: [], service };
-        const onAccepted = () => undefined;
-        session.driver.open(request, own.receiver, { answerMs: 10_000, onAccepted });
-      }
+      const { inReplyTo } = await callOf(stream);
+      opened.push(replyOf(session, 'stop', 'main'), replyOf(session, 'object', inReplyTo));
     });
     await assert.rejects(peer.request({ protocol: 'object' }, asking), { code: 'dial-aborted' });
-    const reply = opened.get('object')!;
+    const reply = opened[1]!;
     await assert.rejects(reply.finished(), { code: 'cancelled', message: 'nobody waits for it' });
     await lab.close();
   });
