@@ -153,6 +153,11 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     pure: false,
     why: 'the transport of TLS by the ports of the link, on native sockets',
   },
+  'linux/index.ts': {
+    may: ['linux/lanes'],
+    pure: false,
+    why: 'what a program gives its link, and nothing else',
+  },
   'linux/crypto': {
     may: ['linux/native'],
     pure: false,
@@ -332,7 +337,7 @@ const ROWS: readonly (readonly string[])[] = [
   ['routy/fabric', 'link/streams', 'link/protocols', 'routy/enrol'],
   ['link/driver', 'link/testing', 'linux/sockets'],
   ['link/peers', 'linux/lanes', 'routy/status'],
-  ['link/link'],
+  ['link/link', 'linux/index.ts'],
   ['link/index.ts'],
   ['routy/sessions', 'routy/observe', 'routy/admin'],
   ['routy/events', 'routy/services', 'routy/forwards'],
