@@ -146,7 +146,6 @@ const LAYERS: Readonly<Record<string, Layer>> = {
       'linux/crypto',
       'linux/system',
       'linux/loop',
-      'linux/memory',
       'linux/sockets',
       'linux/tls',
     ],

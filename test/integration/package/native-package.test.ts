@@ -4,11 +4,11 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
-import { testCa, testCredentials } from '../support/certificates.ts';
-import { temporary } from '../support/example-programs.ts';
-import { codeBlocks, documentText } from '../support/markdown.ts';
-import { planeMissing } from '../support/native-plane.ts';
-import { NPM_ENV, packed } from '../support/packed.ts';
+import { testCa, testCredentials } from '../../support/certificates.ts';
+import { temporary } from '../../support/example-programs.ts';
+import { codeBlocks, documentText } from './markdown.ts';
+import { planeMissing } from '../../support/linux/native-plane.ts';
+import { NPM_ENV, packed } from './packed.ts';
 
 const run = promisify(execFile);
 

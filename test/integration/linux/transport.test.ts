@@ -5,14 +5,14 @@ import {
   type LinkStream,
   type MessageCodec,
   type Peer,
-} from '../../packages/link/src/index.ts';
-import type { Lane, TlsCredentials } from '../../packages/link/src/transport/lane.ts';
-import { loadNativeTransport } from '../../packages/linux/src/index.ts';
-import { testCa, testCredentials } from '../support/certificates.ts';
-import { FaultProxy } from '../support/fault-proxy.ts';
-import { laneCompliance } from '../support/lane-compliance.ts';
-import { type LanePair, LOOPBACK, until } from '../support/lane-pair.ts';
-import { planeMissing } from '../support/native-plane.ts';
+} from '../../../packages/link/src/index.ts';
+import type { Lane, TlsCredentials } from '../../../packages/link/src/transport/lane.ts';
+import { loadNativeTransport } from '../../../packages/linux/src/index.ts';
+import { testCa, testCredentials } from '../../support/certificates.ts';
+import { FaultProxy } from '../../support/faults/fault-proxy.ts';
+import { laneCompliance } from '../../support/lanes/lane-compliance.ts';
+import { type LanePair, LOOPBACK, until } from '../../support/lanes/lane-pair.ts';
+import { planeMissing } from '../../support/linux/native-plane.ts';
 
 const KIB = 1024;
 const PLANES = ['native', 'portable'] as const;

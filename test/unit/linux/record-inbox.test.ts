@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
-import { RecordInbox } from '../../packages/linux/src/lanes/record-inbox.ts';
-import type { RecordLayer } from '../../packages/linux/src/tls/record-layer.ts';
-import { recordPair, sealed } from '../support/record-pair.ts';
+import { RecordInbox } from '../../../packages/linux/src/lanes/record-inbox.ts';
+import type { RecordLayer } from '../../../packages/linux/src/tls/record-layer.ts';
+import { recordPair, sealed } from '../../support/linux/record-pair.ts';
 
 const KIB = 1024;
 
