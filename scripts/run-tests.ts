@@ -14,8 +14,6 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const COVERED = ['unit', 'property', 'sim'];
 const PLAIN = ['integration', 'hostile', 'arch'];
-/** Integration tests that take minutes are a category of their own, `hostile`. */
-const HOSTILE = 'test/integration/hostile-';
 /** Longest a single test file may take, in ms: a hanging test fails instead of hanging the run. */
 const FILE_TIMEOUT_MS = 300_000;
 /** Most files wait more than they compute; Node's own choice on two cores is one at a time. */
@@ -44,13 +42,11 @@ function filesOfCategory(category: string): string[] {
 }
 
 function filesIn(category: string): string[] {
-  const isHostile = category === 'hostile';
-  const directory = join(root, 'test', isHostile ? 'integration' : category);
+  const directory = join(root, 'test', category);
   if (!existsSync(directory)) return [];
   return readdirSync(directory, { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.test.ts'))
     .map((name) => relative(root, join(directory, name)))
-    .filter((file) => file.startsWith(HOSTILE) === isHostile)
     .sort();
 }
 
@@ -70,8 +66,12 @@ function selectByFilters(): string[] {
 
 /** Runs the files in processes of their own; false when one fails or too little is covered. */
 function passes(files: readonly string[], coverage: boolean): boolean {
-  const limits = [`--test-timeout=${FILE_TIMEOUT_MS}`, `--test-concurrency=${CONCURRENCY}`];
-  const test = ['--import', 'tsx', '--test', ...limits, ...files];
+  const options = [
+    `--test-timeout=${FILE_TIMEOUT_MS}`,
+    `--test-concurrency=${CONCURRENCY}`,
+    `--test-reporter=${join(root, 'scripts', 'test-reporter.mjs')}`,
+  ];
+  const test = ['--import', 'tsx', '--test', ...options, ...files];
   const c8 = join(root, 'node_modules', 'c8', 'bin', 'c8.js');
   const command = coverage ? [c8, process.execPath, ...test] : test;
   const result = spawnSync(process.execPath, command, { cwd: root, stdio: 'inherit' });

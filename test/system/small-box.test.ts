@@ -6,7 +6,14 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { libc } from '../../packages/link/src/transport/native/libc.ts';
-import { cliJson, cliOk, Home, Running, scratch, untilStatus } from '../integration/cli-support.ts';
+import {
+  cliJson,
+  cliOk,
+  Home,
+  Running,
+  scratch,
+  untilStatus,
+} from '../support/nodes/cli-support.ts';
 
 const GIB = 1024 ** 3;
 const LOAD_BYTES = 2 * GIB;

@@ -47,7 +47,7 @@ def command(session: Session, call: list[Any]) -> None:
     exporters = VECTORS["exporters"]
     match call:
         case ["dial"]:
-            number = 2 if session.stream_count else 1
+            number = 2 if session.streams.count else 1
             assert session.dial(0, bytes.fromhex(exporters[str(number)])) == number
         case ["admit", lane]:
             assert isinstance(session, AcceptingSession)
@@ -57,21 +57,21 @@ def command(session: Session, call: list[Any]) -> None:
         case ["drain"]:
             session.drain()
         case ["open", request]:
-            session.open(read_open(write_json(request)))
+            session.streams.open(read_open(write_json(request)))
         case ["accept", id]:
-            session.accept(id, Accept())
+            session.streams.accept(id, Accept())
         case ["end", id]:
-            session.end(id)
+            session.streams.end(id)
         case ["finDelivered", id]:
-            session.fin_delivered(id)
+            session.streams.fin_delivered(id)
         case ["write", id, text]:
-            session.write(id, text.encode())
+            session.streams.write(id, text.encode())
         case ["delivered", id, count]:
-            session.delivered(0, id, count)
+            session.streams.delivered(0, id, count)
         case ["offer", names]:
             session.offer(names)
         case ["reset", id, code, reason]:
-            session.reset(id, code, reason)
+            session.streams.reset(id, code, reason)
         case ["close", code, reason]:
             session.close(code, reason)
         case _:
@@ -131,7 +131,7 @@ class ExchangeVectors(unittest.TestCase):
         self.assertGreater(compared, 0)
         for session in ends.values():
             self.assertIsNotNone(session.ended)
-            self.assertEqual(session.stream_count, 0)
+            self.assertEqual(session.streams.count, 0)
 
 
 if __name__ == "__main__":

@@ -163,7 +163,7 @@ class Interop(unittest.IsolatedAsyncioTestCase):
             with self.assertRaises(AssertionError):
                 # It says that a stream is open yet.
                 await asyncio.to_thread(self.node.command, "drain")
-            await _until(link, lambda: link.session.peer_drains)
+            await _until(link, lambda: link.session.streams.peer_drains)
             waiting = asyncio.create_task(client.open("echo", timeout=20))
             await asyncio.wait_for(transfer(stream, self.data[:MB]), 20)
             self.assertFalse(waiting.done())

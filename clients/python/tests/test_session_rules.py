@@ -36,8 +36,8 @@ def established() -> Session:
     session = Session(OPTIONS, 0.0, 0)
     session.dial(0.0, EXPORTER)
     send(session, frames.hello(hello()))
-    session.open(Open("echo"))
-    session.write(1, b"12345")
+    session.streams.open(Open("echo"))
+    session.streams.write(1, b"12345")
     session.transmit(0.0, 1)
     session.events.clear()
     return session

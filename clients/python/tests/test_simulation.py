@@ -129,7 +129,7 @@ class World:
         raise AssertionError(f"not done: {self.halves}")
 
     def _all_done(self) -> bool:
-        return all(session.stream_count == 0 for session in self.ends.values())
+        return all(session.streams.count == 0 for session in self.ends.values())
 
     # Lanes.
 
@@ -187,42 +187,42 @@ class World:
         for role, session in self.ends.items():
             if session.is_up and self.to_open and self._chance(0.05):
                 self.to_open -= 1
-                self.halves[role, session.open(Open("x"))] = self._half(True)
+                self.halves[role, session.streams.open(Open("x"))] = self._half(True)
         for (role, id), half in self.halves.items():
             if half.finished or half.reset:
                 continue
             session = self.ends[role]
             if not half.open and not half.opened_here and self._chance(0.2):
-                session.accept(id, Accept())
+                session.streams.accept(id, Accept())
                 half.open = True
             self._write(session, role, id, half)
             self._read(session, id, half)
             if self._chance(0.0003):
-                session.reset(id, "cancelled", "no more")
+                session.streams.reset(id, "cancelled", "no more")
                 half.reset = "here"
 
     def _write(self, session: Session, role: str, id: int, half: Half) -> None:
         if half.said_end or not (half.open or half.opened_here) or not self._chance(0.3):
             return
         count = min(half.size - half.written, self.random.choice([1, 300, 4_000]))
-        session.write(id, pattern(id, role, half.written, count))
+        session.streams.write(id, pattern(id, role, half.written, count))
         half.written += count
         if half.written == half.size:
             half.said_end = True
             if not half.behind_reset or self._chance(0.5):
-                session.end(id)
+                session.streams.end(id)
             if half.behind_reset:
-                session.reset(id, "connection-reset", "rude")
-                half.reset = "behind" if not session.has_stream(id) else half.reset
+                session.streams.reset(id, "connection-reset", "rude")
+                half.reset = "behind" if not session.streams.has(id) else half.reset
 
     def _read(self, session: Session, id: int, half: Half) -> None:
         if half.undelivered and self._chance(0.5):
             count = self.random.randint(1, half.undelivered)
             half.undelivered -= count
-            session.delivered(self.now, id, count)
+            session.streams.delivered(self.now, id, count)
         elif half.got_end and not half.undelivered and not half.end_delivered:
             half.end_delivered = True
-            session.fin_delivered(id)
+            session.streams.fin_delivered(id)
 
     def _events(self, role: str) -> None:
         other = "acceptor" if role == "dialler" else "dialler"
@@ -265,7 +265,7 @@ class World:
             # What is left is delivered as it would be, so that it is answered.
             session = self.ends[role]
             if half.undelivered:
-                session.delivered(self.now, id, half.undelivered)
+                session.streams.delivered(self.now, id, half.undelivered)
                 half.undelivered = 0
 
     def check(self) -> None:

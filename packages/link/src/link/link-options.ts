@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import { isName, type Identity, identityUri } from '@routy/proto/base';
 import { ownHelloFault, timesAsSettings } from '@routy/proto/session';
 import { expectObject, expectOptions, type KeysOf } from '../arguments/arguments.ts';
@@ -184,13 +185,20 @@ export function identityOf(
 /** @throws LinkError `credentials-invalid` */
 function whole(credentials: TlsCredentials): TlsCredentials {
   if (isObject(credentials) && isObject(credentials.identity)) return credentials;
-  throw new LinkError(
-    'credentials-invalid',
-    `credentials without an identity: ${shown(credentials)}`,
-    {
-      hint: 'they are { identity, certChainPem, keyPem, caPem }; a function returns them, and no promise',
-    },
-  );
+  // Nobody is to wait for one that fails.
+  if (types.isPromise(credentials)) credentials.catch(() => undefined);
+  const text = `credentials without an identity: ${kindOf(credentials)}`;
+  throw new LinkError('credentials-invalid', text, {
+    hint: 'they are { identity, certChainPem, keyPem, caPem }; a function returns them at once, and no promise',
+  });
+}
+
+/** What was given instead, by the names of its parts alone: one of them may be a private key. */
+function kindOf(credentials: unknown): string {
+  if (types.isPromise(credentials)) return 'a promise';
+  return isObject(credentials)
+    ? `an object of ${shown(Object.keys(credentials as object))}`
+    : shown(credentials);
 }
 
 function isObject(given: unknown): boolean {

@@ -47,6 +47,33 @@ export function connectFailure(label: string, error: unknown): LinkError {
   return new LinkError('dial-failed', text, { cause: error });
 }
 
+/** A failed connect to the unix socket at `path` as a RoutyError `dial-…`. */
+export function unixConnectFailure(path: string, error: unknown): LinkError {
+  const code = systemCode(error);
+  const text = `cannot connect to unix:${path}: ${errorText(error)}`;
+  const hint = UNIX_CAUSES[code];
+  if (hint !== undefined) return new LinkError('dial-refused', text, { hint, cause: error });
+  if (isExhausted(code)) return exhausted(text, error);
+  return new LinkError('dial-failed', text, { cause: error });
+}
+
+const NO_SOCKET = 'there is no socket at that path: start the other end, or check the path';
+const NOT_ALLOWED =
+  'the socket, or a directory on the way, belongs to another user: run as the user of the other end';
+
+/** What to do about a system error of connecting to a unix socket. */
+const UNIX_CAUSES: Readonly<Record<string, string>> = {
+  ENOENT: NO_SOCKET,
+  ENOTDIR: NO_SOCKET,
+  // Linux says the same of a file that is no socket; others have a name for that.
+  ECONNREFUSED: 'nobody listens there: start the other end, or check that the path is a socket',
+  ENOTSOCK: 'that file is no socket: check the path',
+  EACCES: NOT_ALLOWED,
+  EPERM: NOT_ALLOWED,
+  // Nothing is short here: the other end's queue is full.
+  EAGAIN: 'the other end does not accept its connections: see whether it hangs',
+};
+
 /** A failed name lookup as a RoutyError `dial-resolve` or `dial-exhausted`. */
 export function resolveFailure(host: string, error: unknown): RoutyError {
   const code = systemCode(error);

@@ -48,7 +48,12 @@ export class EventLoop {
     this.#system = system;
     this.#epoll = system.epollCreate();
     if (this.#epoll < 0) throw systemError('epoll_create1', this.#epoll);
-    this.#poll = new UvPoll(system, this.#epoll);
+    try {
+      this.#poll = new UvPoll(system, this.#epoll);
+    } catch (error) {
+      system.close(this.#epoll);
+      throw error;
+    }
   }
 
   /** Descriptors watched. */

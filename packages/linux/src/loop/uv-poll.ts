@@ -1,6 +1,7 @@
 import type { ProcessLibrary } from '../native/process-library.ts';
 import type { NativeMemory } from '../system/native-memory.ts';
 import type { System } from '../system/system.ts';
+import { systemError } from '../system/system-error.ts';
 
 const UV_POLL = 8;
 const UV_READABLE = 1;
@@ -22,7 +23,8 @@ export class UvPoll {
     this.#ignore = library.addressOfFunction('uv_is_active');
     this.#handle = system.allocate(this.#calls.handleSize(UV_POLL));
     const result = this.#calls.init(this.#calls.defaultLoop(), this.#handle.address, fd);
-    if (result !== 0) throw new Error(`libuv cannot watch a descriptor of epoll (${result})`);
+    // libuv's errors are the system's.
+    if (result !== 0) throw systemError('uv_poll_init', result);
   }
 
   start(): void {

@@ -51,8 +51,16 @@ export function loadProcessLibrary(
       },
     };
   } catch (error) {
-    return { missing: reasonOf(error, 'koffi does not load') };
+    return { missing: koffiFault(error) };
   }
+}
+
+function koffiFault(error: unknown): string {
+  const { code } = (error ?? {}) as { code?: unknown };
+  if (code === 'MODULE_NOT_FOUND') {
+    return 'koffi is not installed: npm leaves it out with --omit=optional';
+  }
+  return `koffi does not load: ${reasonOf(error, 'it does not say why')}`;
 }
 
 /** One line for whoever is told what is missing. */

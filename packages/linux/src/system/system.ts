@@ -8,6 +8,7 @@ import {
 import { SO_LINGER, SOL_SOCKET } from './constants.ts';
 import { allocateMemory, type NativeMemory } from './native-memory.ts';
 import { ADDRESS_BYTES_MAX, decodeAddress, familyOf, type SocketPlace } from './socket-address.ts';
+import { systemError } from './system-error.ts';
 
 /** The system calls, or why they cannot be had. */
 export type SystemLoaded = { readonly system: System } | { readonly missing: string };
@@ -61,7 +62,7 @@ export function loadSystem(surroundings: Partial<SystemSurroundings> = {}): Syst
   try {
     const system = new System(loaded.library, event);
     const probe = system.epollCreate();
-    if (probe < 0) return { missing: `epoll_create1 answers ${probe}` };
+    if (probe < 0) return { missing: systemError('epoll_create1', probe).message };
     system.close(probe);
     return { system };
   } catch (error) {

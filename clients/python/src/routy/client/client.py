@@ -151,7 +151,7 @@ class Client:
         """Waits for a session in which the node takes new streams."""
         while True:
             link = await self.connected()
-            if link.session.ended is None and not link.session.peer_drains:
+            if link.session.ended is None and not link.session.streams.peer_drains:
                 return link
             # A node that has drained ends the session before it takes streams again.
             self._failure = "the node is draining"

@@ -106,41 +106,41 @@ class Link:
 
     def open(self, request: Open) -> Stream:
         """Opens a stream. Raises StreamRefused when there are too many."""
-        stream = Stream(self, self.session.open(request), request)
+        stream = Stream(self, self.session.streams.open(request), request)
         self._streams[stream.id] = stream
         self._touch()
         return stream
 
     def write(self, id: int, data: bytes) -> None:
         """Takes bytes to send."""
-        self.session.write(id, data)
+        self.session.streams.write(id, data)
         self._touch()
 
     def end(self, id: int) -> None:
         """Half-closes."""
-        self.session.end(id)
+        self.session.streams.end(id)
         self._touch()
 
     def reset(self, id: int, code: StreamCode, reason: str) -> None:
         """Gives a stream up."""
-        self.session.reset(id, code, reason)
-        if not self.session.has_stream(id):
+        self.session.streams.reset(id, code, reason)
+        if not self.session.streams.has(id):
             self._streams.pop(id, None)
         self._touch()
 
     def delivered(self, id: int, count: int) -> None:
         """Bytes were read."""
-        self.session.delivered(self._now(), id, count)
+        self.session.streams.delivered(self._now(), id, count)
         self._touch()
 
     def fin_delivered(self, id: int) -> None:
         """The end was read."""
-        self.session.fin_delivered(id)
+        self.session.streams.fin_delivered(id)
         self._touch()
 
     def unacknowledged(self, id: int) -> int:
         """Bytes under way."""
-        return self.session.unacknowledged(id)
+        return self.session.streams.unacknowledged(id)
 
     # The whole.
 
@@ -247,13 +247,13 @@ class Link:
         service = self._services.get(request.service)
         if service is None:
             name = request.service
-            self.session.reset(id, "unknown-service", f"no service {name} here")
+            self.session.streams.reset(id, "unknown-service", f"no service {name} here")
             return
         answer = service.judge(request)
         if isinstance(answer, tuple):
-            self.session.reset(id, *answer)
+            self.session.streams.reset(id, *answer)
             return
-        self.session.accept(id, answer)
+        self.session.streams.accept(id, answer)
         stream = Stream(self, id, request)
         stream.answer = answer
         self._streams[id] = stream

@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Iterable
 
 from ..wire import frames
-from ..wire.errors import LaneCode, ProtocolError, StreamCode
+from ..wire.errors import LaneCode, ProtocolError
 from ..wire.layout import Frame, FrameType
-from ..wire.messages import Accept, Hello, Open
+from ..wire.messages import Hello
 from .events import Event, GoingAway, LaneClosed, LaneUp, Reset, SessionEnded
 from .handshake import DiallerHandshake, Refusal, make_hello
 from .lane import Lane, Phase
@@ -16,11 +16,12 @@ from .lane_set import LaneSet
 from .ledger import ENDS_MAX, Ledger
 from .offers import OfferLists
 from .options import SessionOptions
+from .owner_streams import OwnerStreams
 from .pings import Pings, RoundTrip
 from .resync import Resync
 from .stream import Stream, StreamPhase
 from .stream_receiver import StreamReceiver
-from .stream_table import StreamRefused, StreamTable
+from .stream_table import StreamTable
 
 _HELLO_SECONDS = 10.0
 #: Control frames that wait on a lane whose peer does not read.
@@ -44,7 +45,6 @@ class Session:
         self._handshake = DiallerHandshake(options)
         self._heard_at = now
         self._was_up = False
-        self.peer_drains = False
         #: Those that both ends name, once the first lane is established.
         self.capabilities: tuple[str, ...] = ()
         settings = options.settings
@@ -65,6 +65,8 @@ class Session:
         self._resync = Resync(
             self._ledger, self._table, self._receiver, self.events, self._peer_lost_lane
         )
+        #: What the owner does with streams.
+        self.streams = OwnerStreams(self._table, self._lanes, self._resync)
 
     # Lanes.
 
@@ -150,60 +152,6 @@ class Session:
             if frame is not None:
                 return frame.encode()
         return self._table.next_data(lane) if lane.phase is Phase.ESTABLISHED else None
-
-    # Streams. Those that are gone meanwhile take everything and do nothing.
-
-    def open(self, request: Open) -> int:
-        """Opens a stream. Raises StreamRefused."""
-        if self.peer_drains:
-            raise StreamRefused("the peer takes no new streams")
-        return self._table.open(request).id
-
-    def accept(self, id: int, answer: Accept) -> None:
-        """Accepts a stream of the peer's."""
-        if stream := self._table.all.get(id):
-            self._table.accept(stream, answer)
-
-    def write(self, id: int, data: bytes) -> None:
-        """Takes bytes to send."""
-        if stream := self._table.all.get(id):
-            self._table.write(stream, data)
-
-    def end(self, id: int) -> None:
-        """Half-closes a stream."""
-        if stream := self._table.all.get(id):
-            self._table.end(stream)
-
-    def delivered(self, now: float, id: int, count: int) -> None:
-        """So many more of the bytes of `Data` were passed on."""
-        if stream := self._table.all.get(id):
-            self._table.delivered(stream, count, now)
-
-    def fin_delivered(self, id: int) -> None:
-        """The half-close was passed on."""
-        if stream := self._table.all.get(id):
-            self._table.fin_delivered(stream)
-
-    def reset(self, id: int, code: StreamCode, reason: str) -> None:
-        """Gives a stream up; with `connection-reset` it ends behind what was written."""
-        if stream := self._table.all.get(id):
-            self._table.reset(stream, code, reason)
-            if not self.is_up:
-                self._resync.owe()
-
-    def unacknowledged(self, id: int) -> int:
-        """Bytes that were written and that the peer has not passed on yet."""
-        stream = self._table.all.get(id)
-        return len(stream.out) if stream else 0
-
-    def has_stream(self, id: int) -> bool:
-        """Whether the stream is not gone."""
-        return id in self._table.all
-
-    @property
-    def stream_count(self) -> int:
-        """Streams that are not gone."""
-        return len(self._table.all)
 
     # The session.
 
@@ -337,8 +285,8 @@ class Session:
             case FrameType.OFFERS:
                 self._offers.handle(lane, frame)
             case FrameType.GOAWAY:
-                if not self.peer_drains:
-                    self.peer_drains = True
+                if not self.streams.peer_drains:
+                    self.streams.peer_drains = True
                     self.events.append(GoingAway())
             case _:
                 self._resync.handle(lane, frame)

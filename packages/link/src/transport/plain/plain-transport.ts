@@ -2,7 +2,7 @@ import { connect, type Socket } from 'node:net';
 import { formatAddress, type Identity, RoutyError, type UnixAddress } from '@routy/proto/base';
 import { abortReason, onAbort, step } from '../deadline.ts';
 import { dialTcp } from '../dial.ts';
-import { connectFailure } from '../failures.ts';
+import { unixConnectFailure } from '../failures.ts';
 import type { Lane } from '../lane.ts';
 import { LinkError } from '../link-error.ts';
 import { endpoint, SocketLane } from '../socket-lane.ts';
@@ -70,7 +70,7 @@ function connectUnix(address: UnixAddress, signal: AbortSignal): Promise<Socket>
     };
     const failed = (error: Error) => {
       settle();
-      reject(connectFailure(formatAddress(address), error));
+      reject(unixConnectFailure(address.path, error));
     };
     socket.once('error', failed);
     socket.once('connect', () => {

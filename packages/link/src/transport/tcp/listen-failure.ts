@@ -29,7 +29,7 @@ export function listenFailure(address: Address, error: unknown): LinkError {
 
 function inUseHint(address: Address): string {
   return address.kind === 'unix'
-    ? 'another process listens there: stop it or choose another path'
+    ? 'another process listens there, or a file that is no socket: stop it, or choose another path'
     : `another process has that port; find it with: ss -ltnp 'sport = :${address.port}'`;
 }
 
