@@ -153,7 +153,8 @@ test('fullsync: the stores become equal, whatever is cut or killed', EXAMPLE_TIM
   let isOver = false;
   const written = new Set<string>();
   const working = (async () => {
-    for (; !isOver; rounds++) {
+    // A slow machine goes on until what was written after a round is compared, too.
+    for (; !isOver || rounds < 2; rounds++) {
       for (const site of SITES) {
         // Here and there, and some at both.
         for (const prefix of [`${site}${rounds}`, `both${rounds}`]) {
@@ -187,7 +188,6 @@ test('fullsync: the stores become equal, whatever is cut or killed', EXAMPLE_TIM
     // Another may be newer; one that was killed may have written once more and not said so.
     assert.ok(!isNewer(stampOf(each), stampOf(kept)), `${JSON.stringify(each)} is lost: ${said}`);
   }
-  assert.ok(rounds > 1, `${rounds} rounds`);
   await Promise.all(SITES.map((site) => pair.programs[site].stop()));
 });
 
