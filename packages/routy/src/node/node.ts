@@ -80,7 +80,8 @@ const FLUSH_MS = 1000;
  * @throws RoutyError `credentials-invalid`
  */
 export async function startNode(options: NodeOptions): Promise<RunningNode> {
-  const node = new RoutyNode(options);
+  const plane = await dataPlane(options.config.node.dataPlane);
+  const node = new RoutyNode(options, plane);
   await node.start();
   return node;
 }
@@ -109,7 +110,7 @@ class RoutyNode implements RunningNode {
   #resolveDone!: () => void;
   #stopVitals: () => void = () => undefined;
 
-  constructor(options: NodeOptions) {
+  constructor(options: NodeOptions, plane: DataPlane) {
     const { config, credentials, log, metrics } = options;
     this.#options = options;
     this.#config = config;
@@ -144,7 +145,7 @@ class RoutyNode implements RunningNode {
       factory: options.sessions ?? startSession,
     });
     this.#accepted = new AcceptedSessions(this.#host);
-    this.#plane = dataPlane(config.node.dataPlane);
+    this.#plane = plane;
     this.#lanes = new LanesListener({
       listen: (listen) => this.#plane.listen(listen),
       credentials: () => this.#certificate.credentials,
