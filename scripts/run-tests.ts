@@ -14,8 +14,6 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const COVERED = ['unit', 'property', 'sim'];
 const PLAIN = ['integration', 'hostile', 'arch'];
-/** Integration tests that take minutes are a category of their own, `hostile`. */
-const HOSTILE = 'test/integration/hostile-';
 /** Longest a single test file may take, in ms: a hanging test fails instead of hanging the run. */
 const FILE_TIMEOUT_MS = 300_000;
 /** Most files wait more than they compute; Node's own choice on two cores is one at a time. */
@@ -44,13 +42,11 @@ function filesOfCategory(category: string): string[] {
 }
 
 function filesIn(category: string): string[] {
-  const isHostile = category === 'hostile';
-  const directory = join(root, 'test', isHostile ? 'integration' : category);
+  const directory = join(root, 'test', category);
   if (!existsSync(directory)) return [];
   return readdirSync(directory, { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.test.ts'))
     .map((name) => relative(root, join(directory, name)))
-    .filter((file) => file.startsWith(HOSTILE) === isHostile)
     .sort();
 }
 

@@ -11,8 +11,12 @@ const seconds = Number(values.seconds);
 if (!Number.isInteger(seconds) || seconds < 2) throw new Error('--seconds is 2 or more');
 
 const tests = fileURLToPath(new URL('run-tests.ts', import.meta.url));
-const { status } = spawnSync(process.execPath, ['--import', 'tsx', tests, 'examples-'], {
-  stdio: 'inherit',
-  env: { ...process.env, ROUTY_EXAMPLE_SECONDS: `${seconds}` },
-});
+const { status } = spawnSync(
+  process.execPath,
+  ['--import', 'tsx', tests, 'test/integration/examples/'],
+  {
+    stdio: 'inherit',
+    env: { ...process.env, ROUTY_EXAMPLE_SECONDS: `${seconds}` },
+  },
+);
 process.exit(status ?? 1);

@@ -9,7 +9,7 @@ import { spawnSync } from 'node:child_process';
 import { accessSync, constants, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { removeOrphans } from '../test/support/namespaces.ts';
+import { removeOrphans } from '../test/support/namespaces/namespaces.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const POSTGRES_BIN = process.env.POSTGRES_BIN ?? '/usr/lib/postgresql/15/bin';
@@ -43,7 +43,7 @@ step(process.execPath, [
 ]);
 
 function selectFiles(filters: readonly string[]): string[] {
-  const all = readdirSync(join(root, 'test', 'system'))
+  const all = readdirSync(join(root, 'test', 'system'), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.test.ts'))
     .map((name) => join('test', 'system', name))
     .sort();

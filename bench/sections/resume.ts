@@ -6,7 +6,7 @@ import { mkdtempSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { FaultProxy } from '../../test/support/fault-proxy.ts';
+import { FaultProxy } from '../../test/support/faults/fault-proxy.ts';
 import { DOWNLOAD } from '../load/pump.ts';
 import { isRouty } from '../tunnels/variants.ts';
 import type { Detour, Ports, Tunnel, TunnelKind } from '../tunnels/tunnel.ts';

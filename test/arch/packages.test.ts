@@ -7,7 +7,8 @@ import { importsOf } from './source.ts';
 
 /** Source files directly in one folder; a reader sees them at one glance. */
 const FOLDER_FILES_MAX = 12;
-const DEMO = 'demo';
+/** Besides the packages; a reader looks for his way in them, too. */
+const MORE = ['demo', 'test'];
 
 interface Manifest {
   readonly name: string;
@@ -27,12 +28,14 @@ function manifestOf(name: string): Manifest {
 }
 
 test(`no folder has more than ${FOLDER_FILES_MAX} source files`, () => {
-  const demo = readdirSync(join(root, DEMO), { recursive: true, encoding: 'utf8' })
-    .filter((path) => path.endsWith('.ts'))
-    .map((path) => join(DEMO, path));
-  assert.ok(demo.length > 0);
+  const more = MORE.flatMap((folder) => {
+    const paths = readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' });
+    const sources = paths.filter((path) => path.endsWith('.ts'));
+    assert.ok(sources.length > 0, folder);
+    return sources.map((path) => join(folder, path));
+  });
   const counts = new Map<string, number>();
-  for (const path of [...files.map((file) => file.path), ...demo]) {
+  for (const path of [...files.map((file) => file.path), ...more]) {
     counts.set(dirname(path), (counts.get(dirname(path)) ?? 0) + 1);
   }
   assert.deepEqual(

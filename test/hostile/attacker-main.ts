@@ -1,7 +1,7 @@
 /** The attacker, in a process of its own: told over node's IPC channel what to do and how long. */
-import { runAttack } from './attack.ts';
+import { runAttack } from './behaviours/attack.ts';
 import { Attacker, type AttackerOptions } from './attacker.ts';
-import { BEHAVIOURS } from './behaviours.ts';
+import { BEHAVIOURS } from './behaviours/behaviours.ts';
 
 export interface AttackOrder {
   readonly name: string;

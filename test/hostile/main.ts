@@ -5,7 +5,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { BEHAVIOURS } from './behaviours.ts';
+import { BEHAVIOURS } from './behaviours/behaviours.ts';
 import { judge, LIMITS, missedBy } from './limits.ts';
 import { type Outcome, runHostile } from './run.ts';
 

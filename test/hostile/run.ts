@@ -1,4 +1,4 @@
-import { BEHAVIOURS } from './behaviours.ts';
+import { BEHAVIOURS } from './behaviours/behaviours.ts';
 import { besideOthers, type Calm, partBeside } from './calm.ts';
 import { type AttackResult, type CpuUse, HostileLab } from './lab.ts';
 import { type Figures, linesInWorstMinute, measureBulk, measureEcho, rssMiB } from './measure.ts';

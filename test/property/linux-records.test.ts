@@ -3,8 +3,8 @@ import { test } from 'node:test';
 import { nodeAead } from '../../packages/linux/src/crypto/node-aead.ts';
 import { opensslAead } from '../../packages/linux/src/crypto/openssl-aead.ts';
 import { loadProcessLibrary } from '../../packages/linux/src/native/process-library.ts';
-import { RecordFuzzer } from '../sim/record-fuzzer.ts';
-import { RecordTransfer } from '../sim/record-transfer.ts';
+import { RecordFuzzer } from '../sim/records/record-fuzzer.ts';
+import { RecordTransfer } from '../sim/records/record-transfer.ts';
 
 const loaded = loadProcessLibrary();
 

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { FrameDecoder } from '../../packages/proto/src/wire/frame-decoder.ts';
 import { FrameType } from '../../packages/proto/src/wire/layout.ts';
-import { acceptFrame, concat, dataFrame, frame, openFrame } from '../support/frames.ts';
+import { acceptFrame, concat, dataFrame, frame, openFrame } from '../support/session/frames.ts';
 
 const id = fc.integer({ min: 1, max: 2 ** 53 - 1 });
 const offset = fc.integer({ min: 0, max: 2 ** 52 });

@@ -1,5 +1,5 @@
-import { drawFaults, type FaultPlan } from './faults.ts';
-import type { LanePlan } from './lane.ts';
+import { drawFaults, type FaultPlan } from './network/faults.ts';
+import type { LanePlan } from './network/lane.ts';
 import type { Random } from './random.ts';
 
 /** One node's share of a run. */

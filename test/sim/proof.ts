@@ -1,5 +1,5 @@
 import type { Prove } from '../../packages/proto/src/session/lanes/handshake.ts';
-import type { SimLane } from './lane.ts';
+import type { SimLane } from './network/lane.ts';
 import { Trace } from './trace.ts';
 
 /** Stands for HMAC-SHA256: 64 hex digits that depend on all of it. No secret has to be kept here. */

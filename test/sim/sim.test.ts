@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Clock } from './clock.ts';
-import { contentAt, contentMismatch } from './content.ts';
+import { contentAt, contentMismatch } from './apps/content.ts';
 import { Random } from './random.ts';
 import { Trace } from './trace.ts';
 import { type RunResult, runSeed } from './world.ts';

@@ -1,14 +1,14 @@
 import { Clock } from './clock.ts';
-import { Conversation } from './conversation.ts';
-import { Dialler } from './dialler.ts';
+import { Conversation } from './apps/conversation.ts';
+import { Dialler } from './nodes/dialler.ts';
 import { must, SimFailure } from './failure.ts';
-import { Judge } from './judge.ts';
-import { SimLane } from './lane.ts';
-import { SimNode } from './node.ts';
+import { Judge } from './invariants/judge.ts';
+import { SimLane } from './network/lane.ts';
+import { SimNode } from './nodes/node.ts';
 import { drawPlan, type Plan } from './plan.ts';
 import { Random } from './random.ts';
-import { Saboteur } from './saboteur.ts';
-import { type SessionStart, SimSession } from './sim-session.ts';
+import { Saboteur } from './network/saboteur.ts';
+import { type SessionStart, SimSession } from './nodes/sim-session.ts';
 import { Trace } from './trace.ts';
 
 /** Virtual time within which everything settles once the faults are over. */

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { blackholeOff, blackholeOn } from '../support/namespaces.ts';
+import { blackholeOff, blackholeOn } from '../support/namespaces/namespaces.ts';
 import { until } from '../support/process.ts';
-import type { RoutyNode } from '../support/routy.ts';
-import { startTcpTools } from '../support/tcp-tools.ts';
+import type { RoutyNode } from '../support/nodes/routy.ts';
+import { startTcpTools } from '../support/tcp-tools/tcp-tools.ts';
 import { type RunningPair, startPair } from './pair.ts';
 import { systemTest } from './world.ts';
 

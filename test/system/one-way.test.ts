@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { assertBlocked } from '../support/namespaces.ts';
-import { type Home, joinLineIn, makeHome, RoutyNode, routyOk } from '../support/routy.ts';
-import { startTcpTools, type TcpTools } from '../support/tcp-tools.ts';
+import { assertBlocked } from '../support/namespaces/namespaces.ts';
+import { type Home, joinLineIn, makeHome, RoutyNode, routyOk } from '../support/nodes/routy.ts';
+import { startTcpTools, type TcpTools } from '../support/tcp-tools/tcp-tools.ts';
 import { ROUTY_PORT } from './pair.ts';
 import { systemTest, type World } from './world.ts';
 

@@ -1,4 +1,11 @@
-import { type Home, joinLineIn, makeHome, RoutyNode, routyOk, setToml } from '../support/routy.ts';
+import {
+  type Home,
+  joinLineIn,
+  makeHome,
+  RoutyNode,
+  routyOk,
+  setToml,
+} from '../support/nodes/routy.ts';
 import type { World } from './world.ts';
 
 /** What one node offers and reaches. */

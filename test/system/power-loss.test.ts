@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { libc } from '../../packages/link/src/transport/native/libc.ts';
-import { losePower, timersOf } from '../support/namespace-faults.ts';
-import { addMachine, type Namespace, removeMachine } from '../support/namespaces.ts';
+import { losePower, timersOf } from '../support/namespaces/namespace-faults.ts';
+import { addMachine, type Namespace, removeMachine } from '../support/namespaces/namespaces.ts';
 import { until } from '../support/process.ts';
-import type { Home } from '../support/routy.ts';
-import { startTcpTools, type TcpTools } from '../support/tcp-tools.ts';
+import type { Home } from '../support/nodes/routy.ts';
+import { startTcpTools, type TcpTools } from '../support/tcp-tools/tcp-tools.ts';
 import { enrolPair, RunningPair } from './pair.ts';
 import { systemTest, type World } from './world.ts';
 

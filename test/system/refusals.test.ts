@@ -2,16 +2,16 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { NodeStatus } from '../../packages/routy/src/status/status.ts';
-import { joinLineIn, makeHome, routy, routyOk } from '../support/routy.ts';
+import { joinLineIn, makeHome, routy, routyOk } from '../support/nodes/routy.ts';
 import {
   helloHex,
   issuePapers,
   openHex,
   oversizedHeaderHex,
   type Papers,
-} from '../support/routy-intruder.ts';
-import { startTcpTools, type TcpTools } from '../support/tcp-tools.ts';
-import type { Intrusion } from '../support/tcp-tools-intruders.ts';
+} from '../support/nodes/routy-intruder.ts';
+import { startTcpTools, type TcpTools } from '../support/tcp-tools/tcp-tools.ts';
+import type { Intrusion } from '../support/tcp-tools/intruders.ts';
 import { ROUTY_PORT, type RunningPair, startPair } from './pair.ts';
 import { systemTest, type World } from './world.ts';
 

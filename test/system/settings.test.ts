@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { RoutyNode, routy } from '../support/routy.ts';
+import { RoutyNode, routy } from '../support/nodes/routy.ts';
 import { enrolPair } from './pair.ts';
 import { systemTest } from './world.ts';
 

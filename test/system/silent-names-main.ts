@@ -2,8 +2,15 @@ import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { formatAddress, type TcpAddress } from '../../packages/proto/src/base/address.ts';
-import { credentials, forward, LabNode, LISTEN, peerTo, service } from '../integration/node-lab.ts';
-import { dial, echo, serve, until } from '../integration/node-support.ts';
+import {
+  credentials,
+  forward,
+  LabNode,
+  LISTEN,
+  peerTo,
+  service,
+} from '../support/nodes/node-lab.ts';
+import { dial, echo, serve, until } from '../support/sockets/loopback.ts';
 
 // Run in namespaces of its own by silent-names.test.ts: this machine's name server is deaf.
 const nameServer = createSocket('udp4');

@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { createNetwork, type Network, removeNetwork } from '../support/namespaces.ts';
+import { createNetwork, type Network, removeNetwork } from '../support/namespaces/namespaces.ts';
 
 /** What one system test works with. Everything given to `defer` is stopped at its end, last first. */
 export interface World {

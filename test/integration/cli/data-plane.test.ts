@@ -3,10 +3,10 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { loadProcessLibrary } from '../../../packages/linux/src/native/process-library.ts';
 import type { NodeStatus } from '../../../packages/routy/src/status/status.ts';
-import { planeMissing } from '../../support/native-plane.ts';
+import { planeMissing } from '../../support/linux/native-plane.ts';
 import { type FakeMachine, onMachine } from '../../support/nodes/fake-machine.ts';
-import { echoed, type Pair, startPair } from '../cli-pair.ts';
-import { cli, cliJson, cliOk, Running, untilStatus } from '../cli-support.ts';
+import { echoed, type Pair, startPair } from './cli-pair.ts';
+import { cli, cliJson, cliOk, Running, untilStatus } from '../../support/nodes/cli-support.ts';
 
 /** What is said where the native plane cannot be had. */
 const REASONS: Readonly<Record<FakeMachine, string>> = {

@@ -169,7 +169,7 @@ export class NativeLane implements Lane, SocketHandlers, Turn {
 
   /** What the peer said last may say why: it is read before the lane is closed. */
   onWritingDied(error: NodeJS.ErrnoException): void {
-    this.#error ??= laneFailure(this.remoteAddress, error);
+    if (!this.#isAllSent) this.#error ??= laneFailure(this.remoteAddress, error);
     if (this.#isPaused || this.#isPeerEnded) this.#close(undefined);
     else this.#linger();
   }

@@ -7,15 +7,17 @@ import {
   listenLanes,
 } from '@routy/link/transport';
 import { errorText } from '@routy/proto/base';
-import type { NativePlaneLoaded } from '@routy/linux/sockets';
+import type { NativePlaneLoaded, NativeSockets } from '@routy/linux/sockets';
 import type { Config } from '../config/types.ts';
 import type { DataPlaneStatus } from '../status/status.ts';
 
 type Configured = Config['node']['dataPlane'];
 
-/** What carries the bytes of lanes: the same on the wire, so that each node has the one it likes. */
+/** What carries bytes: the same on the wire, so that each node has the one it likes. */
 export interface DataPlane {
   readonly status: DataPlaneStatus;
+  /** Of clients and targets; sockets of Node where undefined. */
+  readonly sockets: NativeSockets | undefined;
   /** @throws RoutyError as `dialLane` */
   dial(options: DialOptions): Promise<Lane>;
   /** @throws RoutyError as `listenLanes` */
@@ -42,7 +44,7 @@ export async function dataPlane(
 /**
  * What a node runs on, and why, by what is configured and by what keeps this machine from the native
  * plane, if anything does. `auto` is to mean the native one where there is one, once that has carried
- * clients and targets, too, for long.
+ * load for long.
  */
 export function planeStatus(configured: Configured, missing: string | null): DataPlaneStatus {
   if (!wantsNative(configured)) return { configured, inUse: 'portable', reason: null };
@@ -69,6 +71,7 @@ export async function loadPlane(): Promise<NativePlaneLoaded> {
 function portable(status: DataPlaneStatus): DataPlane {
   return {
     status,
+    sockets: undefined,
     dial: (options) => dialLane(options),
     listen: (options) => listenLanes(options),
     close: () => undefined,

@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { LinkStream } from '../../../../packages/link/src/index.ts';
+import { MessageStream } from '../../../../packages/link/src/streams/adapters/message-stream.ts';
+import { until } from '../../../support/lanes/lane-pair.ts';
+import { echo, memoryLab, TEXT, textOf } from '../../../support/link-lab.ts';
+
+describe('a stream that a peer is asked to open', { timeout: 30_000 }, () => {
+  test('comes from the one that can only dial out, with what was agreed, for what was asked', async () => {
+    const lab = await memoryLab();
+    const served: string[] = [];
+    lab.red.protocol({
+      name: 'object',
+      versions: [1, 2],
+      capabilities: ['compact', 'more'],
+      class: 'proxy-get',
+      accept: echo,
+      reply: async (stream, peer, key) => {
+        served.push(`${peer.name} ${key} ${stream.version} ${stream.capabilities.join()}`);
+        const messages = stream.messages({
+          codecs: { 2: { encode: Buffer.from, decode: String } },
+        });
+        await messages.send(`value of ${key}`);
+        messages.end();
+        await messages.receive();
+      },
+    });
+    lab.red.dial(lab.at);
+    const red = await lab.gray.peer('red/red1');
+    const stream = await red.request({
+      protocol: 'object',
+      versions: [2, 3],
+      capabilities: ['compact'],
+      service: 'key-7',
+    });
+    assert.deepEqual(
+      [stream.version, stream.capabilities, stream.service],
+      [2, ['compact'], 'key-7'],
+    );
+    const text = {
+      encode: Buffer.from,
+      decode: (bytes: Uint8Array) => Buffer.from(bytes).toString(),
+    };
+    const messages = stream.messages<string>({ codecs: { 2: text } });
+    assert.deepEqual(await messages.receive(), { done: false, value: 'value of key-7' });
+    assert.deepEqual(await messages.receive(), { done: true });
+    messages.end();
+    assert.deepEqual(served, ['gray/gray1 key-7 2 compact']);
+    await until('no stream is left', () => red.stats!.streams === 0);
+    await lab.close();
+  });
+
+  test('is refused where nobody opens it, or not in a version of the asker', async () => {
+    const lab = await memoryLab();
+    const reply = () => undefined;
+    lab.gray.protocol({ name: 'object', versions: [1, 2], accept: echo, reply });
+    const peer = lab.red.dial(lab.at);
+    await assert.rejects(peer.request({ protocol: 'nothing' }), {
+      code: 'unsupported-protocol',
+      hint: /^register it at the peer: link.protocol\(\{ name: 'nothing', reply: … \}\)/,
+    });
+    await assert.rejects(peer.request({ protocol: 'echo' }), {
+      code: 'unsupported-protocol',
+      message: 'echo is opened, and not asked for: use peer.open',
+    });
+    await assert.rejects(peer.request({ protocol: 'object', versions: [3] }), {
+      code: 'unsupported-version',
+      message: 'object was asked for in version 3, and is spoken in versions 1, 2',
+    });
+    await until('no stream is left', () => lab.gray.peers[0]!.stats!.streams === 0);
+    await lab.close();
+  });
+
+  test('needs no accept: then the protocol can be asked for, and not opened', async () => {
+    const lab = await memoryLab();
+    lab.gray.protocol({ name: 'object', reply: echo });
+    const peer = lab.red.dial(lab.at);
+    const asked = textOf(await peer.request({ protocol: 'object' }));
+    asked.end();
+    assert.deepEqual(await asked.receive(), { done: true });
+    const refused = {
+      code: 'unsupported-protocol',
+      message: 'object is asked for, and not opened: use peer.request',
+    };
+    await assert.rejects(peer.open({ protocol: 'object' }), refused);
+    const stream = await peer.open({ protocol: 'echo' });
+    const messages = textOf(stream);
+    await assert.rejects(stream.become({ protocol: 'object' }), refused);
+    assert.deepEqual(await messages.receive(), { done: true });
+    await until('no stream is left', () => lab.gray.peers[0]!.stats!.streams === 0);
+    await lab.close();
+  });
+
+  test('is taken by nobody who did not ask, and not after it was given up', async () => {
+    const lab = await memoryLab();
+    const peer = lab.red.dial(lab.at);
+    await peer.ready();
+    for (const service of ['re-0123456789abcdef', 're-ffffffffffffffff']) {
+      await assert.rejects(peer.open({ protocol: 'echo', service }), { code: 'argument-invalid' });
+      // A peer that keeps to no rule of this library.
+      const opened = new MessageStream({ codecs: { 1: TEXT } });
+      const request = { protocol: 'echo', versions: [1], capabilities: [], service };
+      peer.session!.driver.open(request, opened.receiver, {
+        answerMs: 1e4,
+        onAccepted: () => undefined,
+      });
+      await assert.rejects(opened.finished(), {
+        code: 'cancelled',
+        message: 'nobody waits for it',
+      });
+    }
+    // Its owner has just gone: who asks waits for another.
+    const owner = new AbortController();
+    lab.gray.protocol({ name: 'object', accept: echo, reply: () => undefined }, owner);
+    owner.abort();
+    const asking = new AbortController();
+    const given = assert.rejects(peer.request({ protocol: 'object' }, asking), {
+      code: 'dial-aborted',
+    });
+    await until('it is asked', () => lab.gray.peers[0]!.stats!.streams === 1);
+    asking.abort();
+    await given;
+    const taken: LinkStream[] = [];
+    const reply = (stream: LinkStream) => void taken.push(stream);
+    lab.gray.protocol({ name: 'object', accept: echo, reply });
+    await until('no stream is left', () => lab.gray.peers[0]!.stats!.streams === 0);
+    assert.deepEqual(taken, []);
+    await lab.close();
+  });
+
+  test('is reset when what takes it fails, and that is told where it failed', async () => {
+    const lab = await memoryLab();
+    const failures: unknown[] = [];
+    lab.gray.on('acceptFailed', (error, protocol) =>
+      failures.push(`${protocol}: ${(error as Error).message}`),
+    );
+    lab.gray.protocol({
+      name: 'object',
+      accept: echo,
+      reply: () => {
+        throw new Error('lost');
+      },
+    });
+    const stream = await lab.red.dial(lab.at).request({ protocol: 'object' });
+    await assert.rejects(textOf(stream).receive(), { code: 'internal', message: 'lost' });
+    assert.deepEqual(failures, ['object: lost']);
+    await lab.close();
+  });
+
+  test('waits out a cut like any other', async () => {
+    const lab = await memoryLab();
+    lab.gray.protocol({
+      name: 'object',
+      accept: echo,
+      reply: async (stream) => {
+        const messages = textOf(stream);
+        await messages.send('after all');
+        messages.end();
+        await messages.receive();
+      },
+    });
+    const peer = lab.red.dial(lab.at);
+    await peer.ready();
+    lab.network.setDown(true);
+    lab.network.cut();
+    await until('it is suspended', () => peer.state === 'suspended');
+    const asking = peer.request({ protocol: 'object' });
+    lab.network.setDown(false);
+    assert.deepEqual(await textOf(await asking).receive(), { done: false, value: 'after all' });
+    await lab.close();
+  });
+});
