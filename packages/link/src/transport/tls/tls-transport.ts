@@ -1,5 +1,5 @@
 import { dialLane } from '../dial.ts';
-import { LinkError } from '../link-error.ts';
+import { invalidAddress } from '../link-error.ts';
 import { listenLanes } from '../listen.ts';
 import type { Transport, TransportAddress } from '../transport.ts';
 import type { TlsCredentials } from './credentials.ts';
@@ -11,6 +11,7 @@ import type { TlsCredentials } from './credentials.ts';
 export function tlsTransport(credentials: () => TlsCredentials): Transport {
   return {
     isProven: true,
+    checkAddress: (address) => void tcpAddress('tls', address),
     dial: (address, signal) =>
       dialLane({ address: tcpAddress('tls', address), credentials: credentials(), signal }),
     listen: (address, handlers) =>
@@ -33,9 +34,7 @@ export function tlsTransport(credentials: () => TlsCredentials): Transport {
 export function tcpAddress(transport: string, address: TransportAddress) {
   if (typeof address === 'object' && address?.kind === 'tcp' && isHostAndPort(address))
     return address;
-  throw new LinkError('address-invalid', `the transport ${transport} takes no such address`, {
-    hint: "write it as { kind: 'tcp', host: 'gray.example', port: 7443 }",
-  });
+  throw invalidAddress(transport, address, "{ kind: 'tcp', host: 'gray.example', port: 7443 }");
 }
 
 function isHostAndPort({
