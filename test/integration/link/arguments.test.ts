@@ -199,6 +199,8 @@ describe('what cannot be meant is refused at the call', { timeout: 60_000 }, () 
     for (const ms of [undefined, Number.NaN, 0, Infinity]) {
       await refused(`call within ${ms} ms`, () => call.call('x' as never, ms as number));
     }
+    await refused('a call that nobody answers', () => call.call('x' as never, 1000));
+    await refused('a cast that nobody takes', () => call.cast('x' as never));
   });
 
   test('of a stream, which goes on', async () => {

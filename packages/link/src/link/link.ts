@@ -260,7 +260,7 @@ export class Link extends EventEmitter<LinkEvents> {
         typeof peer === 'string' ? this.peer(peer, { signal: wanted }) : Promise.resolve(peer),
       signal,
     });
-    void conversation.ended.finally(() => {
+    void conversation.over.finally(() => {
       leave();
       over?.removeEventListener('abort', stop);
       // What was dialled for it goes with it.
