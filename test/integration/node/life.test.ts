@@ -188,7 +188,10 @@ onEachPlane(() => {
       await credentials('red'),
       grays.map(peerTo).join('') + forward(ANY, 'gray/db'),
     );
-    await until('both are up', () => red.running.status().peers.every((p) => p.session !== null));
+    // A session is there a little before the services of its peer are known.
+    await until('both serve', () =>
+      grays.every(({ name }) => red.peer(name)?.session?.offers[0] === 'db'),
+    );
     const address = await red.reach('gray/db');
     const first = (await hear(address)).data.toString();
     const [drained, other] = first === 'one' ? grays : [grays[1], grays[0]];

@@ -49,7 +49,7 @@ export interface NodeOptions {
   readonly troubles?: Troubles;
   /** `nodeClockMs` unless a test has another. */
   readonly nowMs?: () => number;
-  /** `loadNativePlane` unless a test has another. */
+  /** That of this process unless a test has another. */
   readonly loadPlane?: LoadPlane;
 }
 
@@ -82,7 +82,8 @@ const FLUSH_MS = 1000;
  * @throws RoutyError `credentials-invalid`
  */
 export async function startNode(options: NodeOptions): Promise<RunningNode> {
-  const node = new RoutyNode(options);
+  const plane = await dataPlane(options.config.node.dataPlane, options.loadPlane);
+  const node = new RoutyNode(options, plane);
   await node.start();
   return node;
 }
@@ -111,7 +112,7 @@ class RoutyNode implements RunningNode {
   #resolveDone!: () => void;
   #stopVitals: () => void = () => undefined;
 
-  constructor(options: NodeOptions) {
+  constructor(options: NodeOptions, plane: DataPlane) {
     const { config, credentials, log, metrics } = options;
     this.#options = options;
     this.#config = config;
@@ -124,7 +125,7 @@ class RoutyNode implements RunningNode {
       log,
     });
     this.#events = new NodeEvents(log, metrics);
-    this.#plane = dataPlane(config.node.dataPlane, options.loadPlane);
+    this.#plane = plane;
     this.#services = new Services(config.services.values(), {
       nowMs: this.#nowMs,
       sockets: this.#plane.sockets,
