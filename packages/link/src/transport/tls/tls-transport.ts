@@ -1,6 +1,6 @@
 import { type DialOptions, dialLane } from '../dial.ts';
 import type { Lane } from '../lane.ts';
-import { LinkError } from '../link-error.ts';
+import { invalidAddress } from '../link-error.ts';
 import { type LaneListener, type ListenOptions, listenLanes } from '../listen.ts';
 import type { Transport, TransportAddress } from '../transport.ts';
 import type { TlsCredentials } from './credentials.ts';
@@ -24,6 +24,7 @@ export function tlsTransport(
 ): Transport {
   return {
     isProven: true,
+    checkAddress: (address) => void tcpAddress('tls', address),
     dial: (address, signal) =>
       lanes.dial({ address: tcpAddress('tls', address), credentials: credentials(), signal }),
     listen: (address, handlers) =>
@@ -46,9 +47,7 @@ export function tlsTransport(
 export function tcpAddress(transport: string, address: TransportAddress) {
   if (typeof address === 'object' && address?.kind === 'tcp' && isHostAndPort(address))
     return address;
-  throw new LinkError('address-invalid', `the transport ${transport} takes no such address`, {
-    hint: "write it as { kind: 'tcp', host: 'gray.example', port: 7443 }",
-  });
+  throw invalidAddress(transport, address, "{ kind: 'tcp', host: 'gray.example', port: 7443 }");
 }
 
 function isHostAndPort({
