@@ -9,7 +9,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const PACKAGES = ['proto', 'link', 'linux', 'routy'];
 
 // Left by a packing that was interrupted, they would be used instead of what is built here.
-for (const name of ['routy', 'link']) {
+for (const name of ['routy', 'link', 'linux']) {
   rmSync(`${root}packages/${name}/node_modules/@routy`, { recursive: true, force: true });
 }
 for (const name of PACKAGES) {

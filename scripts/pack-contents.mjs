@@ -28,6 +28,11 @@ const CONTENTS = {
     bundled: ['proto'],
     takes: () => true,
   },
+  linux: {
+    shared: { LICENSE: 'LICENSE' },
+    bundled: ['proto'],
+    takes: () => true,
+  },
 };
 
 // npm runs this where the package is.
@@ -35,7 +40,9 @@ const directory = process.cwd();
 const contents = CONTENTS[basename(directory)];
 const [action] = process.argv.slice(2);
 if (contents === undefined || !['gather', 'remove'].includes(action)) {
-  throw new Error('usage, in packages/routy or packages/link: pack-contents.mjs gather|remove');
+  throw new Error(
+    'usage, in packages/routy, packages/link or packages/linux: pack-contents.mjs gather|remove',
+  );
 }
 if (action === 'gather') gather(contents);
 else remove(contents);

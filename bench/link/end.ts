@@ -25,6 +25,7 @@ export interface EndStarted {
 /** No end loads what it does not use. */
 const LIBRARIES: Readonly<Record<LibraryName, () => Promise<Library>>> = {
   routy: async () => (await import('./libraries/routy.ts')).routy,
+  'routy-native': async () => (await import('./libraries/routy.ts')).routyNative,
   http2: async () => (await import('./libraries/http2.ts')).http2,
   grpc: async () => (await import('./libraries/grpc.ts')).grpc,
   yamux: async () => (await import('./libraries/yamux.ts')).yamux,

@@ -2,7 +2,7 @@
 import type { TlsCredentials } from '../../packages/link/src/transport/tls/credentials.ts';
 
 /** In the order of the table. */
-export const LIBRARIES = ['routy', 'http2', 'grpc', 'yamux', 'tls'] as const;
+export const LIBRARIES = ['routy', 'routy-native', 'http2', 'grpc', 'yamux', 'tls'] as const;
 export type LibraryName = (typeof LIBRARIES)[number];
 
 /** A library between two processes: TLS 1.3, both with certificates, messages of bytes. */

@@ -1,32 +1,41 @@
 /** The section `link` as a table for a terminal. */
 import { LIBRARIES } from './library.ts';
-import type { LinkFigure, LinkResults } from './link-results.ts';
+import { type LinkFigure, type LinkResults, OTHERS } from './link-results.ts';
 
 const LABEL_WIDTH = 34;
-const COLUMN_WIDTH = 10;
-const RATIO_WIDTH = 13;
-
-const OTHERS = LIBRARIES.filter((name) => name !== 'routy');
+const COLUMN_WIDTH = 14;
 
 export function linkReport(link: LinkResults | null): string[] {
   if (link === null) return [];
-  const names = LIBRARIES.map((name) => name.padStart(COLUMN_WIDTH));
-  const ratios = OTHERS.map((name) => `routy/${name}`.padStart(RATIO_WIDTH));
+  const figures = Object.values(link.figures);
   return [
     '',
     `The link library beside others, medians of ${link.rounds} rounds`,
-    [''.padEnd(LABEL_WIDTH), ...names, ...ratios].join(''),
-    ...Object.values(link.figures).map(row),
+    line('', LIBRARIES),
+    ...figures.map(({ what, of }) =>
+      line(
+        what,
+        LIBRARIES.map((name) => text(of[name])),
+      ),
+    ),
+    '',
+    'Its ratios to them, over node:tls and over the native transport',
+    line('', OTHERS),
+    ...figures.map(ratios),
   ];
 }
 
-function row({ what, of, ratio }: LinkFigure): string {
-  const figures = LIBRARIES.map((name) => cell(of[name], COLUMN_WIDTH));
-  const ratios = OTHERS.map((name) => cell(ratio[name], RATIO_WIDTH));
-  return [what.padEnd(LABEL_WIDTH), ...figures, ...ratios].join('');
+function ratios({ what, ratio, ratioNative }: LinkFigure): string {
+  return line(
+    what,
+    OTHERS.map((name) => `${text(ratio[name])} ${text(ratioNative[name]).padStart(6)}`),
+  );
 }
 
-function cell(figure: number | null | undefined, width: number): string {
-  const text = figure == null ? '-' : String(Number(figure.toPrecision(3)));
-  return text.padStart(width);
+function line(label: string, cells: readonly string[]): string {
+  return [label.padEnd(LABEL_WIDTH), ...cells.map((cell) => cell.padStart(COLUMN_WIDTH))].join('');
+}
+
+function text(figure: number | null | undefined): string {
+  return figure == null ? '-' : String(Number(figure.toPrecision(3)));
 }

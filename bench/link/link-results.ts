@@ -1,5 +1,6 @@
 /** From samples of the section `link` to figures, ratios and targets. */
 import type { Samples } from '../samples.ts';
+import { isRouty } from '../tunnels/variants.ts';
 import { LIBRARIES } from './library.ts';
 
 type Figure = number | null;
@@ -11,6 +12,8 @@ export interface LinkFigure {
   readonly of: Readonly<Record<string, Figure>>;
   /** Routy's divided by that of each of the others. */
   readonly ratio: Readonly<Record<string, Figure>>;
+  /** The same for Routy over the native transport. */
+  readonly ratioNative: Readonly<Record<string, Figure>>;
 }
 
 export interface LinkResults {
@@ -43,14 +46,16 @@ const FIGURES: Readonly<Record<string, string>> = {
   'streams.cpuPerMillion': '  CPU seconds per million',
 };
 
-const OTHERS = LIBRARIES.filter((name) => name !== 'routy');
+/** Those that are not Routy. */
+export const OTHERS = LIBRARIES.filter((name) => !isRouty(name));
 
 export function summarizeLink(measured: { samples: Samples; rounds: number }): LinkResults {
   const { samples, rounds } = measured;
   const figures = Object.entries(FIGURES).map(([name, what]) => {
     const of = byName(LIBRARIES, (library) => rounded(samples.median(library, name)));
-    const ratio = byName(OTHERS, (other) => rounded(divided(of.routy!, of[other]!)));
-    return [name, { what, of, ratio }] as const;
+    const ratioOf = (own: Figure) => byName(OTHERS, (other) => rounded(divided(own, of[other]!)));
+    const [ratio, ratioNative] = [ratioOf(of.routy!), ratioOf(of['routy-native']!)];
+    return [name, { what, of, ratio, ratioNative }] as const;
   });
   return { figures: Object.fromEntries(figures), rounds };
 }
@@ -63,6 +68,7 @@ export function linkReaches({ figures }: LinkResults): Reach[] {
     limit,
     atLeast: true,
   });
+  const native = figures['bytes.mbPerSecond']!.ratioNative.yamux!;
   const atMost = (what: string, name: string, other: string, limit: number): Reach => ({
     ...atLeast(what, name, other, limit),
     atLeast: false,
@@ -72,6 +78,7 @@ export function linkReaches({ figures }: LinkResults): Reach[] {
     atLeast('messages', 'messages.perSecond', 'yamux', 2),
     atLeast('bytes of messages', 'bytes.mbPerSecond', 'grpc', 1.5),
     atLeast('bytes of messages', 'bytes.mbPerSecond', 'yamux', 1.5),
+    { ...atLeast('bytes of messages, native', 'bytes.mbPerSecond', 'yamux', 1.5), figure: native },
     atMost('request p50, 1', 'requests1.p50Us', 'grpc', 0.8),
     atMost('request p50, 64', 'requests64.p50Us', 'grpc', 0.8),
   ];

@@ -2,6 +2,7 @@
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { loadNativePlane } from '../../packages/linux/src/sockets/native-plane.ts';
 import { testCa, testCredentials } from '../../test/support/certificates.ts';
 import { cpuSeconds } from '../measure.ts';
 import { type Script, startScript } from '../processes.ts';
@@ -91,7 +92,7 @@ export const LINK_MEASUREMENTS = MEASUREMENTS.length;
 /** Like the tunnels: rounds, each with ends that are started anew and warmed up, in turned order. */
 export async function measureLink(run: Run): Promise<{ samples: Samples; rounds: number }> {
   const { options, progress } = run;
-  const names = LIBRARIES.filter((name) => options.peers.includes(name));
+  const names = presentLibraries(run);
   const credentials = await writeCredentials(run.dir);
   const samples = createSamples();
   const beganMs = performance.now();
@@ -106,6 +107,23 @@ export async function measureLink(run: Run): Promise<{ samples: Samples; rounds:
     progress.done('link round', roundMs);
   }
   return { samples, rounds };
+}
+
+/** The wanted ones without the native transport where there is none, which one line says. */
+function presentLibraries({ options, problem }: Run): readonly LibraryName[] {
+  const wanted = LIBRARIES.filter((name) => options.peers.includes(name));
+  const missing = wanted.includes('routy-native') ? nativeMissing() : undefined;
+  if (missing === undefined) return wanted;
+  if (options.peersNamed) problem(`routy-native: ${missing}`);
+  else console.error(`routy-native is left out: ${missing}`);
+  return wanted.filter((name) => name !== 'routy-native');
+}
+
+function nativeMissing(): string | undefined {
+  const loaded = loadNativePlane();
+  if ('missing' in loaded) return loaded.missing;
+  loaded.plane.close();
+  return undefined;
 }
 
 async function round(

@@ -6,6 +6,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { Transform } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
@@ -135,6 +136,9 @@ function limited(fileBlocksMax: number, command: readonly string[]): string[] {
 export class Cutter {
   readonly #server = createServer({ noDelay: true }, (client) => this.#carry(client));
   readonly #sockets = new Set<Socket>();
+  /** What waits for {@link letPass}. */
+  readonly #waiting = new Set<() => void>();
+  #leftBytes = Infinity;
   #target = 0;
   cuts = 0;
 
@@ -154,6 +158,15 @@ export class Cutter {
     this.#target = port;
   }
 
+  /** So many bytes still pass, of both directions together; those behind them wait to be let through. */
+  letPass(bytes: number): void {
+    this.#leftBytes = bytes;
+    for (const pass of this.#waiting) {
+      this.#waiting.delete(pass);
+      pass();
+    }
+  }
+
   cut(): void {
     this.cuts += this.#sockets.size > 0 ? 1 : 0;
     for (const socket of this.#sockets) socket.resetAndDestroy();
@@ -171,13 +184,25 @@ export class Cutter {
       [onward, client],
     ] as const) {
       this.#sockets.add(one);
-      one.pipe(other);
+      one.pipe(this.#gate()).pipe(other);
       one.on('error', () => other.destroy());
       one.on('close', () => {
         this.#sockets.delete(one);
         other.destroy();
       });
     }
+  }
+
+  #gate(): Transform {
+    const transform = (chunk: Buffer, _: BufferEncoding, done: (e: null, c: Buffer) => void) => {
+      if (chunk.length > this.#leftBytes) {
+        this.#waiting.add(() => transform(chunk, _, done));
+        return;
+      }
+      this.#leftBytes -= chunk.length;
+      done(null, chunk);
+    };
+    return new Transform({ transform });
   }
 }
 

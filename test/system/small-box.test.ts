@@ -14,6 +14,7 @@ import {
   scratch,
   untilStatus,
 } from '../support/nodes/cli-support.ts';
+import { onMachine } from '../support/nodes/fake-machine.ts';
 
 const GIB = 1024 ** 3;
 const LOAD_BYTES = 2 * GIB;
@@ -26,14 +27,6 @@ const KEPT_RATIO_MIN = 1.1;
 /** A node that has just started still gives back what starting took. */
 const IDLE_MS = 5_000;
 
-/** Node finds no koffi, as where npm could not install it. */
-const NO_KOFFI = `import Module from 'node:module';
-const load = Module._load;
-Module._load = function (request, ...rest) {
-  if (request === 'koffi') throw new Error('not installed');
-  return load.call(this, request, ...rest);
-};`;
-
 interface Pair {
   readonly socket: string;
   /** Gray, which listens and has the clients, and red, which dials and offers a source. */
@@ -45,7 +38,7 @@ test('after 2 GiB beside 100 stalled readers memory goes back to the system', {
   timeout: 280_000,
 }, async (t) => {
   const pair = await startPair(t);
-  const bare = await withoutKoffi(() => startPair(t));
+  const bare = await onMachine('no-koffi', () => startPair(t));
   assert.deepEqual([...pair.nodes, ...bare.nodes].map(hasKoffi), [true, true, false, false]);
   await sleep(IDLE_MS);
   const idle = rss(pair);
@@ -60,19 +53,6 @@ test('after 2 GiB beside 100 stalled readers memory goes back to the system', {
     assert.ok(bytes * KEPT_RATIO_MIN <= kept[at]!, 'it would go back without malloc_trim');
   }
 });
-
-/** Processes that are started by then inherit it. */
-async function withoutKoffi<T>(start: () => Promise<T>): Promise<T> {
-  const before = process.env.NODE_OPTIONS;
-  const hook = `--import=data:text/javascript,${encodeURIComponent(NO_KOFFI)}`;
-  process.env.NODE_OPTIONS = before === undefined ? hook : `${before} ${hook}`;
-  try {
-    return await start();
-  } finally {
-    if (before === undefined) delete process.env.NODE_OPTIONS;
-    else process.env.NODE_OPTIONS = before;
-  }
-}
 
 function hasKoffi({ pid }: Running): boolean {
   return readFileSync(`/proc/${pid}/maps`, 'latin1').includes('koffi');

@@ -1,5 +1,6 @@
-import { createLink, type Link, type LinkStream } from '@routy/link';
+import { createLink, type Link, type LinkStream, type TlsCredentials } from '@routy/link';
 import type { MessageStream } from '@routy/link/streams';
+import { loadNativeTransport } from '@routy/linux';
 import { answerOf, Calls } from '../calls.ts';
 import type { Library, LinkClient, MessageSink } from '../library.ts';
 import { decodeReceived, ReceivedCount } from '../received.ts';
@@ -12,34 +13,47 @@ const BYTES = {
 };
 
 /** Streams of messages, as a program of others opens them; calls share one of them. */
-export const routy: Library = {
-  async serve(credentials) {
-    const link = createLink({ credentials, software: 'routy/bench' });
-    speak(link, 'messages', async (stream) => {
-      const received = new ReceivedCount();
-      for await (const message of stream) received.add(message);
-      await stream.send(received.encode());
-    });
-    speak(link, 'calls', async (stream) => {
-      for await (const request of stream) await stream.send(answerOf(request));
-    });
-    speak(link, 'echo', async (stream) => {
-      for await (const message of stream) await stream.send(message);
-    });
-    const { address } = await link.listen({
-      transport: 'tls',
-      address: { kind: 'tcp', host: '127.0.0.1', port: 0 },
-    });
-    return (address as { readonly port: number }).port;
-  },
+export const routy: Library = linksOf((credentials) =>
+  createLink({ credentials, software: 'routy/bench' }),
+);
 
-  async connect(credentials, port) {
-    const link = createLink({ credentials, software: 'routy/bench' });
-    const address = { kind: 'tcp', host: '127.0.0.1', port } as const;
-    const peer = await link.dial({ transport: 'tls', address }).ready();
-    return openClient(async (protocol) => messagesOf(await peer.open({ protocol })));
-  },
-};
+/** The same over the native transport. */
+export const routyNative: Library = linksOf((credentials) => {
+  const native = loadNativeTransport(credentials);
+  if ('missing' in native) throw new Error(native.missing);
+  const transports = { tls: native.transport };
+  return createLink({ credentials, transports, software: 'routy/bench' });
+});
+
+function linksOf(newLink: (credentials: TlsCredentials) => Link): Library {
+  return {
+    async serve(credentials) {
+      const link = newLink(credentials);
+      speak(link, 'messages', async (stream) => {
+        const received = new ReceivedCount();
+        for await (const message of stream) received.add(message);
+        await stream.send(received.encode());
+      });
+      speak(link, 'calls', async (stream) => {
+        for await (const request of stream) await stream.send(answerOf(request));
+      });
+      speak(link, 'echo', async (stream) => {
+        for await (const message of stream) await stream.send(message);
+      });
+      const { address } = await link.listen({
+        transport: 'tls',
+        address: { kind: 'tcp', host: '127.0.0.1', port: 0 },
+      });
+      return (address as { readonly port: number }).port;
+    },
+
+    async connect(credentials, port) {
+      const address = { kind: 'tcp', host: '127.0.0.1', port } as const;
+      const peer = await newLink(credentials).dial({ transport: 'tls', address }).ready();
+      return openClient(async (protocol) => messagesOf(await peer.open({ protocol })));
+    },
+  };
+}
 
 function messagesOf(stream: LinkStream): Messages {
   return stream.messages({ codecs: { 1: BYTES } });

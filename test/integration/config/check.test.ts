@@ -176,6 +176,18 @@ test('certificates are not looked at while their files are missing or unsafe', a
   );
 });
 
+test('a native plane that cannot be had here is a warning; nobody else is asked for one', async () => {
+  const native = machineWith(GOOD.replace('[node]\n', '[node]\ndata_plane = "native"\n'));
+  const report = await check(native, { planeMissing: async () => 'not on darwin' });
+  assert.equal(report.ok, true);
+  assert.match(
+    printed(native, report),
+    /^routy\.toml:2:14: warning: the native data plane cannot be had here: not on darwin\n[\s\S]*hint: the node will run/,
+  );
+  assert.equal(printed(native, await check(native, { planeMissing: async () => undefined })), '');
+  await check(machineWith(GOOD), { planeMissing: () => assert.fail('asked for a plane') });
+});
+
 test('what is doubtful is a warning and leaves the file usable', async () => {
   const text = `${GOOD.replace('allow = ["gray", "gray/gray1"]\n', '')}
 [[peer]]

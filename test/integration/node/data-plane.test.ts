@@ -31,8 +31,8 @@ describe('the data plane of a node', { timeout: 60_000, skip: planeMissing }, ()
       assert.deepEqual(
         nodes.map(({ running }) => running.status().dataPlane),
         [
-          { inUse: gray, reason: null },
-          { inUse: red, reason: null },
+          { configured: gray, inUse: gray, reason: null },
+          { configured: red, inUse: red, reason: null },
         ],
       );
       const address = await nodes[0]!.reach('red/echo');
@@ -50,7 +50,7 @@ describe('the data plane of a node', { timeout: 60_000, skip: planeMissing }, ()
     const ca = await testCa();
     const red = await testCredentials(ca, { site: 'red' });
     const gray = await testCredentials(ca, { site: 'gray' });
-    const plane = dataPlane('native');
+    const plane = await dataPlane('native');
     const got: Buffer[] = [];
     let accepted = 0;
     const listener = await plane.listen({
@@ -81,7 +81,7 @@ describe('the data plane of a node', { timeout: 60_000, skip: planeMissing }, ()
   });
 });
 
-test('a machine without what the native plane needs has one line that says so', () => {
+test('a machine without what the native plane needs has one line that says so', async () => {
   const library = loadProcessLibrary(() => {
     throw new Error("Cannot find module 'koffi'");
   });
@@ -93,7 +93,7 @@ test('a machine without what the native plane needs has one line that says so', 
     [loadSystem({ library: loadProcessLibrary(undefined, 'darwin') }), /^not on darwin$/],
     [architectures, /^not on mips$/],
   ] as const) {
-    const plane = dataPlane('native', () => loadNativePlane({ system }));
+    const plane = await dataPlane('native', () => loadNativePlane({ system }));
     assert.equal(plane.status.inUse, 'portable');
     assert.match(plane.status.reason ?? '', reason);
   }

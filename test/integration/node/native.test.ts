@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { libc } from '../../../packages/link/src/transport/native/libc.ts';
 import { formatAddress } from '../../../packages/proto/src/base/address.ts';
 import { nativeCalls } from '../../support/linux/native.ts';
+import { onEachPlane } from '../../support/nodes/data-planes.ts';
 import {
   credentials,
   forward,
@@ -44,61 +45,63 @@ async function textOf(socket: Socket): Promise<string> {
   return text;
 }
 
-test('an urgent byte is carried in its place, both ways', { timeout: 20_000 }, async () => {
-  const native = libc() && nativeCalls();
-  const say = (socket: Socket): void => {
-    // Without the native part the system keeps an urgent byte apart, and all others are carried.
-    if (native === undefined) socket.write('abc');
-    else assert.ok(native.sendUrgent(socket, 'abc'));
-    socket.end('de');
-  };
-  const heard: Promise<string>[] = [];
-  const target = await serve((socket) => {
-    heard.push(textOf(socket));
-    say(socket);
-  });
-  const pair = await between(target);
-  // Urgent first, and on a connection that has not been read from before.
-  const client = dial(pair.address);
-  const answer = textOf(client);
-  await once(client, 'connect');
-  say(client);
-  assert.equal(await answer, 'abcde');
-  assert.deepEqual(await Promise.all(heard), ['abcde']);
-  await pair.stop();
-});
-
-test('who vanishes while bytes are on their way is noticed, who does not read is left alone', {
-  timeout: 90_000,
-}, async () => {
-  const chunk = new Uint8Array(64 * 1024);
-  const target = await serve((socket) => {
-    const fill = (): void => {
-      while (!socket.destroyed && socket.write(chunk));
+onEachPlane(() => {
+  test('an urgent byte is carried in its place, both ways', { timeout: 20_000 }, async () => {
+    const native = libc() && nativeCalls();
+    const say = (socket: Socket): void => {
+      // Without the native part the system keeps an urgent byte apart, and all others are carried.
+      if (native === undefined) socket.write('abc');
+      else assert.ok(native.sendUrgent(socket, 'abc'));
+      socket.end('de');
     };
-    socket.on('drain', fill);
-    fill();
+    const heard: Promise<string>[] = [];
+    const target = await serve((socket) => {
+      heard.push(textOf(socket));
+      say(socket);
+    });
+    const pair = await between(target);
+    // Urgent first, and on a connection that has not been read from before.
+    const client = dial(pair.address);
+    const answer = textOf(client);
+    await once(client, 'connect');
+    say(client);
+    assert.equal(await answer, 'abcde');
+    assert.deepEqual(await Promise.all(heard), ['abcde']);
+    await pair.stop();
   });
-  const pair = await between(target, 'keepalive = "1s"');
-  const idler = dial(pair.address);
-  await once(idler, 'data');
-  idler.pause();
-  const [idlersTarget] = [...target.sockets] as [Socket];
-  const client = dial(pair.address);
-  await once(client, 'data');
-  const [, clientsTarget] = [...target.sockets] as [Socket, Socket];
-  if (libc() === undefined) {
-    // Nothing is noticed before the system gives up, and nothing is broken.
-    client.on('data', () => undefined);
+
+  test('who vanishes while bytes are on their way is noticed, who does not read is left alone', {
+    timeout: 90_000,
+  }, async () => {
+    const chunk = new Uint8Array(64 * 1024);
+    const target = await serve((socket) => {
+      const fill = (): void => {
+        while (!socket.destroyed && socket.write(chunk));
+      };
+      socket.on('drain', fill);
+      fill();
+    });
+    const pair = await between(target, 'keepalive = "1s"');
+    const idler = dial(pair.address);
+    await once(idler, 'data');
+    idler.pause();
+    const [idlersTarget] = [...target.sockets] as [Socket];
+    const client = dial(pair.address);
     await once(client, 'data');
-  } else {
-    const gone = new Promise((resolve) => clientsTarget.once('close', resolve));
-    assert.ok(nativeCalls().vanish(client));
-    const late = sleep(GONE_MS_MAX, 'late', { ref: false });
-    assert.notEqual(await Promise.race([gone, late]), 'late');
-  }
-  assert.ok(!idler.destroyed && !idlersTarget.destroyed);
-  client.destroy();
-  idler.destroy();
-  await pair.stop();
+    const [, clientsTarget] = [...target.sockets] as [Socket, Socket];
+    if (libc() === undefined) {
+      // Nothing is noticed before the system gives up, and nothing is broken.
+      client.on('data', () => undefined);
+      await once(client, 'data');
+    } else {
+      const gone = new Promise((resolve) => clientsTarget.once('close', resolve));
+      assert.ok(nativeCalls().vanish(client));
+      const late = sleep(GONE_MS_MAX, 'late', { ref: false });
+      assert.notEqual(await Promise.race([gone, late]), 'late');
+    }
+    assert.ok(!idler.destroyed && !idlersTarget.destroyed);
+    client.destroy();
+    idler.destroy();
+    await pair.stop();
+  });
 });

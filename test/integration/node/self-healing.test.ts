@@ -1,14 +1,17 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { connect, Server } from 'node:net';
-import { tmpdir } from 'node:os';
+import { connect, Server, type Socket } from 'node:net';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test, type TestContext } from 'node:test';
+import { NativeSockets } from '../../../packages/linux/src/sockets/native-sockets.ts';
 import type { Address } from '../../../packages/proto/src/base/address.ts';
 import { openAdminSocket } from '../../../packages/routy/src/admin/server.ts';
 import { LocalListener } from '../../../packages/routy/src/forwards/local-listener.ts';
+import type { MakeLocalServer } from '../../../packages/routy/src/forwards/local-server.ts';
 import { until } from '../../support/lanes/lane-pair.ts';
+import { planeMissing, testPlane } from '../../support/linux/native-plane.ts';
 
 /** Something that listens, until the test ends. */
 interface Listening {
@@ -35,7 +38,11 @@ function scratch(t: TestContext): string {
   return directory;
 }
 
-async function forwardAt(t: TestContext, address: Address): Promise<Listening> {
+async function forwardAt(
+  t: TestContext,
+  address: Address,
+  makeServer?: MakeLocalServer,
+): Promise<Listening> {
   const told = { failures: 0, recoveries: 0 };
   let listening = false;
   const listener: LocalListener = new LocalListener(
@@ -49,7 +56,7 @@ async function forwardAt(t: TestContext, address: Address): Promise<Listening> {
       },
       onAcceptError: () => undefined,
     },
-    { retryDelayMs: () => 5 },
+    { retryDelayMs: () => 5, makeServer },
     { owner: undefined, group: undefined, mode: undefined },
   );
   t.after(() => listener.close());
@@ -105,10 +112,42 @@ for (const [kind, start] of Object.entries(KINDS)) {
   }
 }
 
-async function knock(address: Address): Promise<void> {
+for (const path of [undefined, 'forward.sock']) {
+  const kind = path === undefined ? 'TCP address' : 'unix socket';
+  test(`a forward's ${kind} on the native plane, when accepting fails: it is open again at the same place`, {
+    skip: planeMissing,
+  }, async (t) => {
+    const plane = testPlane();
+    const sockets = new NativeSockets(plane);
+    const { address, told } = await forwardAt(
+      t,
+      path === undefined
+        ? { kind: 'tcp', host: '127.0.0.1', port: 0 }
+        : { kind: 'unix', path: join(scratch(t), path) },
+      (handlers) => sockets.server(handlers),
+    );
+    const before = address();
+    for (let death = 1; death <= 3; death++) {
+      const accept = t.mock.method(plane.system, 'accept', () => -constants.errno.EMFILE);
+      const early = dial(before);
+      await until('it has failed', () => told.failures === death);
+      accept.mock.restore();
+      await until('it is there again', () => told.recoveries === death);
+      early.destroy();
+      assert.deepEqual(address(), before);
+      await knock(before);
+    }
+  });
+}
+
+function dial(address: Address): Socket {
   const socket =
     address.kind === 'tcp' ? connect(address.port, address.host) : connect(address.path);
-  socket.on('error', () => undefined);
+  return socket.on('error', () => undefined);
+}
+
+async function knock(address: Address): Promise<void> {
+  const socket = dial(address);
   await once(socket, 'connect');
   socket.destroy();
 }

@@ -26,6 +26,7 @@ for (const [name, make] of Object.entries(ENDPOINT_KINDS)) {
   describe(name, { timeout: 60_000 }, () => {
     ends(make);
     unread(make);
+    writesThatFail(make);
     bytesAndResets(make);
     test('holds no memory of its pool at the end', () =>
       until('all slabs are given back', () => heldSlabs() === 0));
@@ -193,6 +194,42 @@ function unread(make: MakeEndpoint): void {
     await until('the session was told', () => session.told.includes('connection-reset'));
     assert.deepEqual([session.text, session.told], ['firstanswer', ['end', 'connection-reset']]);
   });
+}
+
+/** The session has read the end of a target that has closed altogether: the next bytes are answered by a reset. */
+async function closedAltogether(make: MakeEndpoint) {
+  const rig = await make('target');
+  const session = new FakeByteStream(rig.endpoint);
+  rig.endpoint.writable();
+  rig.peer.end(() => rig.peer.destroy());
+  await until('its end was read', () => session.told.includes('end'));
+  if (!rig.peer.closed) await once(rig.peer, 'close');
+  return { ...rig, session };
+}
+
+function writesThatFail(make: MakeEndpoint): void {
+  for (const [what, act] of [
+    ['bytes and the end behind them', ['a', 'fin']],
+    ['bytes, and more with the end behind them', ['a', 'flush', 'b', 'fin']],
+    ['bytes twice', ['a', 'flush', 'b', 'flush']],
+  ] as const) {
+    test(`${what} for a target that has closed altogether leave nobody waiting`, async () => {
+      const { endpoint, session, isClosed } = await closedAltogether(make);
+      let isFinDelivered = false;
+      session.finDelivered = () => {
+        isFinDelivered = true;
+      };
+      for (const step of act) {
+        if (step === 'fin') endpoint.fin();
+        else if (step === 'flush') endpoint.flush();
+        else endpoint.data(Buffer.from(step));
+      }
+      // Node tells nobody that a half-close has failed.
+      await until('the session is told', () => isFinDelivered || session.told.length === 2);
+      if (!isFinDelivered) assert.deepEqual(session.told, ['end', 'connection-reset']);
+      await until('the socket is closed', isClosed);
+    });
+  }
 }
 
 /** An endpoint whose other end reads nothing yet, with more bytes than the system takes and a reset. */

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { resetSocket } from '../../../packages/link/src/streams/sockets.ts';
+import { onEachPlane } from '../../support/nodes/data-planes.ts';
 
 /** Both ends of a TCP connection on loopback, with the server that made them. */
 async function withPair(use: (near: Socket, far: Socket) => Promise<void>): Promise<void> {
@@ -40,38 +41,40 @@ async function outcome(socket: Socket): Promise<string> {
   });
 }
 
-test('the other end sees a reset', async () => {
-  await withPair(async (near, far) => {
-    const closed = once(near, 'close');
-    const seen = outcome(far);
-    resetSocket(near);
-    await closed;
-    assert.equal(await seen, 'ECONNRESET');
+onEachPlane(() => {
+  test('the other end sees a reset', async () => {
+    await withPair(async (near, far) => {
+      const closed = once(near, 'close');
+      const seen = outcome(far);
+      resetSocket(near);
+      await closed;
+      assert.equal(await seen, 'ECONNRESET');
+    });
   });
-});
 
-test('a reset right after a half-close leaves nothing open', async () => {
-  await withPair(async (near, far) => {
-    const closed = once(near, 'close');
-    near.on('error', (error) => assert.fail(error));
-    far.on('error', () => {});
-    far.resume();
-    near.end('the last bytes');
-    resetSocket(near);
-    resetSocket(near);
-    await closed;
+  test('a reset right after a half-close leaves nothing open', async () => {
+    await withPair(async (near, far) => {
+      const closed = once(near, 'close');
+      near.on('error', (error) => assert.fail(error));
+      far.on('error', () => {});
+      far.resume();
+      near.end('the last bytes');
+      resetSocket(near);
+      resetSocket(near);
+      await closed;
+    });
   });
-});
 
-test('bytes the other end does not take are no reason to end cleanly', async () => {
-  await withPair(async (near, far) => {
-    far.pause();
-    near.end(Buffer.alloc(32 * 1024 * 1024));
-    await new Promise((resolve) => setImmediate(resolve));
-    assert.ok(near.writableLength > 0, 'more than the system buffers');
-    const closed = once(near, 'close');
-    resetSocket(near);
-    await closed;
-    assert.equal(await outcome(far), 'ECONNRESET');
+  test('bytes the other end does not take are no reason to end cleanly', async () => {
+    await withPair(async (near, far) => {
+      far.pause();
+      near.end(Buffer.alloc(32 * 1024 * 1024));
+      await new Promise((resolve) => setImmediate(resolve));
+      assert.ok(near.writableLength > 0, 'more than the system buffers');
+      const closed = once(near, 'close');
+      resetSocket(near);
+      await closed;
+      assert.equal(await outcome(far), 'ECONNRESET');
+    });
   });
 });

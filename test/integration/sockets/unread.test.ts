@@ -10,7 +10,12 @@ import {
   SocketEndpoint,
 } from '../../../packages/link/src/streams/socket-endpoint.ts';
 import { isGone } from '../../../packages/link/src/streams/socket-watch.ts';
+import {
+  NodeStreamSocket,
+  type StreamSocket,
+} from '../../../packages/link/src/streams/stream-socket.ts';
 import { HoldQueue } from '../../../packages/routy/src/forwards/hold-queue.ts';
+import { onEachPlane, planeSockets } from '../../support/nodes/data-planes.ts';
 import { FakeByteStream } from '../../support/sockets/fake-byte-stream.ts';
 import { until } from '../../support/sockets/loopback.ts';
 
@@ -83,27 +88,54 @@ test('what a target said before it reset is read when the session takes it again
   assert.deepEqual(session.told, ['connection-reset']);
 });
 
-test('held clients that hang up are served no more, those that only half-close are', async () => {
-  let gone = 0;
-  const queue = new HoldQueue(
-    60_000,
-    () => assert.fail('nobody waited so long'),
-    () => gone++,
-  );
-  const reset = await connected();
-  const closed = await connected(join(directory, 'held'));
-  const halfClosed = await connected();
-  const late = await connected();
-  for (const { socket } of [reset, closed, halfClosed, late]) assert.ok(queue.add(socket));
-  reset.peer.write('INCR n\r\n', () => reset.peer.resetAndDestroy());
-  closed.peer.end('INCR n\r\n', () => closed.peer.destroy());
-  halfClosed.peer.end('INCR n\r\n');
-  await until('two have gone', () => gone === 2);
-  late.peer.resetAndDestroy();
-  await until('the last one has reset', () => isGone(late.socket));
-  const served: Socket[] = [];
-  queue.release((socket) => served.push(socket));
-  assert.deepEqual(served, [halfClosed.socket]);
-  assert.equal(gone, 3);
-  for (const { socket, peer } of [halfClosed]) for (const each of [socket, peer]) each.destroy();
+/** A client of a forward and the socket it has there, of the plane that the tests are for. */
+async function client(path?: string): Promise<{ socket: StreamSocket; peer: Socket }> {
+  const sockets = planeSockets();
+  if (sockets === undefined) {
+    const { socket, peer } = await connected(path);
+    return { socket: new NodeStreamSocket(socket), peer };
+  }
+  const accepted: StreamSocket[] = [];
+  const server = sockets.server({
+    onSocket: (socket) => accepted.push(socket),
+    onFault: (error) => assert.fail(error),
+  });
+  const unix = path === undefined ? undefined : ({ kind: 'unix', path } as const);
+  const port = await server.listen(unix ?? { kind: 'tcp', host: '127.0.0.1', port: 0 });
+  const to = path === undefined ? { port, host: '127.0.0.1' } : { path };
+  const peer = connect({ ...to, allowHalfOpen: true });
+  await until('it is accepted', () => accepted.length > 0);
+  server.close();
+  return { socket: accepted[0]!, peer };
+}
+
+onEachPlane(() => {
+  test('held clients that hang up are served no more, those that only half-close are', async () => {
+    let gone = 0;
+    const queue = new HoldQueue(
+      60_000,
+      () => assert.fail('nobody waited so long'),
+      () => gone++,
+    );
+    const reset = await client();
+    const closed = await client(join(directory, 'held'));
+    const halfClosed = await client();
+    const late = await client();
+    const held = [reset, closed, halfClosed, late].map(({ socket }) => socket);
+    for (const socket of held) assert.ok(queue.add(socket));
+    reset.peer.write('INCR n\r\n', () => reset.peer.resetAndDestroy());
+    closed.peer.end('INCR n\r\n', () => closed.peer.destroy());
+    halfClosed.peer.end('INCR n\r\n');
+    await until('two have gone', () => gone === 2);
+    late.peer.resetAndDestroy();
+    await until('the last one has reset', () => late.socket.isGone);
+    const served: StreamSocket[] = [];
+    queue.release((socket) => served.push(socket));
+    assert.deepEqual(
+      served.map((socket) => held.indexOf(socket)),
+      [2],
+    );
+    assert.equal(gone, 3);
+    for (const { socket, peer } of [halfClosed]) for (const each of [socket, peer]) each.destroy();
+  });
 });

@@ -4,6 +4,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { libc } from '../../../packages/link/src/transport/native/libc.ts';
 import { handOnNoDelay } from '../../../packages/link/src/transport/tcp/no-delay.ts';
+import { onEachPlane } from '../../support/nodes/data-planes.ts';
 
 const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
@@ -29,8 +30,10 @@ async function accepted(handsOn: boolean): Promise<boolean | undefined> {
   return answer;
 }
 
-test('what a server is told once about small writes holds for every connection it accepts', async () => {
-  const native = libc() !== undefined;
-  assert.equal(await accepted(false), native ? false : undefined);
-  assert.equal(await accepted(true), native ? true : undefined);
+onEachPlane(() => {
+  test('what a server is told once about small writes holds for every connection it accepts', async () => {
+    const native = libc() !== undefined;
+    assert.equal(await accepted(false), native ? false : undefined);
+    assert.equal(await accepted(true), native ? true : undefined);
+  });
 });

@@ -17,7 +17,7 @@ export function exampleStatus(): NodeStatus {
     restartRequired: [],
     certificateExpiresAt: '2027-01-01T00:00:00.000Z',
     listening: null,
-    dataPlane: { inUse: 'portable', reason: null },
+    dataPlane: { configured: 'auto', inUse: 'portable', reason: null },
     peers: [
       {
         name: 'gray/gray1',

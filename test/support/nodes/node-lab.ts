@@ -1,14 +1,15 @@
+import type { SessionFactory } from '../../../packages/link/src/peers/process-sessions.ts';
 import type { TlsCredentials } from '../../../packages/link/src/transport/tls/credentials.ts';
-import type { Address } from '../../../packages/proto/src/base/address.ts';
-import { parseAddress } from '../../../packages/proto/src/base/address.ts';
+import { loadNativePlane } from '../../../packages/linux/src/sockets/native-plane.ts';
+import { type Address, parseAddress } from '../../../packages/proto/src/base/address.ts';
 import { parseConfig } from '../../../packages/routy/src/config/load.ts';
 import { type RunningNode, startNode } from '../../../packages/routy/src/node/node.ts';
 import { createLog, type Log } from '../../../packages/routy/src/observe/log.ts';
 import { createMetrics, type Metrics } from '../../../packages/routy/src/observe/metrics.ts';
-import type { SessionFactory } from '../../../packages/link/src/peers/process-sessions.ts';
 import type { ForwardStatus, PeerStatus } from '../../../packages/routy/src/status/status.ts';
 import { type TestCa, testCa, testCredentials } from '../certificates.ts';
 import { until } from '../sockets/loopback.ts';
+import { planeOf } from './data-planes.ts';
 
 export interface LogLine {
   readonly level: string;
@@ -48,7 +49,7 @@ export class LabNode {
     text: string,
     drain = '3s',
     sessions?: SessionFactory,
-    dataPlane = dataPlaneOf(credentials.identity.site),
+    dataPlane = planeOf(credentials.identity.site),
   ): Promise<LabNode> {
     const { site, node } = credentials.identity;
     const lines: LogLine[] = [];
@@ -68,6 +69,8 @@ export class LabNode {
       log,
       metrics,
       loadConfig: async () => load(),
+      // What a node gives back too early is overwritten there, and so found.
+      loadPlane: () => loadNativePlane({ poisonsSlabs: true }),
       ...(sessions && { sessions }),
     });
     return new LabNode({ name: `${site}/${node}`, running, metrics, log, lines, toml });
@@ -110,16 +113,6 @@ export class LabNode {
     await this.running.stop();
     this.#log.close();
   }
-}
-
-/**
- * What the nodes of a test run on: `ROUTY_TEST_DATA_PLANE`, for all of them (`native`) or those of a site
- * (`red=native`); the default without it.
- */
-function dataPlaneOf(site: string): string {
-  const words = (process.env.ROUTY_TEST_DATA_PLANE ?? 'auto').split(',');
-  const own = words.find((word) => word.startsWith(`${site}=`))?.slice(site.length + 1);
-  return own ?? words.find((word) => !word.includes('=')) ?? 'auto';
 }
 
 let ca: Promise<TestCa> | undefined;

@@ -45,6 +45,21 @@ test('a suspended peer shows its session, and why no lane carries it', () => {
   assert.match(text, /why: nothing arrived for 15 s/);
 });
 
+test('the data plane is named, and why it is not the one that is configured', () => {
+  const line = (dataPlane: NodeStatus['dataPlane']) =>
+    /^data plane +(.*)$/m.exec(shown({ dataPlane }))?.[1];
+  const [configured, inUse, reason] = ['native', 'native', null] as const;
+  assert.equal(
+    line({ configured: 'auto', inUse: 'portable', reason }),
+    'portable (configured: auto)',
+  );
+  assert.equal(line({ configured, inUse, reason }), 'native (configured: native)');
+  assert.equal(
+    line({ configured, inUse: 'portable', reason: 'koffi is not installed' }),
+    'portable, NOT native as configured: koffi is not installed',
+  );
+});
+
 test('a peer that is not up says why and what to do', () => {
   const text = shown();
   assert.match(text, /blue\.example:7443 +backoff .*3 failed attempts, next in 4 s/);

@@ -104,7 +104,7 @@ test('a call has a deadline, established or not, and fires its signal', async ()
   const never = new AbortController();
   const dark = new Conversation<string, string, string>({
     open: () => new Promise(() => {}),
-    behaviour: {},
+    behaviour: { call: String, cast: () => undefined },
     signal: never.signal,
   });
   await assert.rejects(dark.call('a', 5), { code: 'call-timeout' });

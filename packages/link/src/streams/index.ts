@@ -20,3 +20,4 @@ export { SocketRounds } from './socket-rounds.ts';
 export { isGone, type Watched, watch } from './socket-watch.ts';
 export { resetSocket } from './sockets.ts';
 export type { StreamEnd, StreamEndHandler } from './stream-end.ts';
+export { NodeStreamSocket, type StreamSocket } from './stream-socket.ts';

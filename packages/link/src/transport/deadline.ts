@@ -77,11 +77,14 @@ export function untilAborted<T>(
 
 /**
  * Why a signal fired, as a RoutyError; `dial-aborted` when the caller gave no RoutyError. `what` was
- * going on, for people.
+ * going on, for people, and `hint` what could be done about that it took so long.
  */
-export function abortReason(signal: AbortSignal, what = 'dialling'): RoutyError {
+export function abortReason(signal: AbortSignal, what = 'dialling', hint?: string): RoutyError {
   const { reason } = signal;
   if (reason instanceof RoutyError) return reason;
   const text = `${what} was stopped: ${errorText(reason)}`;
-  return new LinkError('dial-aborted', text, { cause: reason });
+  return new LinkError('dial-aborted', text, {
+    cause: reason,
+    ...(hint !== undefined && { hint }),
+  });
 }

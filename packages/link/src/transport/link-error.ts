@@ -73,6 +73,12 @@ export function invalidArgument(name: string, wanted: string, given: unknown): L
   });
 }
 
+/** That a transport can neither dial nor listen there; `wanted`, as it is to be written. */
+export function invalidAddress(transport: string, given: unknown, wanted: string): LinkError {
+  const text = `${shown(given)} is no address of the transport ${transport}`;
+  return new LinkError('address-invalid', text, { hint: `write it as ${wanted}` });
+}
+
 /** For messages: short, on one line, and whatever it is. */
 export function shown(given: unknown): string {
   const text = inspect(given, { depth: 1, breakLength: Infinity, customInspect: false });

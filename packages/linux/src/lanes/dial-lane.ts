@@ -1,20 +1,17 @@
 import { isIP } from 'node:net';
 import {
-  type Connecting,
   connectFirst,
   type DialStepsOptions,
   describeTarget,
   dialInSteps,
   type Lane,
-  LinkError,
   resolveInStep,
   secureContext,
   type TlsCredentials,
 } from '@routy/link/transport';
 import { formatHostPort } from '@routy/proto/base';
-import { connectSocket } from '../sockets/connect.ts';
-import type { NativePlane } from '../sockets/native-plane.ts';
 import type { NativeSocket } from '../sockets/native-socket.ts';
+import { connectingBy } from '../sockets/native-sockets.ts';
 import { connectTls } from '../tls/index.ts';
 import { type LaneResources, laneOf } from './lane-resources.ts';
 import { RawSocket } from './raw-socket.ts';
@@ -46,19 +43,6 @@ export async function dialNativeLane(
       secure(resources, socket, options, signal),
     );
   });
-}
-
-function connectingBy(plane: NativePlane): Connecting<NativeSocket> {
-  return {
-    start({ port, localAddress }, host, { won, failed }) {
-      const controller = new AbortController();
-      const { signal } = controller;
-      const connecting = connectSocket(plane, { to: { host, port }, localAddress, signal });
-      void connecting.then(won, failed);
-      return () => controller.abort(new LinkError('dial-aborted', 'this attempt is not needed'));
-    },
-    discard: (socket) => socket.close(),
-  };
 }
 
 async function secure(

@@ -10,7 +10,6 @@ import {
 } from '@routy/link/transport';
 import { type Identity, invariant, type RoutyError } from '@routy/proto/base';
 import type { Turn } from '../loop/event-loop.ts';
-import type { Slab } from '../memory/slab-pool.ts';
 import type { NativePlane } from '../sockets/native-plane.ts';
 import type { NativeSocket, SocketHandlers } from '../sockets/native-socket.ts';
 import type { RecordFailure, RecordLayer } from '../tls/record-layer.ts';
@@ -144,10 +143,10 @@ export class NativeLane implements Lane, SocketHandlers, Turn {
   }
 
   /** {@link SocketHandlers} */
-  onData(bytes: Uint8Array, slab: Slab): boolean {
-    const isKept = this.#inbox.take(bytes, slab);
+  onData(bytes: Uint8Array): boolean {
+    this.#inbox.take(bytes);
     this.#recordsTaken();
-    return isKept;
+    return false;
   }
 
   onEnd(): void {
@@ -169,7 +168,7 @@ export class NativeLane implements Lane, SocketHandlers, Turn {
 
   /** What the peer said last may say why: it is read before the lane is closed. */
   onWritingDied(error: NodeJS.ErrnoException): void {
-    this.#error ??= laneFailure(this.remoteAddress, error);
+    if (!this.#isAllSent) this.#error ??= laneFailure(this.remoteAddress, error);
     if (this.#isPaused || this.#isPeerEnded) this.#close(undefined);
     else this.#linger();
   }
@@ -204,7 +203,7 @@ export class NativeLane implements Lane, SocketHandlers, Turn {
     const leftover = this.#leftover;
     this.#leftover = undefined;
     if (leftover !== undefined) {
-      this.#inbox.takeOwned(leftover);
+      this.#inbox.take(leftover);
       if (this.#isEndedBefore) this.#layer.receiveEnd();
     }
     while (this.#unread.length > 0 && !this.#isPaused && !this.#isClosed) {

@@ -8,4 +8,10 @@ export {
   type NativePlaneOptions,
 } from './native-plane.ts';
 export type { NativeSocket, SocketHandlers } from './native-socket.ts';
+export {
+  type NativeServer,
+  type NativeServerHandlers,
+  NativeSockets,
+} from './native-sockets.ts';
+export { NativeStreamSocket } from './native-stream-socket.ts';
 export { SilenceWatch } from './silence.ts';

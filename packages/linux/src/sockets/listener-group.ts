@@ -5,7 +5,7 @@ import {
   Reopener,
 } from '@routy/link/transport';
 import type { RoutyError, TcpAddress } from '@routy/proto/base';
-import { NativeListener } from './native-listener.ts';
+import { NativeListener, systemErrorOf } from './native-listener.ts';
 import type { NativePlane } from './native-plane.ts';
 import type { NativeSocket } from './native-socket.ts';
 
@@ -90,8 +90,8 @@ export class ListenerGroup {
       const { place } = listener;
       return place !== undefined && 'port' in place ? place.port : at.port;
     } catch (error) {
-      // As the system said it: the address of all is named by who opens them.
-      throw (error as Error).cause ?? error;
+      // The address of all is named by who opens them.
+      throw systemErrorOf(error);
     }
   }
 

@@ -106,6 +106,13 @@ export class NativeEndpoint implements ByteReceiver, SocketHandlers {
     return true;
   }
 
+  /** The socket was closed here, over the head of its stream. */
+  cut(): void {
+    if (this.#isOver) return;
+    const isUnread = this.#isClient && this.#socket.isPaused;
+    this.#resetByOther('connection closed', isUnread ? 'cancelled' : 'connection-reset');
+  }
+
   /** {@link SocketHandlers} */
   onData(bytes: Uint8Array, slab: Slab): boolean {
     const isCopied = bytes.length <= COPIED_BYTES_MAX;

@@ -65,7 +65,7 @@ export class NativeListener implements Watcher {
     try {
       plane.loop.watch(this.#fd, EPOLLIN, this);
     } catch (error) {
-      plane.system.close(this.#fd);
+      this.#closeBound(this.#fd);
       throw listenFailure(addressOf(options.at), error);
     }
   }
@@ -93,8 +93,13 @@ export class NativeListener implements Watcher {
     this.#fd = -1;
     this.#reopener.stop();
     this.#plane.loop.unwatch(fd);
-    this.#plane.system.close(fd);
+    this.#closeBound(fd);
+  }
+
+  /** The file goes first: behind the close it might be that of another process, which has taken its place. */
+  #closeBound(fd: number): void {
     if ('path' in this.#options.at) removeFile(this.#options.at.path);
+    this.#plane.system.close(fd);
   }
 
   #open(address: Uint8Array, backlog: number): number {
@@ -106,7 +111,8 @@ export class NativeListener implements Watcher {
     const bound = system.bind(fd, address);
     const result = bound < 0 ? bound : system.listen(fd, backlog);
     if (result === 0) return fd;
-    system.close(fd);
+    if (bound < 0) system.close(fd);
+    else this.#closeBound(fd);
     throw this.#failure(bound < 0 ? 'bind' : 'listen', result);
   }
 
@@ -151,6 +157,12 @@ export class NativeListener implements Watcher {
 
 function addressOf(place: SocketPlace): Address {
   return 'path' in place ? { kind: 'unix', ...place } : { kind: 'tcp', ...place };
+}
+
+/** What the system said, of an error in words for whoever configured the address. */
+export function systemErrorOf(error: unknown): Error {
+  const { cause } = error as Error;
+  return cause instanceof Error ? cause : (error as Error);
 }
 
 function removeFile(path: string): void {

@@ -12,7 +12,7 @@ import {
   SOL_SOCKET,
 } from '../system/constants.ts';
 import type { SocketPlace } from '../system/socket-address.ts';
-import { EAGAIN, EPIPE, systemError } from '../system/system-error.ts';
+import { EAGAIN, systemError } from '../system/system-error.ts';
 import type { NativePlane } from './native-plane.ts';
 import { isSilent, setKeepAlive, setUserTimeout } from './socket-options.ts';
 import { WriteQueue } from './write-queue.ts';
@@ -73,8 +73,11 @@ export class NativeSocket {
   #endRead = false;
   #endWanted = false;
   #finished = false;
+  #isFinishTold = false;
   readonly #queue: WriteQueue;
   #death: NodeJS.ErrnoException | undefined;
+  /** It is told at the end of this round. */
+  #isDeathDue = false;
 
   /** `fd` is watched by the plane's loop, and the socket is its watcher from now on. */
   constructor(plane: NativePlane, fd: number, family: number) {
@@ -92,6 +95,12 @@ export class NativeSocket {
 
   get isClosed(): boolean {
     return this.#fd < 0;
+  }
+
+  /** Its other end is not there any more. What it said before may still be there to be read. */
+  get isGone(): boolean {
+    // A unix socket that both ends have half-closed looks the same as one whose other end is closed.
+    return this.#hasError || (this.isUnix && this.#isHungUp && !this.#endWanted);
   }
 
   get isPaused(): boolean {
@@ -222,15 +231,10 @@ export class NativeSocket {
   #look(): void {
     if (this.#fd < 0 || this.#handlers === undefined) return;
     if (this.#endRead) this.#learnError();
-    else if (this.#isPaused && !this.#isGoneTold && this.#isGone()) {
+    else if (this.#isPaused && !this.#isGoneTold && this.isGone) {
       this.#isGoneTold = true;
       this.#handlers.onGone();
     }
-  }
-
-  /** A unix socket that both ends have half-closed looks the same as one whose other end is closed. */
-  #isGone(): boolean {
-    return this.#hasError || (this.isUnix && this.#isHungUp && !this.#endWanted);
   }
 
   #readAgain(): void {
@@ -290,23 +294,39 @@ export class NativeSocket {
   #die(error: NodeJS.ErrnoException): void {
     if (this.#death !== undefined) return;
     this.#death = error;
+    this.#isDeathDue = true;
     this.#queue.clear();
     // Not from within a write: whoever made it is in the middle of something.
     this.#plane.loop.atRoundEnd(() => {
+      this.#isDeathDue = false;
       if (this.#fd >= 0) this.#handlers!.onWritingDied(error);
+      this.#closeIfOver();
     });
   }
 
   #finish(): void {
     if (this.#finished || this.#fd < 0) return;
-    const result = this.#death === undefined ? this.#plane.system.shutdownWriting(this.#fd) : EPIPE;
     this.#finished = true;
-    if (result === 0) this.#handlers!.onFinished();
+    if (this.#death === undefined) this.#shutDown();
     this.#closeIfOver();
   }
 
+  /** The connection may be over, which the last bytes that were written do not show. */
+  #shutDown(): void {
+    const result = this.#plane.system.shutdownWriting(this.#fd);
+    if (result === 0) {
+      this.#isFinishTold = true;
+      this.#handlers!.onFinished();
+      return;
+    }
+    this.#learnError();
+    this.#die(systemError('shutdown', result));
+  }
+
+  /** Not before its handlers know that nothing arrives of what they wrote. */
   #closeIfOver(): void {
-    if (this.#endRead && this.#finished) this.close();
+    const isTold = this.#isFinishTold || !this.#isDeathDue;
+    if (this.#endRead && this.#finished && isTold) this.close();
   }
 
   #release(close: (fd: number) => void): void {

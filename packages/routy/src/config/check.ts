@@ -24,6 +24,8 @@ export interface CheckOptions {
     node: string,
     site: string,
   ) => CredentialsProblem | undefined | Promise<CredentialsProblem | undefined>;
+  /** Why this machine does not have the native data plane, if it has not; asked where that is configured. */
+  readonly planeMissing?: () => Promise<string | undefined>;
   /** First port that needs no privilege; by default what this machine says (Linux: 1024). */
   readonly unprivilegedPortMin?: number;
 }
@@ -51,6 +53,7 @@ export async function checkConfig(path: string, options: CheckOptions = {}): Pro
     found.push(...purposeProblems(document, draft));
     found.push(...checkEnvironment(path, document, draft, options.unprivilegedPortMin));
     found.push(...(await credentialsProblems(document, draft, found, options)));
+    found.push(...(await planeProblems(document, draft, options)));
     found.push(...unknownAllowEntries(document, draft, knownSites(draft)));
   }
   return { file: path, text, ok: !hasErrors(found), config, problems: sortProblems(found) };
@@ -105,4 +108,18 @@ async function credentialsProblems(
   const { state, name, site } = draft.node;
   const problem = await options.credentialsProblem?.(state, name, site);
   return problem === undefined ? [] : [document.atValue(statePath, problem)];
+}
+
+/** Such a node comes up all the same, as the portable one it was not meant to be. */
+async function planeProblems(
+  document: TomlDocument,
+  { node }: Draft,
+  { planeMissing }: CheckOptions,
+): Promise<ConfigProblem[]> {
+  if (node?.dataPlane !== 'native') return [];
+  const missing = await planeMissing?.();
+  if (missing === undefined) return [];
+  const message = `the native data plane cannot be had here: ${missing}`;
+  const hint = 'the node will run with "portable"; say so, or provide what is missing';
+  return [document.atValue(['node', 'data_plane'], { message, hint, severity: 'warning' })];
 }

@@ -58,10 +58,10 @@ export class NodeEvents {
   }
 
   /** Told once, where it is not the one that is configured. */
-  dataPlane({ inUse, reason }: NodeStatus['dataPlane']): void {
+  dataPlane({ configured, inUse, reason }: NodeStatus['dataPlane']): void {
     if (reason === null) return;
-    const text = `the native data plane cannot be had: ${reason}; lanes are ${inUse}`;
-    this.#log.warn('data-plane', text, { inUse, reason });
+    const text = `the data plane is ${inUse}, not ${configured} as configured: ${reason}`;
+    this.#log.warn('data-plane', text, { configured, inUse, reason });
   }
 
   undrained(sessionsWaiting: number): void {

@@ -1,7 +1,5 @@
-import type { Socket } from 'node:net';
 import type { OpenHandlers, OpenRequest, StreamCode } from '@routy/link/driver';
-import type { StreamEnd } from '@routy/link/streams';
-import { keepAlive, resetSocket, SocketEndpoint } from '@routy/link/streams';
+import type { ByteReceiver, StreamEnd, StreamSocket } from '@routy/link/streams';
 import { formatAddress, type RoutyError } from '@routy/proto/base';
 import type { ForwardConfig } from '../config/types.ts';
 import { TCP } from '../fabric/tcp.ts';
@@ -11,6 +9,7 @@ import { ABOUT_TO_LISTEN, type ForwardStatus } from '../status/status.ts';
 import { ClientList } from './client-list.ts';
 import { HoldQueue } from './hold-queue.ts';
 import { LocalListener } from './local-listener.ts';
+import type { MakeLocalServer } from './local-server.ts';
 
 /** What a forward asks of the node around it. */
 export interface ForwardHost {
@@ -20,6 +19,8 @@ export interface ForwardHost {
   whyUnreachable(site: string, service: string): string;
   nowMs(): number;
   retryDelayMs(attempt: number): number;
+  /** Of sockets of Node when left out. */
+  readonly makeServer?: MakeLocalServer | undefined;
   /** The forward's state is another one now, or it failed again. */
   onState(forward: Forward): void;
   onAcceptError(forward: Forward, error: RoutyError): void;
@@ -107,13 +108,13 @@ export class Forward {
     this.#open = false;
     this.#served = false;
     this.#listener.close();
-    this.#held?.release(resetSocket);
+    this.#held?.release((socket) => socket.reset());
   }
 
   /** Resets every connection of this forward and says how many there were. */
   resetStreams(): number {
     const count = this.#streams.size;
-    for (const stream of this.#streams) resetSocket(stream.socket);
+    for (const stream of this.#streams) stream.socket.reset();
     return count;
   }
 
@@ -122,7 +123,7 @@ export class Forward {
   }
 
   /** What a client has connected to. */
-  destinationOf(socket: Socket): OpenRequest['destination'] {
+  destinationOf(socket: StreamSocket): OpenRequest['destination'] {
     const known = this.#listener.destination;
     if (known !== undefined) return { address: known.host, port: known.port };
     return endpoint(socket.localAddress, socket.localPort);
@@ -177,38 +178,38 @@ export class Forward {
     );
   }
 
-  #onSocket(socket: Socket): void {
+  #onSocket(socket: StreamSocket): void {
     if (!this.#clients.admits(socket.remoteAddress)) {
       this.#refuseClient(socket);
       return;
     }
-    keepAlive(socket, this.config.keepaliveMs);
+    socket.keepAlive(this.config.keepaliveMs);
     const { site, service } = this.config.to;
     const candidates = this.#served ? this.host.candidates(site, service) : NOBODY;
     if (candidates.length > 0) this.#forward(socket, candidates);
     else if (this.#held?.add(socket) !== true) this.#giveUp(socket);
   }
 
-  #forward(socket: Socket, candidates: readonly LiveSession[]): void {
+  #forward(socket: StreamSocket, candidates: readonly LiveSession[]): void {
     const stream = new ForwardStream(this, socket, candidates);
     this.#streams.add(stream);
     stream.openAtNext();
   }
 
-  #refuseClient(socket: Socket): void {
+  #refuseClient(socket: StreamSocket): void {
     const reason = 'a client that is not in clients was reset';
     const from = socket.remoteAddress ?? 'a client that has gone';
     const code = 'client-not-listed';
     this.tally.turnedAway(this.host.nowMs(), code, `${from} is not in clients`, null);
     // Without the address: strangers choose theirs, and each would make a line of its own.
     this.host.onRefused(this, code, reason);
-    resetSocket(socket);
+    socket.reset();
   }
 
-  #giveUp(socket: Socket): void {
+  #giveUp(socket: StreamSocket): void {
     const reason = this.host.whyUnreachable(this.config.to.site, this.config.to.service);
     this.turnedAway('unavailable', reason, null);
-    resetSocket(socket);
+    socket.reset();
   }
 
   connected(peer: string): void {
@@ -228,21 +229,21 @@ export class Forward {
 
 /** One client's connection. A class and not closures: there is one for every connection. */
 class ForwardStream implements OpenHandlers {
-  readonly socket: Socket;
+  readonly socket: StreamSocket;
   readonly #forward: Forward;
   readonly answerMs: number;
   readonly #request: OpenRequest;
-  readonly #endpoint: SocketEndpoint;
+  readonly #endpoint: ByteReceiver;
   /** Those not tried yet; let go as soon as one has accepted. */
   #candidates: readonly LiveSession[];
   #session: LiveSession | undefined;
   #accepted = false;
 
-  constructor(forward: Forward, socket: Socket, candidates: readonly LiveSession[]) {
+  constructor(forward: Forward, socket: StreamSocket, candidates: readonly LiveSession[]) {
     this.socket = socket;
     this.#forward = forward;
     this.#candidates = candidates;
-    this.#endpoint = new SocketEndpoint(socket, 'client', this.onEnd);
+    this.#endpoint = socket.endpoint('client', this.onEnd);
     this.answerMs = forward.config.connectTimeoutMs;
     this.#request = {
       ...TCP,

@@ -1,5 +1,4 @@
-import type { Socket } from 'node:net';
-import { isGone, type Watched, watch } from '@routy/link/streams';
+import type { StreamSocket } from '@routy/link/streams';
 
 /** More clients than this at once are turned away: each costs a file descriptor. */
 const HELD_MAX = 4096;
@@ -8,78 +7,48 @@ const HELD_MAX = 4096;
 const LOOK_PAUSE_MS = 100;
 
 /** A client that waits. */
-class Held implements Watched {
-  readonly socket: Socket;
+interface Held {
+  readonly socket: StreamSocket;
   readonly untilMs: number;
-  readonly isUnread = true;
-  readonly #queue: ReadonlySet<Held>;
-  readonly #onGone: (held: Held) => void;
-
-  constructor(
-    socket: Socket,
-    untilMs: number,
-    queue: ReadonlySet<Held>,
-    onGone: (held: Held) => void,
-  ) {
-    this.socket = socket;
-    this.untilMs = untilMs;
-    this.#queue = queue;
-    this.#onGone = onGone;
-  }
-
-  get watchedSocket(): Socket | undefined {
-    return this.#queue.has(this) ? this.socket : undefined;
-  }
-
-  gone(): void {
-    this.#onGone(this);
-  }
 }
 
 /** Clients of an unreachable service, waiting with paused sockets for at most the same time each. */
 export class HoldQueue {
   readonly #holdMs: number;
-  readonly #onExpired: (socket: Socket) => void;
+  readonly #onExpired: (socket: StreamSocket) => void;
   readonly #onGone: () => void;
-  readonly #onHeldGone = (held: Held) => this.#drop(held);
   /** Oldest first, which is also soonest to expire first: one timer serves all. */
   readonly #held = new Set<Held>();
   #timer: NodeJS.Timeout | undefined;
   #lookAgainAtMs = 0;
 
   /** `onGone` is called for each client that hung up while it waited; it is served no more. */
-  constructor(holdMs: number, onExpired: (socket: Socket) => void, onGone: () => void) {
+  constructor(holdMs: number, onExpired: (socket: StreamSocket) => void, onGone: () => void) {
     this.#holdMs = holdMs;
     this.#onExpired = onExpired;
     this.#onGone = onGone;
   }
 
   /** False when the queue is full; the socket stays the caller's then. */
-  add(socket: Socket): boolean {
+  add(socket: StreamSocket): boolean {
     if (this.#held.size >= HELD_MAX && !this.#makeRoom()) return false;
-    // A client that fails while it waits must not fail the process; it is noticed by the watch.
-    socket.on('error', ignore);
-    const untilMs = performance.now() + this.#holdMs;
-    const held = new Held(socket, untilMs, this.#held, this.#onHeldGone);
+    const held = { socket, untilMs: performance.now() + this.#holdMs };
     this.#held.add(held);
-    watch(held);
+    socket.hold(() => this.#drop(held));
     if (this.#timer === undefined) this.#arm(this.#holdMs);
     return true;
   }
 
   /** Empties the queue into `take`. */
-  release(take: (socket: Socket) => void): void {
+  release(take: (socket: StreamSocket) => void): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     const held = [...this.#held];
     this.#held.clear();
     for (const each of held) {
-      if (isGone(each.socket)) {
-        this.#drop(each);
-        continue;
-      }
-      each.socket.removeListener('error', ignore);
-      take(each.socket);
+      each.socket.release();
+      if (each.socket.isGone) this.#drop(each);
+      else take(each.socket);
     }
   }
 
@@ -89,13 +58,14 @@ export class HoldQueue {
     if (nowMs < this.#lookAgainAtMs) return false;
     this.#lookAgainAtMs = nowMs + LOOK_PAUSE_MS;
     for (const held of this.#held) {
-      if (isGone(held.socket)) this.#drop(held);
+      if (held.socket.isGone) this.#drop(held);
     }
     return this.#held.size < HELD_MAX;
   }
 
   #drop(held: Held): void {
     this.#held.delete(held);
+    held.socket.release();
     held.socket.destroy();
     this.#onGone();
   }
@@ -114,9 +84,8 @@ export class HoldQueue {
         return;
       }
       this.#held.delete(held);
+      held.socket.release();
       this.#onExpired(held.socket);
     }
   }
 }
-
-function ignore(): void {}

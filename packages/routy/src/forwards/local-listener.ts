@@ -1,21 +1,25 @@
 import { chmodSync, chownSync } from 'node:fs';
-import { createServer, isIPv4, type Server, type Socket } from 'node:net';
+import { isIPv4 } from 'node:net';
+import type { StreamSocket } from '@routy/link/streams';
 import {
-  carryUrgentInline,
-  handOnNoDelay,
   listenFailure,
   type ReopenDelay,
   Reopener,
   removeStaleSocket,
-  ServerGroup,
 } from '@routy/link/transport';
-import { type Address, RoutyError, type TcpAddress, type UnixAddress } from '@routy/proto/base';
+import { type Address, RoutyError, type TcpAddress } from '@routy/proto/base';
 import type { SocketAccess } from '../config/types.ts';
 import { groupId, userId } from './accounts.ts';
+import {
+  type LocalServer,
+  type LocalServerHandlers,
+  type MakeLocalServer,
+  NodeLocalServer,
+} from './local-server.ts';
 
 export interface ListenerHandlers {
   /** A client connected; the socket is paused, half-open allowed, without Nagle's delay. */
-  onSocket(socket: Socket): void;
+  onSocket(socket: StreamSocket): void;
   /** Listening began, ended or failed. */
   onState(): void;
   /** A connection could not be accepted (`EMFILE`, say): the listener is opened anew. */
@@ -24,15 +28,11 @@ export interface ListenerHandlers {
 
 export interface ListenerOptions {
   readonly retryDelayMs: ReopenDelay;
-}
-
-/** A unix socket's server, or those of a TCP address. */
-interface Closable {
-  close(): void;
+  /** Of sockets of Node when left out. */
+  readonly makeServer?: MakeLocalServer | undefined;
 }
 
 const UNIX_SOCKET_MODE = 0o660;
-/** Nobody may connect to a socket until its owner and mode are what they should be. */
 const NOBODY_UMASK = 0o777;
 const BACKLOG = 1024;
 
@@ -47,7 +47,7 @@ export class LocalListener {
   #address: Address;
   #access: SocketAccess;
   #wanted = false;
-  #server: Closable | undefined;
+  #server: LocalServer | undefined;
   #listening = false;
   #error: RoutyError | undefined;
   #reopener: Reopener | undefined;
@@ -99,8 +99,8 @@ export class LocalListener {
   open(): void {
     if (this.#wanted) return;
     this.#wanted = true;
-    this.#reopener = new Reopener(() => this.#attempt(true), this.#options.retryDelayMs);
-    this.#attempt(true);
+    this.#reopener = new Reopener(() => void this.#attempt(true), this.#options.retryDelayMs);
+    void this.#attempt(true);
   }
 
   /** Stops listening at once; accepted connections live on. */
@@ -116,58 +116,34 @@ export class LocalListener {
     const server = this.#server;
     this.#server = undefined;
     this.#listening = false;
-    // libuv removes the file of a unix socket with its handle.
     server?.close();
   }
 
-  #attempt(mayRemoveStale: boolean): void {
-    if (this.#address.kind === 'tcp') void this.#attemptTcp(this.#address);
-    else this.#attemptUnix(this.#address, mayRemoveStale);
-  }
-
-  async #attemptTcp(address: TcpAddress): Promise<void> {
-    const group: ServerGroup = new ServerGroup(
-      () => this.#newServer(),
-      (error) => this.#onError(group, error, false),
-    );
-    this.#server = group;
-    try {
-      const port = await group.listen(address, BACKLOG);
-      this.#onListening(group, { ...address, port });
-    } catch (error) {
-      this.#onError(group, error as NodeJS.ErrnoException, false);
-    }
-  }
-
-  #attemptUnix(address: UnixAddress, mayRemoveStale: boolean): void {
+  async #attempt(mayRemoveStale: boolean): Promise<void> {
     const server = this.#newServer();
     this.#server = server;
-    server.on('listening', () => this.#onListening(server, address));
-    server.on('error', (error) => this.#onError(server, error, mayRemoveStale));
-    server.on('close', () => this.#onError(server, new Error('it was closed'), false));
-    // A path is bound within `listen`: nobody but root can connect before `#admit`.
-    const umask = process.umask(NOBODY_UMASK);
+    const address = this.#address;
     try {
-      server.listen({ path: address.path, backlog: BACKLOG });
-    } finally {
-      process.umask(umask);
+      const port = await listenUnseen(server, address);
+      if (address.kind === 'unix' && server === this.#server) this.#admit(address.path);
+      this.#onListening(server, address.kind === 'unix' ? address : { ...address, port });
+    } catch (error) {
+      this.#onError(server, error as NodeJS.ErrnoException, mayRemoveStale);
     }
-    if (server.listening) this.#admit(address.path);
   }
 
-  #newServer(): Server {
-    const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
-    let handsOn = false;
-    server.on('listening', () => {
-      handsOn = handOnNoDelay(server);
-      carryUrgentInline(server);
-    });
-    server.on('connection', (socket) => {
-      if (!handsOn) socket.setNoDelay(true);
-      this.#reopener?.works();
-      this.#handlers.onSocket(socket);
-    });
+  #newServer(): LocalServer {
+    const handlers: LocalServerHandlers = {
+      onSocket: (socket) => this.#onSocket(socket),
+      onFault: (error) => this.#onError(server, error, false),
+    };
+    const server = this.#options.makeServer?.(handlers) ?? new NodeLocalServer(handlers);
     return server;
+  }
+
+  #onSocket(socket: StreamSocket): void {
+    this.#reopener?.works();
+    this.#handlers.onSocket(socket);
   }
 
   #admit(path: string): void {
@@ -182,7 +158,7 @@ export class LocalListener {
     }
   }
 
-  #onListening(server: Closable, address: Address): void {
+  #onListening(server: LocalServer, address: Address): void {
     if (server !== this.#server) {
       server.close();
       return;
@@ -193,7 +169,7 @@ export class LocalListener {
     this.#handlers.onState();
   }
 
-  #onError(server: Closable, error: NodeJS.ErrnoException, mayRemoveStale: boolean): void {
+  #onError(server: LocalServer, error: NodeJS.ErrnoException, mayRemoveStale: boolean): void {
     if (server !== this.#server) return;
     if (this.#listening) {
       const failure = listenFailure(this.#address, error);
@@ -208,10 +184,10 @@ export class LocalListener {
     this.#fail(listenFailure(this.#address, error));
   }
 
-  async #removeStaleThenAttempt(path: string, server: Closable, error: Error): Promise<void> {
+  async #removeStaleThenAttempt(path: string, server: LocalServer, error: Error): Promise<void> {
     const removed = await removeStaleSocket(path);
     if (server !== this.#server) return;
-    if (removed) this.#attempt(false);
+    if (removed) void this.#attempt(false);
     else this.#fail(listenFailure(this.#address, error));
   }
 
@@ -220,6 +196,20 @@ export class LocalListener {
     this.#error = error;
     this.#reopener?.failed();
     this.#handlers.onState();
+  }
+}
+
+/**
+ * Nobody but root can connect to a unix socket before its owner and mode are what they should be: its
+ * path is bound within `listen`.
+ */
+function listenUnseen(server: LocalServer, address: Address): Promise<number> {
+  if (address.kind === 'tcp') return server.listen(address, BACKLOG);
+  const umask = process.umask(NOBODY_UMASK);
+  try {
+    return server.listen(address, BACKLOG);
+  } finally {
+    process.umask(umask);
   }
 }
 

@@ -1,55 +1,68 @@
-import {
-  type DialOptions,
-  dialLane,
-  type Lane,
-  type LaneListener,
-  type ListenOptions,
-  listenLanes,
-} from '@routy/link/transport';
-import { dialNativeLane, laneResources, listenNativeLanes } from '@routy/linux/lanes';
-import { loadNativePlane, type NativePlane, type NativePlaneLoaded } from '@routy/linux/sockets';
+import { dialLane, listenLanes, type TlsLanes } from '@routy/link/transport';
+import { errorText } from '@routy/proto/base';
+import type { NativePlaneLoaded, NativeSockets } from '@routy/linux/sockets';
 import type { Config } from '../config/types.ts';
 import type { DataPlaneStatus } from '../status/status.ts';
 
-/** What carries the bytes of lanes: the same on the wire, so that each node has the one it likes. */
-export interface DataPlane {
+type Configured = Config['node']['dataPlane'];
+
+/** What carries bytes: the same on the wire, so that each node has the one it likes. */
+export interface DataPlane extends TlsLanes {
   readonly status: DataPlaneStatus;
-  /** @throws RoutyError as `dialLane` */
-  dial(options: DialOptions): Promise<Lane>;
-  /** @throws RoutyError as `listenLanes` */
-  listen(options: ListenOptions): Promise<LaneListener>;
+  /** Of clients and targets; sockets of Node where undefined. */
+  readonly sockets: NativeSockets | undefined;
   /** Nothing begins on it any more; it goes when what it carries has ended. */
   close(): void;
 }
 
+/** The native plane of this process, or why it has none. Never rejects. */
+export type LoadPlane = () => NativePlaneLoaded | Promise<NativePlaneLoaded>;
+
 /** The one that is configured, or the portable one where that cannot be had. */
-export function dataPlane(
-  wanted: Config['node']['dataPlane'],
-  load: () => NativePlaneLoaded = loadNativePlane,
-): DataPlane {
-  // "auto" is to mean the native one where there is one, once that carries clients and targets, too.
-  if (wanted !== 'native') return portable(null);
-  const loaded = load();
-  return 'missing' in loaded ? portable(loaded.missing) : native(loaded.plane);
+export async function dataPlane(
+  configured: Configured,
+  load: LoadPlane = loadPlane,
+): Promise<DataPlane> {
+  if (!wantsNative(configured)) return portable(planeStatus(configured, null));
+  const loaded = await load();
+  if ('missing' in loaded) return portable(planeStatus(configured, loaded.missing));
+  const { nativeCarrier } = await import('./native-carrier.ts');
+  return { status: planeStatus(configured, null), ...nativeCarrier(loaded.plane) };
 }
 
-function portable(reason: string | null): DataPlane {
+/**
+ * What a node runs on, and why, by what is configured and by what keeps this machine from the native
+ * plane, if anything does. `auto` is to mean the native one where there is one, once that has carried
+ * load for long.
+ */
+export function planeStatus(configured: Configured, missing: string | null): DataPlaneStatus {
+  if (!wantsNative(configured)) return { configured, inUse: 'portable', reason: null };
+  return { configured, inUse: missing === null ? 'native' : 'portable', reason: missing };
+}
+
+function wantsNative(configured: Configured): boolean {
+  return configured === 'native';
+}
+
+/**
+ * Whether this machine has the native plane, which is optional as a package, too: nothing of it is
+ * loaded for a node that does not ask for it.
+ */
+export async function loadPlane(): Promise<NativePlaneLoaded> {
+  try {
+    const { loadNativePlane } = await import('@routy/linux/sockets');
+    return loadNativePlane();
+  } catch (error) {
+    return { missing: `@routy/linux does not load: ${errorText(error)}` };
+  }
+}
+
+function portable(status: DataPlaneStatus): DataPlane {
   return {
-    status: { inUse: 'portable', reason },
+    status,
+    sockets: undefined,
     dial: (options) => dialLane(options),
     listen: (options) => listenLanes(options),
     close: () => undefined,
-  };
-}
-
-function native(plane: NativePlane): DataPlane {
-  const resources = laneResources(plane);
-  return {
-    status: { inUse: 'native', reason: null },
-    // A proxy is talked to over a socket of Node.
-    dial: (options) =>
-      options.via === undefined ? dialNativeLane(resources, options) : dialLane(options),
-    listen: (options) => listenNativeLanes(resources, options),
-    close: () => plane.closeWhenIdle(),
   };
 }

@@ -26,7 +26,7 @@ import type {
   UndrainReport,
 } from '../status/status.ts';
 import { CertificateWatch } from './certificate-watch.ts';
-import { type DataPlane, dataPlane } from './data-plane.ts';
+import { type DataPlane, dataPlane, type LoadPlane } from './data-plane.ts';
 import { LanesListener } from './lanes-listener.ts';
 import { applyConfig } from './reload.ts';
 import { nodeStatus } from './status-report.ts';
@@ -49,6 +49,8 @@ export interface NodeOptions {
   readonly troubles?: Troubles;
   /** `nodeClockMs` unless a test has another. */
   readonly nowMs?: () => number;
+  /** That of this process unless a test has another. */
+  readonly loadPlane?: LoadPlane;
 }
 
 /** A node that was started. */
@@ -80,7 +82,8 @@ const FLUSH_MS = 1000;
  * @throws RoutyError `credentials-invalid`
  */
 export async function startNode(options: NodeOptions): Promise<RunningNode> {
-  const node = new RoutyNode(options);
+  const plane = await dataPlane(options.config.node.dataPlane, options.loadPlane);
+  const node = new RoutyNode(options, plane);
   await node.start();
   return node;
 }
@@ -109,7 +112,7 @@ class RoutyNode implements RunningNode {
   #resolveDone!: () => void;
   #stopVitals: () => void = () => undefined;
 
-  constructor(options: NodeOptions) {
+  constructor(options: NodeOptions, plane: DataPlane) {
     const { config, credentials, log, metrics } = options;
     this.#options = options;
     this.#config = config;
@@ -122,8 +125,10 @@ class RoutyNode implements RunningNode {
       log,
     });
     this.#events = new NodeEvents(log, metrics);
+    this.#plane = plane;
     this.#services = new Services(config.services.values(), {
       nowMs: this.#nowMs,
+      sockets: this.#plane.sockets,
       onOpened: (service, peer) => this.#events.streamOpened(service, peer),
       onRefused: (refusal) => this.#events.streamRefused(refusal),
     });
@@ -144,7 +149,6 @@ class RoutyNode implements RunningNode {
       factory: options.sessions ?? startSession,
     });
     this.#accepted = new AcceptedSessions(this.#host);
-    this.#plane = dataPlane(config.node.dataPlane);
     this.#lanes = new LanesListener({
       listen: (listen) => this.#plane.listen(listen),
       credentials: () => this.#certificate.credentials,
@@ -361,6 +365,7 @@ class RoutyNode implements RunningNode {
   }
 
   #forwardHost(): ForwardsHost {
+    const { sockets } = this.#plane;
     return {
       candidates: (site, service) => this.#live.candidates(site, service),
       isReachable: (site, service) => this.#live.isReachable(site, service),
@@ -368,6 +373,7 @@ class RoutyNode implements RunningNode {
       unwatch: (site, service) => this.#live.unwatch(site, service),
       whyUnreachable: (site, service) => this.#live.whyUnreachable(site, service),
       nowMs: this.#nowMs,
+      makeServer: sockets && ((handlers) => sockets.server(handlers)),
       retryDelayMs: (attempt) => nextDelayMs({ attempt, random01: Math.random() }),
       onState: (forward) => this.#events.forwardState(forward),
       onAcceptError: (forward, error) => this.#events.acceptFailed(forward, error),

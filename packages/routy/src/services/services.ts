@@ -1,7 +1,5 @@
-import type { Socket } from 'node:net';
 import type { IncomingStream, StreamCode } from '@routy/link/driver';
-import { keepAlive, keepReadable, resetSocket, SocketEndpoint } from '@routy/link/streams';
-import { carryUrgentInline } from '@routy/link/transport';
+import type { StreamSocket } from '@routy/link/streams';
 import { formatAddress, type Identity, nodeName } from '@routy/proto/base';
 import { negotiate, notSpoken } from '@routy/proto/session';
 import type { ServiceConfig } from '../config/types.ts';
@@ -10,7 +8,7 @@ import { TCP } from '../fabric/tcp.ts';
 import { type ServiceRefusal, Tally } from '../status/results.ts';
 import type { ServiceStatus } from '../status/status.ts';
 import { proxyHeader } from './proxy-protocol.ts';
-import { type NameLookup, TargetConnection } from './target-connection.ts';
+import { type NameLookup, TargetConnection, type TargetSockets } from './target-connection.ts';
 
 /** What services ask of the node around them. */
 export interface ServiceHost {
@@ -21,6 +19,8 @@ export interface ServiceHost {
   onRefused(refusal: ServiceRefusal): void;
   /** Looks up the host names of targets; the system's when left out. */
   readonly names?: NameLookup | undefined;
+  /** Connects to targets; sockets of Node when left out. */
+  readonly sockets?: TargetSockets | undefined;
 }
 
 /** A stream from a peer, from its open on: first the target is dialled, then bytes flow. */
@@ -28,7 +28,7 @@ interface ServiceStream {
   readonly peer: Identity;
   readonly stream: IncomingStream;
   /** On its way to the target, or the connection to it. */
-  target: TargetConnection | Socket;
+  target: TargetConnection | StreamSocket;
 }
 
 /** One service this node offers, and the streams that peers opened to it. */
@@ -51,7 +51,7 @@ export class Service {
     for (const { peer, target } of this.streams) {
       if (whose === 'no-longer-allowed' && this.admits(peer)) continue;
       if (target instanceof TargetConnection) target.stop();
-      else resetSocket(target);
+      else target.reset();
       count += 1;
     }
     return count;
@@ -204,7 +204,7 @@ export class Services {
           this.#join(entry, service, socket);
         },
       },
-      this.#host.names,
+      this.#host,
     );
     const entry: ServiceStream = { peer, stream, target };
     service.streams.add(entry);
@@ -214,14 +214,11 @@ export class Services {
     };
   }
 
-  #join(entry: ServiceStream, service: Service, socket: Socket): void {
+  #join(entry: ServiceStream, service: Service, socket: StreamSocket): void {
     const { name, proxyProtocol, keepaliveMs } = service.config;
     const { stream } = entry;
     const peer = nodeName(entry.peer);
-    // From the first write on: the header may meet a target that has answered and closed.
-    keepReadable(socket);
-    keepAlive(socket, keepaliveMs);
-    carryUrgentInline(socket);
+    socket.keepAlive(keepaliveMs);
     if (proxyProtocol !== undefined) socket.write(header(proxyProtocol, stream));
     service.tally.connected(this.#host.nowMs(), peer);
     this.#host.onOpened(name, peer);
@@ -230,7 +227,7 @@ export class Services {
       service.streams.delete(entry);
       take(this.#accepted, peer, entry);
     };
-    stream.accept(new SocketEndpoint(socket, 'target', onEnd));
+    stream.accept(socket.endpoint('target', onEnd));
   }
 
   #refuse(stream: IncomingStream, peer: Identity, code: StreamCode, reason: string): void {

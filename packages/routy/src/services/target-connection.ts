@@ -1,16 +1,45 @@
 import { connect, isIP, type Socket } from 'node:net';
 import type { StreamCode } from '@routy/link/driver';
-import { connectAny, systemCode, names as systemNames } from '@routy/link/transport';
-import { formatAddress, RoutyError, type TcpAddress } from '@routy/proto/base';
+import { keepReadable, NodeStreamSocket, type StreamSocket } from '@routy/link/streams';
+import {
+  type ConnectOptions,
+  carryUrgentInline,
+  connectAny,
+  systemCode,
+  names as systemNames,
+} from '@routy/link/transport';
+import {
+  type Address,
+  errorText,
+  formatAddress,
+  RoutyError,
+  type TcpAddress,
+} from '@routy/proto/base';
 import type { ServiceConfig } from '../config/types.ts';
 
 /** What looks up host names. */
 export type NameLookup = Pick<typeof systemNames, 'resolve'>;
 
+/** Makes connections of the data plane in use. */
+export interface TargetSockets {
+  /**
+   * To an IP address or a unix socket.
+   *
+   * @throws the system's error, or what `signal` fired with
+   */
+  connect(
+    to: Address,
+    localAddress: string | undefined,
+    signal: AbortSignal,
+  ): Promise<StreamSocket>;
+  /** @throws RoutyError as `connectAny` */
+  connectFirst(options: ConnectOptions): Promise<StreamSocket>;
+}
+
 /** One of the two is called, once, and neither after {@link TargetConnection.cancel}. */
 export interface TargetHandlers {
-  /** The socket is the caller's, and has no listeners. */
-  onConnected(socket: Socket): void;
+  /** The socket is the caller's, and not read yet. */
+  onConnected(socket: StreamSocket): void;
   onFailed(code: StreamCode, reason: string): void;
 }
 
@@ -22,6 +51,7 @@ export class TargetConnection {
   readonly #config: ServiceConfig;
   readonly #handlers: TargetHandlers;
   readonly #names: NameLookup;
+  readonly #sockets: TargetSockets | undefined;
   readonly #timer: NodeJS.Timeout;
   /** Of the one attempt, where there is just one address. */
   #socket: Socket | undefined;
@@ -30,22 +60,27 @@ export class TargetConnection {
   #isLookingUp = false;
   #settled = false;
 
-  constructor(config: ServiceConfig, handlers: TargetHandlers, names: NameLookup = systemNames) {
+  /** `names` and `sockets` are those of the system and of Node when left out. */
+  constructor(
+    config: ServiceConfig,
+    handlers: TargetHandlers,
+    {
+      names = systemNames,
+      sockets,
+    }: {
+      readonly names?: NameLookup | undefined;
+      readonly sockets?: TargetSockets | undefined;
+    } = {},
+  ) {
     this.#config = config;
     this.#handlers = handlers;
     this.#names = names;
+    this.#sockets = sockets;
     this.#timer = setTimeout(() => this.#timeOut(), config.connectTimeoutMs);
     const { target } = config;
-    if (target.kind === 'unix') {
-      this.#follow(connect({ path: target.path, allowHalfOpen: true }));
-    } else if (isIP(target.host) !== 0) {
-      const { host, port } = target;
-      const { source } = config;
-      const from = source === undefined ? {} : { localAddress: source };
-      this.#follow(connect({ host, port, allowHalfOpen: true, noDelay: true, ...from }));
-    } else {
-      void this.#connectByName(target);
-    }
+    if (target.kind === 'tcp' && isIP(target.host) === 0) void this.#connectByName(target);
+    else if (sockets === undefined) this.#follow(nodeSocket(target, config.source));
+    else void this.#connectBy(sockets, target);
   }
 
   /** The one who asked has gone: nothing is told any more. */
@@ -71,8 +106,23 @@ export class TargetConnection {
     socket.once('connect', () => {
       if (!this.#settle()) return;
       socket.off('error', onError).off('close', onClose);
-      this.#handlers.onConnected(socket);
+      this.#handlers.onConnected(targetSocket(socket));
     });
+  }
+
+  async #connectBy(sockets: TargetSockets, to: Address): Promise<void> {
+    this.#abort = new AbortController();
+    try {
+      this.#connected(await sockets.connect(to, this.#config.source, this.#abort.signal));
+    } catch (error) {
+      const code = systemCode(error);
+      this.#fail(codeOf(code), `${this.#label}: ${code || errorText(error)}`);
+    }
+  }
+
+  #connected(socket: StreamSocket): void {
+    if (this.#settle()) this.#handlers.onConnected(socket);
+    else socket.destroy();
   }
 
   async #connectByName({ host, port }: TcpAddress): Promise<void> {
@@ -86,9 +136,12 @@ export class TargetConnection {
       this.#isLookingUp = false;
       const localAddress = this.#config.source;
       const use = 'target';
-      const socket = await connectAny({ addresses, port, label, use, localAddress, signal });
-      if (this.#settle()) this.#handlers.onConnected(socket);
-      else socket.destroy();
+      const options = { addresses, port, label, use, localAddress, signal } as const;
+      this.#connected(
+        this.#sockets === undefined
+          ? targetSocket(await connectAny(options))
+          : await this.#sockets.connectFirst(options),
+      );
     } catch (error) {
       const known = error instanceof RoutyError ? error : undefined;
       this.#fail(codeOf(known?.code, known?.cause), known?.message ?? String(error));
@@ -133,6 +186,21 @@ export class TargetConnection {
     const { target, source } = this.#config;
     return `target ${formatAddress(target)}${source === undefined ? '' : ` from ${source}`}`;
   }
+}
+
+/** On its way to the one address there is. */
+function nodeSocket(to: Address, source: string | undefined): Socket {
+  if (to.kind === 'unix') return connect({ path: to.path, allowHalfOpen: true });
+  const { host, port } = to;
+  const from = source === undefined ? {} : { localAddress: source };
+  return connect({ host, port, allowHalfOpen: true, noDelay: true, ...from });
+}
+
+function targetSocket(socket: Socket): StreamSocket {
+  // From the first write on: a header may meet a target that has answered and closed.
+  keepReadable(socket);
+  carryUrgentInline(socket);
+  return new NodeStreamSocket(socket);
 }
 
 function codeOf(code: string | undefined, cause?: unknown): StreamCode {

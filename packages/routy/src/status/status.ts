@@ -32,6 +32,7 @@ export interface NodeStatus {
 
 /** What carries the bytes of lanes. */
 export interface DataPlaneStatus {
+  readonly configured: 'auto' | 'portable' | 'native';
   readonly inUse: 'portable' | 'native';
   /** Why it is not the native one that is configured; null when nothing is wrong. */
   readonly reason: string | null;

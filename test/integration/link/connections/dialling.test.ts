@@ -166,7 +166,8 @@ describe('candidates of a link', TIMEOUT, () => {
     const { make } = rig(t);
     const red = make('red', { dialling: { attemptDelayMs: 10_000 } });
     const pigeon = { transport: 'pigeon', address: 'roof' };
-    const peer = red.dial([pigeon, tcp('127.0.0.1', 1)]);
+    red.locate('loft', () => [pigeon, tcp('127.0.0.1', 1)]);
+    const peer = red.dial({ loft: 1 });
     const [failure] = (await once(peer, 'attempt')) as [RoutyError];
     assert.equal(failure.code, 'transport-unknown');
     assert.match(failure.message, /no transport pigeon; plain TCP encrypts nothing/);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { test } from 'node:test';
 import { keepReadable } from '../../../../packages/link/src/streams/kept-readable.ts';
+import { onEachPlane } from '../../../support/nodes/data-planes.ts';
 import {
   credentials,
   forward,
@@ -51,27 +52,30 @@ async function pesterUntilClosed(socket: Socket): Promise<string> {
   return text;
 }
 
-for (const [to, more] of [
-  ['a request', ''],
-  ['a PROXY header', 'proxy_protocol = "v1"'],
-] as const) {
-  test(`the answer to ${to} of a target that closes while its clients send on is whole`, async (t) => {
-    const { red, gray, stop } = await startPair(await targetProcess(t, PROTOCOL_ERROR), more);
-    const address = await red.reach('gray/db');
-    let whole = 0;
-    for (let round = 0; round < CLIENTS / 20; round++) {
-      const answers = Array.from({ length: 20 }, () => pesterUntilClosed(dial(address)));
-      for (const answer of await Promise.all(answers)) whole += answer === ANSWER ? 1 : 0;
-    }
-    assert.equal(whole, CLIENTS);
-    for (const { running } of [red, gray]) {
-      const { forwards, services } = running.status();
-      const open = () => [...forwards, ...services].reduce((sum, { streams }) => sum + streams, 0);
-      await until(
-        'no stream is left',
-        () => open() === 0 || running.status().peers[0]?.session?.streams === 0,
-      );
-    }
-    await stop();
-  });
-}
+onEachPlane(() => {
+  for (const [to, more] of [
+    ['a request', ''],
+    ['a PROXY header', 'proxy_protocol = "v1"'],
+  ] as const) {
+    test(`the answer to ${to} of a target that closes while its clients send on is whole`, async (t) => {
+      const { red, gray, stop } = await startPair(await targetProcess(t, PROTOCOL_ERROR), more);
+      const address = await red.reach('gray/db');
+      let whole = 0;
+      for (let round = 0; round < CLIENTS / 20; round++) {
+        const answers = Array.from({ length: 20 }, () => pesterUntilClosed(dial(address)));
+        for (const answer of await Promise.all(answers)) whole += answer === ANSWER ? 1 : 0;
+      }
+      assert.equal(whole, CLIENTS);
+      for (const { running } of [red, gray]) {
+        const { forwards, services } = running.status();
+        const open = () =>
+          [...forwards, ...services].reduce((sum, { streams }) => sum + streams, 0);
+        await until(
+          'no stream is left',
+          () => open() === 0 || running.status().peers[0]?.session?.streams === 0,
+        );
+      }
+      await stop();
+    });
+  }
+});

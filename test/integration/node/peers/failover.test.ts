@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { type TestContext, test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import {
   formatAddress,
   parseAddress,
@@ -9,6 +9,7 @@ import {
 } from '../../../../packages/proto/src/base/address.ts';
 import { GONE_ANSWERS_MIN } from '../../../../packages/routy/src/fabric/gone-evidence.ts';
 import { FaultProxy } from '../../../support/faults/fault-proxy.ts';
+import { onEachPlane } from '../../../support/nodes/data-planes.ts';
 import { credentials, forward, LabNode, LISTEN, service } from '../../../support/nodes/node-lab.ts';
 import { dial, echo, serve, until } from '../../../support/sockets/loopback.ts';
 
@@ -107,96 +108,98 @@ async function open(address: TcpAddress) {
   return state;
 }
 
-test('an address that leads to another node now serves with that one; the first is gone', async (t) => {
-  const vip = await Switch.start(t);
-  let lanesOf: Record<'gray1' | 'gray2', TcpAddress>;
-  const { red, address } = await startWorld(t, (lanes) => {
-    vip.targets = [lanes.gray1];
-    lanesOf = lanes;
-    return `[[peer]]\naddress = "${vip.address}"\n`;
+onEachPlane(() => {
+  test('an address that leads to another node now serves with that one; the first is gone', async (t) => {
+    const vip = await Switch.start(t);
+    let lanesOf: Record<'gray1' | 'gray2', TcpAddress>;
+    const { red, address } = await startWorld(t, (lanes) => {
+      vip.targets = [lanes.gray1];
+      lanesOf = lanes;
+      return `[[peer]]\naddress = "${vip.address}"\n`;
+    });
+    const old = await open(address);
+    assert.equal(old.heard, 'gray1');
+    vip.targets = [lanesOf!.gray2];
+    vip.cut();
+    await until('gray2 serves', () => red.peer('gray/gray2')?.session?.offers[0] === 'db');
+    assert.equal(red.peer('gray/gray1')?.state, 'suspended');
+    assert.equal(old.error, undefined, 'it is not sure yet that gray1 is gone');
+    const next = await open(address);
+    assert.equal(next.heard, 'gray2');
+    await until('the connection of the first is reset', () => old.error === 'ECONNRESET');
+    assert.equal(red.peer('gray/gray1'), undefined);
+    assert.equal(red.peer('gray/gray2')?.state, 'up');
+    const down = red.lines.find(({ event }) => event === 'session-down');
+    assert.match(String(down?.msg), /no longer leads to it/);
+    next.socket.write('hello');
+    await until('the other goes on', () => next.heard === 'gray2hello');
+    next.socket.destroy();
   });
-  const old = await open(address);
-  assert.equal(old.heard, 'gray1');
-  vip.targets = [lanesOf!.gray2];
-  vip.cut();
-  await until('gray2 serves', () => red.peer('gray/gray2')?.session?.offers[0] === 'db');
-  assert.equal(red.peer('gray/gray1')?.state, 'suspended');
-  assert.equal(old.error, undefined, 'it is not sure yet that gray1 is gone');
-  const next = await open(address);
-  assert.equal(next.heard, 'gray2');
-  await until('the connection of the first is reset', () => old.error === 'ECONNRESET');
-  assert.equal(red.peer('gray/gray1'), undefined);
-  assert.equal(red.peer('gray/gray2')?.state, 'up');
-  const down = red.lines.find(({ event }) => event === 'session-down');
-  assert.match(String(down?.msg), /no longer leads to it/);
-  next.socket.write('hello');
-  await until('the other goes on', () => next.heard === 'gray2hello');
-  next.socket.destroy();
-});
 
-test('a balancer that leads to both brings the connections of the first back', async (t) => {
-  const balancer = await Switch.start(t);
-  let lanesOf: Record<'gray1' | 'gray2', TcpAddress>;
-  const { red, address } = await startWorld(t, (lanes) => {
-    balancer.targets = [lanes.gray1];
-    lanesOf = lanes;
-    return `[[peer]]\naddress = "${balancer.address}"\n`;
+  test('a balancer that leads to both brings the connections of the first back', async (t) => {
+    const balancer = await Switch.start(t);
+    let lanesOf: Record<'gray1' | 'gray2', TcpAddress>;
+    const { red, address } = await startWorld(t, (lanes) => {
+      balancer.targets = [lanes.gray1];
+      lanesOf = lanes;
+      return `[[peer]]\naddress = "${balancer.address}"\n`;
+    });
+    const old = await open(address);
+    balancer.targets = [lanesOf!.gray2, lanesOf!.gray1];
+    balancer.cut();
+    await until('both serve', () =>
+      ['gray/gray1', 'gray/gray2'].every((name) => red.peer(name)?.state === 'up'),
+    );
+    old.socket.write('hello');
+    await until('it goes on', () => old.heard === 'gray1hello');
+    assert.equal(old.error, undefined);
+    old.socket.destroy();
   });
-  const old = await open(address);
-  balancer.targets = [lanesOf!.gray2, lanesOf!.gray1];
-  balancer.cut();
-  await until('both serve', () =>
-    ['gray/gray1', 'gray/gray2'].every((name) => red.peer(name)?.state === 'up'),
-  );
-  old.socket.write('hello');
-  await until('it goes on', () => old.heard === 'gray1hello');
-  assert.equal(old.error, undefined);
-  old.socket.destroy();
-});
 
-test('a node whose address refuses while another serves is gone', async (t) => {
-  const proxies = new Map<string, FaultProxy>();
-  const { red, address } = await startWorld(t, async (lanes) => {
-    let toml = '';
-    for (const [name, target] of Object.entries(lanes)) {
-      const proxy = await FaultProxy.start({ target });
-      t.after(() => proxy.close());
-      proxies.set(name, proxy);
-      toml += `[[peer]]\naddress = "${proxy.host}:${proxy.port}"\n`;
-    }
-    return toml;
+  test('a node whose address refuses while another serves is gone', async (t) => {
+    const proxies = new Map<string, FaultProxy>();
+    const { red, address } = await startWorld(t, async (lanes) => {
+      let toml = '';
+      for (const [name, target] of Object.entries(lanes)) {
+        const proxy = await FaultProxy.start({ target });
+        t.after(() => proxy.close());
+        proxies.set(name, proxy);
+        toml += `[[peer]]\naddress = "${proxy.host}:${proxy.port}"\n`;
+      }
+      return toml;
+    });
+    await until('both serve', () =>
+      ['gray/gray1', 'gray/gray2'].every((name) => red.peer(name)?.session?.offers[0] === 'db'),
+    );
+    const old = await open(address);
+    const proxy = proxies.get(old.heard)!;
+    proxy.refuse();
+    await proxy.cut({ how: 'reset' });
+    await until('it is suspended', () => red.peer(`gray/${old.heard}`)?.state === 'suspended');
+    const next = await open(address);
+    assert.notEqual(next.heard, old.heard);
+    await until('the connection of the first is reset', () => old.error === 'ECONNRESET');
+    await proxy.accept();
+    await until('it is back', () => red.peer(`gray/${old.heard}`)?.state === 'up');
+    next.socket.destroy();
   });
-  await until('both serve', () =>
-    ['gray/gray1', 'gray/gray2'].every((name) => red.peer(name)?.session?.offers[0] === 'db'),
-  );
-  const old = await open(address);
-  const proxy = proxies.get(old.heard)!;
-  proxy.refuse();
-  await proxy.cut({ how: 'reset' });
-  await until('it is suspended', () => red.peer(`gray/${old.heard}`)?.state === 'suspended');
-  const next = await open(address);
-  assert.notEqual(next.heard, old.heard);
-  await until('the connection of the first is reset', () => old.error === 'ECONNRESET');
-  await proxy.accept();
-  await until('it is back', () => red.peer(`gray/${old.heard}`)?.state === 'up');
-  next.socket.destroy();
-});
 
-test('a node whose address refuses is waited for while no other serves', async (t) => {
-  let proxy: FaultProxy | undefined;
-  const { red, address } = await startWorld(t, async ({ gray1: target }) => {
-    proxy = await FaultProxy.start({ target });
-    return `[[peer]]\naddress = "${proxy.host}:${proxy.port}"\n`;
+  test('a node whose address refuses is waited for while no other serves', async (t) => {
+    let proxy: FaultProxy | undefined;
+    const { red, address } = await startWorld(t, async ({ gray1: target }) => {
+      proxy = await FaultProxy.start({ target });
+      return `[[peer]]\naddress = "${proxy.host}:${proxy.port}"\n`;
+    });
+    t.after(() => proxy!.close());
+    const old = await open(address);
+    proxy!.refuse();
+    await proxy!.cut({ how: 'reset' });
+    const attempts = () => red.peer('gray/gray1')?.attempts ?? 0;
+    await until('it was refused more often than would do', () => attempts() > GONE_ANSWERS_MIN + 3);
+    await proxy!.accept();
+    await until('it is back', () => red.peer('gray/gray1')?.state === 'up');
+    old.socket.write('hello');
+    await until('it goes on', () => old.heard === 'gray1hello');
+    old.socket.destroy();
   });
-  t.after(() => proxy!.close());
-  const old = await open(address);
-  proxy!.refuse();
-  await proxy!.cut({ how: 'reset' });
-  const attempts = () => red.peer('gray/gray1')?.attempts ?? 0;
-  await until('it was refused more often than would do', () => attempts() > GONE_ANSWERS_MIN + 3);
-  await proxy!.accept();
-  await until('it is back', () => red.peer('gray/gray1')?.state === 'up');
-  old.socket.write('hello');
-  await until('it goes on', () => old.heard === 'gray1hello');
-  old.socket.destroy();
 });

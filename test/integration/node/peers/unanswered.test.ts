@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { type TestContext, test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import { startSession } from '../../../../packages/link/src/driver/session-driver.ts';
-import { parseAddress, type TcpAddress } from '../../../../packages/proto/src/base/address.ts';
 import type { SessionFactory } from '../../../../packages/link/src/peers/process-sessions.ts';
+import { parseAddress, type TcpAddress } from '../../../../packages/proto/src/base/address.ts';
 import { FaultProxy } from '../../../support/faults/fault-proxy.ts';
+import { onEachPlane } from '../../../support/nodes/data-planes.ts';
 import { credentials, forward, LabNode, LISTEN, service } from '../../../support/nodes/node-lab.ts';
 import { dial, echo, serve, talk, until } from '../../../support/sockets/loopback.ts';
 
@@ -53,34 +54,36 @@ async function world(t: TestContext) {
   return { gray, red, proxy, mute, echoes };
 }
 
-test('a client whose open is never answered is reset in time, others are served', async (t) => {
-  const { gray, red, mute, echoes } = await world(t);
-  const beganMs = performance.now();
-  const waiting = [talk(mute, 'anybody there?'), talk(mute), talk(mute)];
-  assert.equal((await talk(echoes, 'meanwhile')).data.toString(), 'meanwhile');
-  for (const outcome of await Promise.all(waiting)) assert.equal(outcome.error, 'ECONNRESET');
-  assert.ok(performance.now() - beganMs >= ANSWER_MS, 'not before its time');
-  const { refused, streams, last } = gray.forward('red/mute');
-  assert.deepEqual([refused, streams], [waiting.length, 0]);
-  assert.equal(last?.ok, false);
-  assert.match(JSON.stringify(last), /target-timeout.*gave no answer in 2000 ms/);
-  await until('nothing is kept', () => {
-    return [gray, red].every((node) => node.peer()?.session?.streams === 0);
+onEachPlane(() => {
+  test('a client whose open is never answered is reset in time, others are served', async (t) => {
+    const { gray, red, mute, echoes } = await world(t);
+    const beganMs = performance.now();
+    const waiting = [talk(mute, 'anybody there?'), talk(mute), talk(mute)];
+    assert.equal((await talk(echoes, 'meanwhile')).data.toString(), 'meanwhile');
+    for (const outcome of await Promise.all(waiting)) assert.equal(outcome.error, 'ECONNRESET');
+    assert.ok(performance.now() - beganMs >= ANSWER_MS, 'not before its time');
+    const { refused, streams, last } = gray.forward('red/mute');
+    assert.deepEqual([refused, streams], [waiting.length, 0]);
+    assert.equal(last?.ok, false);
+    assert.match(JSON.stringify(last), /target-timeout.*gave no answer in 2000 ms/);
+    await until('nothing is kept', () => {
+      return [gray, red].every((node) => node.peer()?.session?.streams === 0);
+    });
+    assert.equal((await talk(echoes, 'after')).data.toString(), 'after');
   });
-  assert.equal((await talk(echoes, 'after')).data.toString(), 'after');
-});
 
-test('time without a lane does not count: nobody could have answered', async (t) => {
-  const { gray, proxy, echoes } = await world(t);
-  proxy.refuse();
-  await proxy.cut({ how: 'close' });
-  await until('the session waits', () => gray.peer()?.state === 'suspended');
-  const client = dial(echoes);
-  t.after(() => client.destroy());
-  await once(client, 'connect');
-  client.write('still here');
-  await new Promise((resolve) => setTimeout(resolve, 2 * ANSWER_MS));
-  await proxy.accept();
-  const [answer] = (await once(client, 'data')) as [Buffer];
-  assert.equal(answer.toString(), 'still here');
+  test('time without a lane does not count: nobody could have answered', async (t) => {
+    const { gray, proxy, echoes } = await world(t);
+    proxy.refuse();
+    await proxy.cut({ how: 'close' });
+    await until('the session waits', () => gray.peer()?.state === 'suspended');
+    const client = dial(echoes);
+    t.after(() => client.destroy());
+    await once(client, 'connect');
+    client.write('still here');
+    await new Promise((resolve) => setTimeout(resolve, 2 * ANSWER_MS));
+    await proxy.accept();
+    const [answer] = (await once(client, 'data')) as [Buffer];
+    assert.equal(answer.toString(), 'still here');
+  });
 });

@@ -277,11 +277,11 @@ export class Peer extends EventEmitter<PeerEvents> {
   }
 
   #whenUp(signal: AbortSignal | undefined): Promise<LinkSession> {
-    if (signal?.aborted) return Promise.reject(abortReason(signal, this.#waitText()));
+    if (signal?.aborted) return Promise.reject(this.#inVain(signal));
     if (this.#session !== undefined) return Promise.resolve(this.#session);
     if (this.#isClosed) return Promise.reject(this.#closedError());
     return new Promise((resolve, reject) => {
-      const stop = () => waiter.reject(abortReason(signal!, this.#waitText()));
+      const stop = () => waiter.reject(this.#inVain(signal!));
       const settle = () => {
         signal?.removeEventListener('abort', stop);
         this.#waiting.delete(waiter);
@@ -302,13 +302,20 @@ export class Peer extends EventEmitter<PeerEvents> {
     });
   }
 
-  /** Whoever waited in vain wants to know why nobody came. */
-  #waitText(): string {
+  /** Whoever waited in vain wants to know why nobody came, and what to do about it. */
+  #inVain(signal: AbortSignal): RoutyError {
     const failure = this.#lastFailure;
-    return `waiting for the peer (last failure: ${failure?.message ?? 'none yet'})`;
+    const text = `waiting for the peer (last failure: ${failure?.message ?? 'none yet'})`;
+    return abortReason(signal, text, failure?.hint);
   }
 
   #closedError(): LinkError {
-    return new LinkError('peer-closed', 'the peer is closed', { cause: this.#lastFailure });
+    return new LinkError('peer-closed', 'the peer is closed', {
+      cause: this.#lastFailure,
+      hint:
+        this.direction === 'dialled'
+          ? 'link.dial makes another one'
+          : "it is gone with its session: link.peer('site/node') waits for the next",
+    });
   }
 }

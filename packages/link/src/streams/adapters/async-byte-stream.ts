@@ -158,7 +158,7 @@ export class AsyncByteStream {
   }
 
   #faultOf(chunk: unknown): LinkError | undefined {
-    if (this.#isEnding) return new LinkError('stream-ended', 'written after the end');
+    if (this.#isEnding) return afterEnd('written');
     if (types.isUint8Array(chunk)) return undefined;
     return invalidArgument('chunk', 'a Uint8Array, as Buffer.from(text) is one', chunk);
   }
@@ -212,6 +212,13 @@ export class AsyncByteStream {
   }
 }
 
+/** `done`: sent, or written. */
+export function afterEnd(done: string): LinkError {
+  return new LinkError('stream-ended', `${done} after the end`, {
+    hint: 'call end() after the last one, or open another stream',
+  });
+}
+
 function readTwice(): LinkError {
   return new LinkError('stream-in-use', 'a read is under way', {
     hint: 'await each read before the next; one reader at a time',
@@ -223,7 +230,7 @@ function readTwice(): LinkError {
  * whoever has a better reason for the reset: the accept function of a protocol, say. So that comes first.
  */
 export function giveUpReading(stream: { giveUp(reason: string): void }): void {
-  setImmediate(() => stream.giveUp('reading was given up'));
+  setImmediate(() => stream.giveUp('a loop over the stream was left before its end'));
 }
 
 /** A stream as a pair of web streams. Cancelling one or aborting the other resets the stream. */

@@ -16,6 +16,12 @@ export class StreamResetError extends RoutyError {
   }
 }
 
+/** What to do about a reset that was not of this side, where that is known. */
+const RESET_HINTS: Partial<Record<StreamCode, string>> = {
+  internal: 'what takes the stream at the other end has failed: acceptFailed of its link says how',
+  'session-lost': 'open another when there is a session again, as link.converse does by itself',
+};
+
 /** The code that a stream is reset with because of an error: the error's own where it has one. */
 export function resetCodeOf(error: unknown): StreamCode {
   const code = (error as { code?: unknown } | undefined)?.code;
@@ -204,7 +210,7 @@ export class ByteChannel implements ByteReceiver {
   reset(code: StreamCode, reason: string): boolean {
     if (this.#over) return true;
     this.#over = true;
-    this.#error = new StreamResetError(code, reason);
+    this.#error = new StreamResetError(code, reason, RESET_HINTS[code]);
     if (code !== 'connection-reset') this.#waiting = new ByteQueue();
     this.#user.onReset(this.#error);
     return true;

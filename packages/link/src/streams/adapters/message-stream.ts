@@ -9,7 +9,7 @@ import {
 } from '../../arguments/arguments.ts';
 import { invalidArgument, LinkError } from '../../transport/link-error.ts';
 import type { ByteReceiver } from '../byte-stream.ts';
-import { AsyncByteStream, giveUpReading } from './async-byte-stream.ts';
+import { AsyncByteStream, afterEnd, giveUpReading } from './async-byte-stream.ts';
 import {
   MARK,
   MARK_SIZE,
@@ -138,7 +138,7 @@ export class MessageStream<T> {
   send(message: T): Promise<void> {
     const { error } = this.#bytes;
     if (error !== undefined) return Promise.reject(error);
-    if (this.#isEnded) return Promise.reject(new LinkError('stream-ended', 'sent after the end'));
+    if (this.#isEnded) return Promise.reject(afterEnd('sent'));
     let bytes: Uint8Array;
     try {
       bytes = this.#encoded(message);

@@ -69,8 +69,10 @@ function overview(status: NodeStatus, nowMs: number): string[] {
   ]);
 }
 
-function dataPlaneText({ dataPlane: { inUse, reason } }: NodeStatus): string {
-  return reason === null ? inUse : `${inUse}, NOT native: ${reason}`;
+function dataPlaneText({ dataPlane: { configured, inUse, reason } }: NodeStatus): string {
+  return reason === null
+    ? `${inUse} (configured: ${configured})`
+    : `${inUse}, NOT ${configured} as configured: ${reason}`;
 }
 
 function lostText({ lostLines, losingSince }: NodeStatus['log'], nowMs: number): string {

@@ -57,7 +57,7 @@ export const nodeSchema = z.strictObject({
   data_plane: choiceWithDefault({
     class: 'local',
     description:
-      'What carries the bytes of lanes. "native": system calls through koffi, on Linux (x64, arm64); where that cannot be had the node says why and is portable. "portable": Node\'s own sockets. "auto" is portable for now. The same on the wire: nodes may differ.',
+      'What carries the bytes of lanes, clients and targets. "native": system calls through koffi, on Linux (x64, arm64); where that cannot be had the node says why and is portable. "portable": Node\'s own sockets. "auto" is portable for now. The same on the wire: nodes may differ.',
     values: ['auto', 'portable', 'native'],
     initial: 'auto',
   }),
