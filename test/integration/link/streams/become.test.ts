@@ -288,7 +288,7 @@ describe('a stream goes on in another protocol', { timeout: 30_000 }, () => {
 
 /** After so many turns of promises. */
 async function after(turns: number, act: () => void): Promise<void> {
-  for (let turn = 0; turn < turns; turn++) await undefined;
+  for (let turn = 0; turn < turns; turn++) await Promise.resolve();
   act();
 }
 
