@@ -6,7 +6,7 @@ import type { IncomingStream } from '../driver/driver-types.ts';
 import type { Protocols } from '../protocols/protocols.ts';
 import type { Statistics } from '../stats/statistics.ts';
 import { refusalSaid, resetCodeOf, StreamResetError } from '../streams/adapters/byte-channel.ts';
-import type { MessageCodec } from '../streams/adapters/message-stream.ts';
+import type { MessageCodec } from '../streams/adapters/message-options.ts';
 import { abortReason, onAbort } from '../transport/deadline.ts';
 import { type Protocol, runHandler, spoken } from './incoming.ts';
 import type { Peer } from './peer/peer.ts';

@@ -1,13 +1,7 @@
 import { errorText, invariant } from '@routy/proto/base';
 import type { StreamCode } from '@routy/proto/wire';
-import {
-  expectBytes,
-  expectInteger,
-  expectObject,
-  expectSignal,
-  type KeysOf,
-} from '../../arguments/arguments.ts';
-import { invalidArgument, LinkError } from '../../transport/link-error.ts';
+import { expectBytes } from '../../arguments/arguments.ts';
+import { LinkError } from '../../transport/link-error.ts';
 import type { ByteReceiver } from '../byte-stream.ts';
 import { AsyncByteStream, giveUpReading } from './async-byte-stream.ts';
 import {
@@ -18,49 +12,12 @@ import {
   tooLarge,
   writePrefix,
 } from './message-cutter.ts';
-
-/** How one version of a protocol writes its messages. */
-export interface MessageCodec<T> {
-  /** The bytes are not to be changed later. */
-  encode(message: T): Uint8Array;
-  /** Gets a view that is its to keep. Whatever it throws is thrown to the reader. */
-  decode(bytes: Uint8Array): T;
-}
-
-/** How messages become bytes, and how large one may be. */
-export interface MessageStreamOptions<T> {
-  /** By version of the protocol. */
-  readonly codecs: Readonly<Record<number, MessageCodec<T>>>;
-  /** Most bytes of one message, both ways, 1 to 1 GiB; 1 MiB by default. */
-  readonly maxBytes?: number;
-  /** Resets the stream. */
-  readonly signal?: AbortSignal;
-}
-
-/** Most bytes of one message where nothing else is said. */
-export const MESSAGE_BYTES = 1024 * 1024;
-/** What a length of four bytes can say, and an array of bytes have. */
-const MAX_BYTES_MAX = 1024 * 1024 * 1024;
-
-const KEYS: KeysOf<MessageStreamOptions<never>> = { codecs: true, maxBytes: true, signal: true };
-
-/** @throws LinkError `argument-invalid` */
-export function expectMessageOptions<T>(options: MessageStreamOptions<T>): void {
-  expectObject('options', options, KEYS);
-  const { codecs, maxBytes, signal } = options;
-  expectInteger('maxBytes', maxBytes, 1, MAX_BYTES_MAX);
-  expectSignal(signal);
-  const wanted = 'an object of codecs by version, { 1: { encode, decode } }';
-  if (typeof codecs !== 'object' || codecs === null || Array.isArray(codecs))
-    throw invalidArgument('codecs', wanted, codecs);
-  for (const [version, codec] of Object.entries(codecs)) {
-    if (!/^[1-9][0-9]{0,4}$/.test(version)) throw invalidArgument('codecs', wanted, codecs);
-    // It may have more: some generators of codecs add functions of their own.
-    const isCodec = typeof codec?.encode === 'function' && typeof codec.decode === 'function';
-    if (isCodec) continue;
-    throw invalidArgument(`codecs.${version}`, '{ encode, decode }, both functions', codec);
-  }
-}
+import {
+  expectMessageOptions,
+  MESSAGE_BYTES,
+  type MessageCodec,
+  type MessageStreamOptions,
+} from './message-options.ts';
 
 /** Messages up to this size are gathered with others that are sent in the same go. */
 const GATHERED_BYTES_MAX = 2048;
@@ -105,10 +62,11 @@ export class MessageStream<T> {
   constructor(options: MessageStreamOptions<T>) {
     expectMessageOptions(options);
     const { codecs, maxBytes = MESSAGE_BYTES, signal } = options;
-    this.#bytes = new AsyncByteStream(signal === undefined ? {} : { signal });
+    this.#cutter = new MessageCutter(maxBytes);
+    const absorb = (bytes: Uint8Array): number => this.#cutter.absorb(bytes);
+    this.#bytes = new AsyncByteStream(signal === undefined ? {} : { signal }, absorb);
     this.#codecs = codecs;
     this.#maxBytes = maxBytes;
-    this.#cutter = new MessageCutter(maxBytes);
     const [only, another] = Object.values(codecs);
     if (another === undefined) this.#codec = only;
   }
@@ -168,7 +126,7 @@ export class MessageStream<T> {
         if (bytes === MARK) this.#marked();
         else if (bytes !== undefined) {
           const value = this.#chosen().decode(bytes);
-          this.#consumed();
+          this.#used();
           return { done: false, value };
         } else if (!this.#takesHere() && !(await this.#more())) return { done: true };
       }
@@ -187,7 +145,7 @@ export class MessageStream<T> {
     try {
       for (;;) {
         this.#takeAll(batch);
-        if (batch.length > 0) this.#consumed();
+        if (batch.length > 0) this.#used();
         if (batch.length > 0 || this.#isMarked) return batch;
         if (!this.#takesHere() && !(await this.#more())) return batch;
       }
@@ -333,6 +291,7 @@ export class MessageStream<T> {
 
   async #fetch(): Promise<boolean> {
     try {
+      this.#settle();
       const chunk = await this.#bytes.read();
       if (chunk === undefined) this.#cutter.end();
       else this.#cutter.push(chunk);
@@ -342,8 +301,20 @@ export class MessageStream<T> {
     }
   }
 
+  /** The reader has its messages. */
+  #used(): void {
+    this.#settle();
+    this.#consumed();
+  }
+
+  /** What the reader waits for is delivered before it is whole, what waits for the reader is not. */
+  #settle(): void {
+    this.#bytes.settle(this.#cutter.readyBytes);
+  }
+
   #marked(): void {
     this.#isMarked = true;
+    this.#settle();
     // This side has ended the stream already: it cannot go on.
     if (this.#isEnded && this.#onTurn !== undefined) void this.giveUpTurn();
   }
