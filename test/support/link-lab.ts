@@ -1,6 +1,6 @@
 import { createLink, type LinkOptions, type LinkStream } from '../../packages/link/src/index.ts';
 import type { Link } from '../../packages/link/src/link/link.ts';
-import type { MessageCodec } from '../../packages/link/src/streams/adapters/message-stream.ts';
+import type { MessageCodec } from '../../packages/link/src/streams/adapters/message-options.ts';
 import { type MemoryNetwork, memoryNetwork } from '../../packages/link/src/testing/index.ts';
 import type { Identity } from '../../packages/proto/src/base/identity.ts';
 

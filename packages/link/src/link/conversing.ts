@@ -5,7 +5,7 @@ import type { OpenChannel } from '../behaviours/channel.ts';
 import { Conversation } from '../behaviours/conversation.ts';
 import type { ConversationError } from '../behaviours/failure.ts';
 import type { Meter, Statistics } from '../stats/statistics.ts';
-import { expectMessageOptions, type MessageCodec } from '../streams/adapters/message-stream.ts';
+import { expectMessageOptions, type MessageCodec } from '../streams/adapters/message-options.ts';
 import { StreamChannel } from './message-channel.ts';
 import type { Peer } from './peer/peer.ts';
 import type { Vitals } from './session/link-session.ts';

@@ -6,11 +6,8 @@
  */
 export { AsyncByteStream, webStreamsOf } from './adapters/async-byte-stream.ts';
 export { ByteChannel, type ChannelUser, StreamResetError } from './adapters/byte-channel.ts';
-export {
-  type MessageCodec,
-  MessageStream,
-  type MessageStreamOptions,
-} from './adapters/message-stream.ts';
+export type { MessageCodec, MessageStreamOptions } from './adapters/message-options.ts';
+export { MessageStream } from './adapters/message-stream.ts';
 export { StreamDuplex } from './adapters/stream-duplex.ts';
 export type { ByteReceiver, ByteStream } from './byte-stream.ts';
 export { keepAlive } from './keepalive.ts';

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import { type Identity, RoutyError } from '@routy/proto/base';
 import type { DriverStats, PingSample, SessionEnd } from '../../driver/driver-types.ts';
 import { endText } from '../../peers/end-text.ts';
-import { abortReason, onAbort } from '../../transport/deadline.ts';
+import { abortReason, onAbort, untilAborted } from '../../transport/deadline.ts';
 import { expectSignalOption, expectText, REASON_CHARS_MAX } from '../../arguments/arguments.ts';
 import { LinkError } from '../../transport/link-error.ts';
 import { endHint } from '../session/end-hints.ts';
@@ -197,7 +197,7 @@ export class Peer extends EventEmitter<PeerEvents> {
     const { signal } = options;
     const session = await this.#whenUp(signal);
     const pinging = session.driver.ping();
-    return signal === undefined ? pinging : untilAborted(pinging, signal);
+    return signal === undefined ? pinging : untilAborted(pinging, signal, 'ping');
   }
 
   /** Ends its session and dials no more. Nothing happens when it is closed already. */
@@ -318,13 +318,4 @@ export class Peer extends EventEmitter<PeerEvents> {
           : "it is gone with its session: link.peer('site/node') waits for the next",
     });
   }
-}
-
-function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const stop = () => reject(abortReason(signal, 'ping'));
-    if (signal.aborted) stop();
-    onAbort(signal, stop);
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
-  });
 }

@@ -10,9 +10,9 @@ import {
   expectMessageOptions,
   MESSAGE_BYTES,
   type MessageCodec,
-  MessageStream,
   type MessageStreamOptions,
-} from '../../streams/adapters/message-stream.ts';
+} from '../../streams/adapters/message-options.ts';
+import { MessageStream } from '../../streams/adapters/message-stream.ts';
 import { StreamDuplex } from '../../streams/adapters/stream-duplex.ts';
 import type { ByteReceiver } from '../../streams/byte-stream.ts';
 import { LinkError } from '../../transport/link-error.ts';

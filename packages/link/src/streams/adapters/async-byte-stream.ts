@@ -127,11 +127,19 @@ export class AsyncByteStream {
     return this.#channel.release();
   }
 
-  /** Ends both directions at once; nothing happens when it has ended. */
+  /**
+   * Ends both directions at once, and what the peer has not read is lost; nothing happens when it has
+   * read all, and both directions have ended.
+   */
   reset(code: StreamCode = 'cancelled', reason = 'reset'): void {
     expectReset(code, reason);
     this.#channel.abort(code, reason);
     if (this.#channel.error !== undefined) this.#fail();
+  }
+
+  /** Resets it unless both directions have ended: what was sent then arrives. */
+  giveUp(reason: string): void {
+    if (!this.#channel.hasEnded) this.reset('cancelled', reason);
   }
 
   /** Reads to the end; leaving the loop before resets the stream. */
@@ -221,8 +229,8 @@ function readTwice(): LinkError {
  * A loop over a stream was left before its end, by `break`, or by an error that may be on its way to
  * whoever has a better reason for the reset: the accept function of a protocol, say. So that comes first.
  */
-export function giveUpReading(stream: { reset(code: StreamCode, reason: string): void }): void {
-  setImmediate(() => stream.reset('cancelled', 'a loop over the stream was left before its end'));
+export function giveUpReading(stream: { giveUp(reason: string): void }): void {
+  setImmediate(() => stream.giveUp('a loop over the stream was left before its end'));
 }
 
 /** A stream as a pair of web streams. Cancelling one or aborting the other resets the stream. */

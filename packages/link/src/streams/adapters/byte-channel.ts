@@ -99,6 +99,11 @@ export class ByteChannel implements ByteReceiver {
     return this.#finCame && this.#waiting.bytes === 0;
   }
 
+  /** Both directions have ended here; the peer may not have all yet. */
+  get hasEnded(): boolean {
+    return this.#endSent && this.#endTaken;
+  }
+
   /** Bytes wait to be taken. */
   get hasBytes(): boolean {
     return this.#waiting.bytes > 0;
@@ -129,9 +134,9 @@ export class ByteChannel implements ByteReceiver {
     this.#stream!.end();
   }
 
-  /** Resets it from this side; nothing happens when both directions have ended. */
+  /** Resets it from this side; nothing happens when both directions have ended and the peer has all. */
   abort(code: StreamCode, reason: string): void {
-    if (this.#over || (this.#endSent && this.#endTaken)) return;
+    if (this.#over) return;
     this.#over = true;
     this.#isTouched = true;
     this.#error = new StreamResetError(code, reason);

@@ -1,13 +1,7 @@
 import { errorText, invariant } from '@routy/proto/base';
 import type { StreamCode } from '@routy/proto/wire';
-import {
-  expectBytes,
-  expectInteger,
-  expectObject,
-  expectSignal,
-  type KeysOf,
-} from '../../arguments/arguments.ts';
-import { invalidArgument, LinkError } from '../../transport/link-error.ts';
+import { expectBytes } from '../../arguments/arguments.ts';
+import { LinkError } from '../../transport/link-error.ts';
 import type { ByteReceiver } from '../byte-stream.ts';
 import { AsyncByteStream, afterEnd, giveUpReading } from './async-byte-stream.ts';
 import {
@@ -18,49 +12,12 @@ import {
   tooLarge,
   writePrefix,
 } from './message-cutter.ts';
-
-/** How one version of a protocol writes its messages. */
-export interface MessageCodec<T> {
-  /** The bytes are not to be changed later. */
-  encode(message: T): Uint8Array;
-  /** Gets a view that is its to keep. Whatever it throws is thrown to the reader. */
-  decode(bytes: Uint8Array): T;
-}
-
-/** How messages become bytes, and how large one may be. */
-export interface MessageStreamOptions<T> {
-  /** By version of the protocol. */
-  readonly codecs: Readonly<Record<number, MessageCodec<T>>>;
-  /** Most bytes of one message, both ways, 1 to 1 GiB; 1 MiB by default. */
-  readonly maxBytes?: number;
-  /** Resets the stream. */
-  readonly signal?: AbortSignal;
-}
-
-/** Most bytes of one message where nothing else is said. */
-export const MESSAGE_BYTES = 1024 * 1024;
-/** What a length of four bytes can say, and an array of bytes have. */
-const MAX_BYTES_MAX = 1024 * 1024 * 1024;
-
-const KEYS: KeysOf<MessageStreamOptions<never>> = { codecs: true, maxBytes: true, signal: true };
-
-/** @throws LinkError `argument-invalid` */
-export function expectMessageOptions<T>(options: MessageStreamOptions<T>): void {
-  expectObject('options', options, KEYS);
-  const { codecs, maxBytes, signal } = options;
-  expectInteger('maxBytes', maxBytes, 1, MAX_BYTES_MAX);
-  expectSignal(signal);
-  const wanted = 'an object of codecs by version, { 1: { encode, decode } }';
-  if (typeof codecs !== 'object' || codecs === null || Array.isArray(codecs))
-    throw invalidArgument('codecs', wanted, codecs);
-  for (const [version, codec] of Object.entries(codecs)) {
-    if (!/^[1-9][0-9]{0,4}$/.test(version)) throw invalidArgument('codecs', wanted, codecs);
-    // It may have more: some generators of codecs add functions of their own.
-    const isCodec = typeof codec?.encode === 'function' && typeof codec.decode === 'function';
-    if (isCodec) continue;
-    throw invalidArgument(`codecs.${version}`, '{ encode, decode }, both functions', codec);
-  }
-}
+import {
+  expectMessageOptions,
+  MESSAGE_BYTES,
+  type MessageCodec,
+  type MessageStreamOptions,
+} from './message-options.ts';
 
 /** Messages up to this size are gathered with others that are sent in the same go. */
 const GATHERED_BYTES_MAX = 2048;
@@ -173,7 +130,7 @@ export class MessageStream<T> {
         } else if (!this.#takesHere() && !(await this.#more())) return { done: true };
       }
     } catch (error) {
-      this.reset('cancelled', errorText(error));
+      this.giveUp(errorText(error));
       throw error;
     }
   }
@@ -192,7 +149,7 @@ export class MessageStream<T> {
         if (!this.#takesHere() && !(await this.#more())) return batch;
       }
     } catch (error) {
-      this.reset('cancelled', errorText(error));
+      this.giveUp(errorText(error));
       throw error;
     }
   }
@@ -259,16 +216,21 @@ export class MessageStream<T> {
 
   /** Resolves when the peer has ended its part: true behind a mark, false with the stream. */
   async untilMark(): Promise<boolean> {
+    let lost: { readonly error: unknown } | undefined;
+    this.#bytes.finished().catch((error: unknown) => {
+      lost = { error };
+      this.#consumed();
+    });
     while (!this.#isMarked) {
       if (this.#cutter.isMarkNext) {
         this.#cutter.next();
         this.#marked();
       } else if (this.#cutter.hasNext) {
         // Its reader has not come so far, and may never: the stream may be reset before.
-        const consumed = new Promise<void>((resolve) => {
+        if (lost !== undefined) throw lost.error;
+        await new Promise<void>((resolve) => {
           this.#consumed = resolve;
         });
-        await Promise.race([consumed, this.#bytes.finished()]);
       } else {
         this.#cutter.next();
         if (!(await this.#more())) return false;
@@ -294,7 +256,7 @@ export class MessageStream<T> {
   /** Ends both directions after a turn that came to nothing; a peer that does not end its own is reset. */
   async giveUpTurn(): Promise<void> {
     this.#bytes.end();
-    const late = () => this.reset('cancelled', `it did not end within ${END_MS} ms`);
+    const late = () => this.giveUp(`it did not end within ${END_MS} ms`);
     const timer = setTimeout(late, END_MS);
     try {
       while ((await this.#bytes.read()) !== undefined);
@@ -313,9 +275,17 @@ export class MessageStream<T> {
     return this.#bytes.finished();
   }
 
-  /** Ends both directions at once; nothing happens when it has ended. */
+  /**
+   * Ends both directions at once, and what the peer has not read is lost; nothing happens when it has
+   * read all, and both directions have ended.
+   */
   reset(code?: StreamCode, reason?: string): void {
     this.#bytes.reset(code, reason);
+  }
+
+  /** Resets it unless both directions have ended: what was sent then arrives. */
+  giveUp(reason: string): void {
+    this.#bytes.giveUp(reason);
   }
 
   /** What is here already needs no promise, unless a read is under way. */
