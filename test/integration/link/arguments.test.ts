@@ -22,6 +22,8 @@ async function refused(what: string, call: () => unknown, code = /^argument-inva
   assert.ok(outcome.hint !== undefined, `${what}: ${outcome.message} says what to do`);
 }
 
+const LOOPBACK = { kind: 'tcp', host: '127.0.0.1', port: 7443 };
+
 const shown = (given: unknown) =>
   given === undefined ? 'undefined' : String(JSON.stringify(given));
 
@@ -118,6 +120,21 @@ describe('what cannot be meant is refused at the call', { timeout: 60_000 }, () 
       const listen = () => red().listen({ transport, insecure: true, address });
       await refused(JSON.stringify(address), listen, /^address-invalid$/);
     }
+    const unfit: readonly (readonly [string, Untyped])[] = [
+      ['transport-unknown', { transport: 'pigeon', address: 'roof' }],
+      ['insecure-not-allowed', { transport: 'tcp', address: LOOPBACK }],
+      ['address-invalid', { transport: 'unix', address: LOOPBACK }],
+      ['address-invalid', { transport: 'unix', address: '/run/app/link' }],
+    ];
+    for (const [code, candidate] of unfit) {
+      const told = new RegExp(`^${code}$`);
+      await refused(`dial ${shown(candidate)}`, () => red().dial(candidate), told);
+      await refused('all of them', () => red().dial([candidate, candidate]), told);
+      red().dial([candidate, lab.at]).close();
+    }
+    const plain = { transport: 'tcp', address: '127.0.0.1:7443' };
+    const insecurely = () => red().dial(plain, { insecure: true });
+    await refused('an address as text', insecurely, /^address-invalid$/);
     await refused('a long path', () => red().dial({ transport: 'unix', address: addresses[4][1] }));
     await refused('a misspelt peer', () => red().dial({ ...lab.at, per: 'gray' }));
     const keys = { lanes: never, insecure: never, signal: never, lane: never };
@@ -140,12 +157,14 @@ describe('what cannot be meant is refused at the call', { timeout: 60_000 }, () 
       red().protocol({ name: 'mine', accept, [key]: given });
     await refusesEach('protocol', keys, register);
     await refused("the link's own", () => lab.red.protocol({ name: 'link-call', accept }));
-    for (const call of ['listen', 'peer', 'protocol', 'drain', 'close'] as const) {
-      for (const signal of [5, {}, 'now']) {
-        const first = { listen: lab.at, peer: 'a/b', protocol: { name: 'mine', accept } };
-        const args = call in first ? [first[call as 'peer'], { signal }] : [{ signal }];
-        await refused(`${call} with ${shown(signal)}`, () => red()[call](...args));
-      }
+    for (const call of ['listen', 'dial', 'peer', 'protocol', 'drain', 'close'] as const) {
+      const first: Untyped = { listen: lab.at, dial: lab.at, peer: 'a/b' };
+      first.protocol = { name: 'mine', accept };
+      const withOptions = (options: unknown) =>
+        red()[call](...(call in first ? [first[call]] : []), options);
+      for (const signal of [5, {}, 'now'])
+        await refused(`${call} with ${shown(signal)}`, () => withOptions({ signal }));
+      await refused(`${call} with a signal itself`, () => withOptions(AbortSignal.abort()));
     }
   });
 
@@ -180,6 +199,8 @@ describe('what cannot be meant is refused at the call', { timeout: 60_000 }, () 
     for (const ms of [undefined, Number.NaN, 0, Infinity]) {
       await refused(`call within ${ms} ms`, () => call.call('x' as never, ms as number));
     }
+    await refused('a call that nobody answers', () => call.call('x' as never, 1000));
+    await refused('a cast that nobody takes', () => call.cast('x' as never));
   });
 
   test('of a stream, which goes on', async () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { LinkStream, ProtocolOptions } from '../../../packages/link/src/index.ts';
 import { until } from '../../support/lanes/lane-pair.ts';
-import { echo, type MemoryLab, memoryLab, textOf } from '../../support/link-lab.ts';
+import { echo, type MemoryLab, memoryLab, TEXT, textOf } from '../../support/link-lab.ts';
 
 const streamsOf = (lab: MemoryLab) =>
   [lab.red, lab.gray].map(({ peers: [peer], statistics }) => ({
@@ -94,5 +94,28 @@ describe('a stream is over when both have ended it and read what there was', {
     stream.reset();
     await nothingIsLeft(lab);
     await lab.close();
+  });
+
+  test('or by a reset in whichever form it is used, and by its signal', async () => {
+    for (const form of ['messages', 'bytes', 'signal'] as const) {
+      const { lab, stream } = await serve((each) => textOf(each).end());
+      const owner = new AbortController();
+      const { signal } = owner;
+      const used =
+        form === 'bytes'
+          ? stream.bytes({ signal })
+          : stream.messages<string>({ codecs: { 1: TEXT }, signal });
+      if ('send' in used) await used.send('unread');
+      else await used.write(Buffer.from('unread'));
+      used.end();
+      if ('receive' in used) assert.deepEqual(await used.receive(), { done: true });
+      else assert.equal(await used.read(), undefined);
+      const over = assert.rejects(used.finished(), { code: 'cancelled', message: 'enough' });
+      if (form === 'signal') owner.abort(new Error('enough'));
+      else used.reset('cancelled', 'enough');
+      await over;
+      await nothingIsLeft(lab);
+      await lab.close();
+    }
   });
 });

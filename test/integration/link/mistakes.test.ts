@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { describe, test } from 'node:test';
-import { createLink, type Link, StreamResetError } from '../../../packages/link/src/index.ts';
+import {
+  ConversationError,
+  createLink,
+  type Link,
+  LinkError,
+  RoutyError,
+  StreamResetError,
+} from '../../../packages/link/src/index.ts';
 import type { TlsCredentials } from '../../../packages/link/src/transport/lane.ts';
 import { testCa, testCredentials } from '../../support/certificates.ts';
 import { echo, type MemoryLab, memoryLab, TEXT, textOf } from '../../support/link-lab.ts';
@@ -39,10 +47,19 @@ describe('credentials that no peer could accept', () => {
       message: /^certChainPem is no certificate/,
       hint: asText,
     });
-    refuse({ caPem: untyped(undefined) }, red, {
-      message: /^caPem is no certificate/,
-      hint: asText,
-    });
+    for (const name of ['certChainPem', 'keyPem', 'caPem']) {
+      const faults = [
+        [undefined, 'missing'],
+        ['', 'empty'],
+        [[red.keyPem], 'no text'],
+      ];
+      for (const [given, fault] of faults) {
+        refuse({ [name]: given }, red, {
+          message: new RegExp(`^${name} is ${fault}$`),
+          hint: /each the text of a PEM file$/,
+        });
+      }
+    }
     refuse({ identity: gray.identity }, red, {
       message: /^the certificate names routy:\/\/f\/red\/red1, not routy:\/\/f\/gray\/gray1$/,
       hint: /the one URI routy:\/\/f\/gray\/gray1$/,
@@ -183,6 +200,20 @@ describe('what a link is given and cannot be meant is refused at once', { timeou
     });
   }
 
+  test('an error is shown by the name of its class', () => {
+    const shown = [
+      new LinkError('link-closed', 'text'),
+      new StreamResetError('internal', 'text'),
+      new ConversationError('call-timeout', 'text'),
+      new RoutyError('any', 'text'),
+    ].map((error) => error.stack!.split('\n')[0]);
+    const names = ['LinkError', 'StreamResetError', 'ConversationError', 'RoutyError'];
+    assert.deepEqual(
+      shown,
+      names.map((name) => `${name}: text`),
+    );
+  });
+
   test('times and limits that there are not, and no options at all', () => {
     const identity = { fabric: 'f', site: 'red', node: 'red1' };
     assert.throws(() => createLink(untyped({ identity, times: { heartbeatMs: 500 } })), {
@@ -210,7 +241,10 @@ describe('what a stream is given and cannot be meant', { timeout: 30_000 }, () =
     const messages = textOf(stream);
     assert.throws(() => stream.bytes(), { code: 'stream-in-use', hint: /used in one form/ });
     messages.end();
-    await assert.rejects(messages.send('late'), { code: 'stream-ended' });
+    await assert.rejects(messages.send('late'), {
+      code: 'stream-ended',
+      hint: /^call end\(\) after/,
+    });
     const bytes = (await streamOf(lab)).bytes();
     const reading = bytes.read();
     await assert.rejects(bytes.read(), { code: 'stream-in-use', message: 'a read is under way' });
@@ -239,21 +273,44 @@ describe('what a stream is given and cannot be meant', { timeout: 30_000 }, () =
 });
 
 describe('whoever waits in vain is told for what', { timeout: 30_000 }, () => {
-  test('for a peer by its name, and for one that cannot be reached', async () => {
-    const lab = await memoryLab();
-    await assert.rejects(lab.red.peer('blue/blue1', { signal: AbortSignal.abort() }), {
-      code: 'dial-aborted',
-      message: 'waiting for blue/blue1 was stopped: This operation was aborted',
-    });
-    const peer = lab.red.dial({ transport: 'memory', address: 'nowhere' });
-    await new Promise((resolve) => peer.once('attempt', resolve));
+  const enough = (call: (signal: AbortSignal) => Promise<unknown>, told: object) => {
     const stop = new AbortController();
-    const waiting = assert.rejects(peer.ready({ signal: stop.signal }), {
-      code: 'dial-aborted',
-      message: /^waiting for the peer \(last failure: .*nowhere.*\) was stopped: enough$/,
+    const waiting = assert.rejects(call(stop.signal), { code: 'dial-aborted', ...told });
+    setImmediate(() => stop.abort(new Error('enough')));
+    return waiting;
+  };
+
+  test('for a peer by its name: who is there instead', async () => {
+    const lab = await memoryLab();
+    const message = 'waiting for grey/gray1 was stopped: enough';
+    const wait = (signal: AbortSignal) => lab.red.peer('grey/gray1', { signal });
+    await enough(wait, { message, hint: /^no peer has a session/ });
+    await lab.red.dial(lab.at).ready();
+    await enough(wait, { message, hint: 'with a session: gray/gray1' });
+    await lab.close();
+  });
+
+  test('for one that cannot be reached: the last failure, and what to do about that', async () => {
+    const lab = await memoryLab();
+    lab.red.locate('cluster', () => []);
+    const peer = lab.red.dial({ cluster: 'north' });
+    await once(peer, 'attempt');
+    await enough((signal) => peer.ready({ signal }), {
+      message: /^waiting for the peer \(last failure: .*cluster north.*\) was stopped: enough$/,
+      hint: /^check the name/,
     });
-    stop.abort(new Error('enough'));
-    await waiting;
+    peer.close();
+    await assert.rejects(peer.ready(), { code: 'peer-closed', hint: /link\.dial/ });
+    await lab.close();
+  });
+
+  test('for streams that do not end: how many there are', async () => {
+    const lab = await memoryLab();
+    await lab.red.dial(lab.at).open({ protocol: 'echo' });
+    await enough((signal) => lab.red.drain({ signal }), {
+      message: 'draining (streams open: 1) was stopped: enough',
+      hint: /both ends have ended it/,
+    });
     await lab.close();
   });
 });
@@ -314,37 +371,8 @@ describe('an accept function that fails within a loop over its stream', { timeou
     await messages.send('one');
     await assert.rejects(messages.receive(), {
       code: 'cancelled',
-      message: 'reading was given up',
+      message: 'a loop over the stream was left before its end',
     });
-    await lab.close();
-  });
-});
-
-describe('an accept function whose failure nobody listens for', { timeout: 30_000 }, () => {
-  test('is a warning of the process; a refusal is none', async () => {
-    const lab = await memoryLab();
-    const warnings: (Error & { code?: string })[] = [];
-    const hear = (warning: Error) => void warnings.push(warning);
-    process.on('warning', hear);
-    const failing = async (error: Error) => {
-      lab.gray.protocol({
-        name: 'fails',
-        accept: () => {
-          throw error;
-        },
-      });
-      const messages = textOf(await lab.red.dial(lab.at).open({ protocol: 'fails' }));
-      await assert.rejects(messages.receive(), { message: error.message });
-    };
-    await failing(new StreamResetError('not-allowed', 'on purpose'));
-    await failing(new Error('by mistake'));
-    await new Promise((resolve) => setImmediate(resolve));
-    process.off('warning', hear);
-    const own = warnings.filter(({ code }) => code === 'ROUTY_ACCEPT_FAILED');
-    assert.deepEqual(
-      own.map(({ message }) => message),
-      ['the accept or reply function of fails has failed: by mistake'],
-    );
     await lab.close();
   });
 });

@@ -142,7 +142,7 @@ test('the TypeScript of the documents compiles against it', async () => {
     assert.ok(found.length > 0, `${document} has no TypeScript`);
     return found.map((text, i) => [`${document.replace(/\W/g, '-')}-${i}.ts`, text] as const);
   });
-  await compile(new Map(blocks));
+  await compile(new Map(blocks), WITH_PROM_CLIENT);
 });
 
 test('what the documents say of it by name is there', async () => {

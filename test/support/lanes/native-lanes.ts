@@ -11,7 +11,7 @@ import { connectSocket } from '../../../packages/linux/src/sockets/connect.ts';
 import { connectTls } from '../../../packages/linux/src/tls/handshake/connect-tls.ts';
 import type { Established } from '../../../packages/linux/src/tls/handshake/handshake.ts';
 import { RecordLayer } from '../../../packages/linux/src/tls/record-layer.ts';
-import { listenNativeLanes } from '../../../packages/linux/src/lanes/native-transport.ts';
+import { listenNativeLanes } from '../../../packages/linux/src/lanes/listen-lanes.ts';
 import { type LaneMaker, portableLanes } from './lane-pair.ts';
 import { planeMissing, testPlane } from '../linux/native-plane.ts';
 

@@ -9,6 +9,7 @@ import {
 } from '../../../packages/link/src/behaviours/index.ts';
 import { StreamResetError } from '../../../packages/link/src/streams/index.ts';
 import { LinkError } from '../../../packages/link/src/transport/index.ts';
+import { NETWORK_CAP_MS } from '../../../packages/proto/src/base/index.ts';
 import { MemoryChannel } from './memory-channel.ts';
 import { until as untilNamed } from '../../support/lanes/lane-pair.ts';
 
@@ -66,6 +67,23 @@ test('an open that fails is tried again, told why; each establishment is told', 
   assert.equal(conversation.status.retries, 3);
 });
 
+test('an establishment that lasted ends the series of failures, one that did not is one of them', async () => {
+  const attempts: number[] = [];
+  const own: Own = { retry: (_, { attempt }) => void attempts.push(attempt) };
+  const { conversation, channels, failures, stop } = rig(own);
+  failures.push(new LinkError('dial-refused', 'no'));
+  for (const [index, lasts] of [false, true, false].entries()) {
+    await until(() => conversation.status.establishments === index + 1);
+    // As long as the longest wait after a failure of the network.
+    if (lasts) await new Promise((resolve) => setTimeout(resolve, NETWORK_CAP_MS + 20));
+    channels[index]!.die(new Error('cut'));
+    await until(() => attempts.length === index + 2);
+  }
+  assert.deepEqual(attempts, [1, 2, 0, 1]);
+  stop();
+  await conversation.ended;
+});
+
 test('a channel that dies in the middle of a call fails it; a call waits for the next one', async () => {
   let answer: (text: string) => void = () => {};
   const { conversation, channels, stop } = rig({
@@ -104,7 +122,7 @@ test('a call has a deadline, established or not, and fires its signal', async ()
   const never = new AbortController();
   const dark = new Conversation<string, string, string>({
     open: () => new Promise(() => {}),
-    behaviour: {},
+    behaviour: { call: String, cast: () => undefined },
     signal: never.signal,
   });
   await assert.rejects(dark.call('a', 5), { code: 'call-timeout' });

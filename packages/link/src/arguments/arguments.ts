@@ -18,6 +18,9 @@ export type KeysOf<T> = Readonly<Record<keyof T, true>>;
 export function expectObject(name: string, given: unknown, keys: object): void {
   if (typeof given !== 'object' || given === null || Array.isArray(given))
     throw invalidArgument(name, `an object with ${listed(keys)}`, given);
+  // It would have none of the keys, and so be taken and not heeded.
+  if (given instanceof AbortSignal)
+    throw invalidArgument(name, `an object with ${listed(keys)}, as { signal }`, given);
   if (!isPlain(given)) return;
   const unknown = Object.keys(given).find((key) => !Object.hasOwn(keys, key));
   if (unknown === undefined) return;

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { types } from 'node:util';
 import { errorText, NETWORK_CAP_MS, nextDelayMs, REFUSAL_CAP_MS } from '@routy/proto/base';
 import { expectMs } from '../arguments/arguments.ts';
-import { invalidArgument } from '../transport/link-error.ts';
+import { invalidArgument, LinkError } from '../transport/link-error.ts';
 import type {
   ConversationOptions,
   ConversationStatus,
@@ -50,7 +50,10 @@ export class Conversation<Message, Request, Answer> {
   constructor(options: ConversationOptions<Message, Request, Answer>) {
     this.#options = options;
     this.#stop = new AbortController();
-    const stop = () => this.#stop.abort(new ConversationError('conversation-stopped', 'stopped'));
+    const stop = () =>
+      this.#stop.abort(
+        new ConversationError('conversation-stopped', 'the conversation was stopped'),
+      );
     if (options.signal.aborted) stop();
     onAbort(options.signal, stop);
     this.ended = this.#run().finally(() => options.signal.removeEventListener('abort', stop));
@@ -70,6 +73,7 @@ export class Conversation<Message, Request, Answer> {
   async call(request: Request, timeoutMs: number): Promise<Answer> {
     if (timeoutMs === undefined) throw invalidArgument('timeoutMs', 'given, in ms', timeoutMs);
     expectMs('timeoutMs', timeoutMs, 1);
+    this.#mustHave('call');
     const waiting = following(this.#stop.signal);
     const late = new ConversationError('call-timeout', `no answer within ${timeoutMs} ms`);
     const timer = setTimeout(() => waiting.controller.abort(late), timeoutMs);
@@ -92,8 +96,13 @@ export class Conversation<Message, Request, Answer> {
     }
   }
 
-  /** Tells the behaviour. False, and counted as dropped, while the conversation is not established. */
+  /**
+   * Tells the behaviour. False, and counted as dropped, while the conversation is not established.
+   *
+   * @throws LinkError `argument-invalid` when the behaviour has no `cast`
+   */
   cast(request: Request): boolean {
+    this.#mustHave('cast');
     const live = this.#live;
     if (live === undefined) {
       this.#status.drops++;
@@ -103,6 +112,14 @@ export class Conversation<Message, Request, Answer> {
     const { peer } = live;
     this.#callback('cast', peer.signal, (own) => own.cast?.(request, peer)).catch(() => {});
     return true;
+  }
+
+  /** Nobody would answer, and an answer of undefined would be nobody's. */
+  #mustHave(method: 'call' | 'cast'): void {
+    if (this.#options.behaviour[method] !== undefined) return;
+    throw new LinkError('argument-invalid', `the behaviour has no ${method}`, {
+      hint: `give it ${method}(request, access), to which the conversation hands what is asked`,
+    });
   }
 
   async #run(): Promise<ConversationError | undefined> {

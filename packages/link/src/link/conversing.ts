@@ -89,6 +89,7 @@ export class LinkConversation<Message, Request = never, Answer = never> {
   readonly #conversation: Conversation<Message, Request, Answer>;
   readonly #meter: Meter;
   #peer: Peer | undefined;
+  #isEndHeard = false;
 
   /** For the link. */
   constructor(options: ConverseOptions<Message, Request, Answer>, ground: ConverseGround) {
@@ -110,11 +111,24 @@ export class LinkConversation<Message, Request = never, Answer = never> {
     };
     const behaviour = this.#tellingWhom(options.behaviour, () => opened!);
     this.#conversation = new Conversation({ open, behaviour, signal });
-    void this.ended.finally(() => this.#meter.end());
+    this.#isEndHeard = options.behaviour.status !== undefined;
+    void this.over.then((failure) => {
+      this.#meter.end();
+      if (failure !== undefined && !this.#isEndHeard) warnOfEnd(failure, protocol);
+    });
   }
 
-  /** Resolves once, last: with nothing when it was stopped, with the failure of a callback otherwise. */
+  /**
+   * Resolves once, last: with nothing when it was stopped, with the failure of a callback otherwise. Where
+   * neither this was asked for nor the behaviour has `status`, a failure is a warning of the process.
+   */
   get ended(): Promise<ConversationError | undefined> {
+    this.#isEndHeard = true;
+    return this.#conversation.ended;
+  }
+
+  /** @internal {@link ended} for the link, which is not who has to hear of a failure. */
+  get over(): Promise<ConversationError | undefined> {
     return this.#conversation.ended;
   }
 
@@ -133,7 +147,11 @@ export class LinkConversation<Message, Request = never, Answer = never> {
     return this.#conversation.call(request, timeoutMs);
   }
 
-  /** Tells the behaviour. False, and counted as dropped, while it is not established. */
+  /**
+   * Tells the behaviour. False, and counted as dropped, while it is not established.
+   *
+   * @throws LinkError `argument-invalid` when the behaviour has no `cast`
+   */
   cast(request: Request): boolean {
     const isTold = this.#conversation.cast(request);
     if (!isTold) this.#meter.dropped();
@@ -160,6 +178,18 @@ export class LinkConversation<Message, Request = never, Answer = never> {
       ...(own.status && { status: own.status.bind(own) }),
     };
   }
+}
+
+/** A conversation that is over without anybody knowing would be missed much later, and somewhere else. */
+function warnOfEnd(failure: ConversationError, protocol: string): void {
+  process.emitWarning(
+    `the conversation in ${protocol} has ended by a failure: ${failure.message}`,
+    {
+      code: 'ROUTY_CONVERSATION_FAILED',
+      detail:
+        'await conversation.ended, which resolves with the failure, to hear of it instead of this warning',
+    },
+  );
 }
 
 function requestOf<M, R, A>(options: ConverseOptions<M, R, A>): StreamRequest {

@@ -93,6 +93,28 @@ export class Destinations {
     return raceCandidates(candidates, attempt, { signal, discard, delayMs: this.#attemptDelayMs });
   }
 
+  /**
+   * Candidates of which no attempt could ever dial one are refused where they are given: with what is
+   * wrong with the first. Those of a locator are not known then, and fail their attempt.
+   *
+   * @throws LinkError `transport-unknown`, `insecure-not-allowed`, `address-invalid`
+   */
+  expectDialable(destination: Destination, insecure: boolean): void {
+    if (isName(destination)) return;
+    const faults = listOf(destination).map((candidate) => this.#faultOf(candidate, insecure));
+    const [first] = faults;
+    if (faults.every((fault) => fault !== undefined)) throw first as Error;
+  }
+
+  #faultOf({ transport, address }: Candidate, insecure: boolean): unknown {
+    try {
+      this.#transports.get(transport, insecure).checkAddress?.(address);
+      return undefined;
+    } catch (fault) {
+      return fault;
+    }
+  }
+
   async #candidatesOf(
     destination: Destination,
     signal: AbortSignal,

@@ -15,6 +15,12 @@ import { CALL, type StreamRequest } from './session/stream-request.ts';
 /** How often a link that drains looks whether streams are open, in ms. */
 const IDLE_LOOK_MS = 20;
 
+/** Peers that are named to who waits for one. */
+const NAMES_MAX = 8;
+
+const DRAIN_HINT =
+  'a stream is over when both ends have ended it and read to the end; close resets it';
+
 interface Waiter {
   readonly name: string;
   resolve(peer: Peer): void;
@@ -64,7 +70,7 @@ export class LinkCore implements AcceptanceOwner, IncomingOwner {
   }
 
   peerNamed(name: string, signal: AbortSignal | undefined): Promise<Peer> {
-    if (signal?.aborted) return Promise.reject(abortReason(signal, `waiting for ${name}`));
+    if (signal?.aborted) return Promise.reject(this.#inVain(name, signal));
     const named = this.peers().filter((peer) => peer.name === name);
     // Who only claims the name gets nothing that is meant for who has proven it.
     const proven = named.filter(({ isProven }) => isProven);
@@ -72,7 +78,7 @@ export class LinkCore implements AcceptanceOwner, IncomingOwner {
     const best = able.find(({ state }) => state === 'up') ?? able[0];
     if (best !== undefined) return Promise.resolve(best);
     return new Promise((resolve, reject) => {
-      const stop = () => waiter.reject(abortReason(signal!, `waiting for ${name}`));
+      const stop = () => waiter.reject(this.#inVain(name, signal!));
       const settle = () => {
         signal?.removeEventListener('abort', stop);
         this.#waiting.delete(waiter);
@@ -94,6 +100,17 @@ export class LinkCore implements AcceptanceOwner, IncomingOwner {
     });
   }
 
+  /** The name may be misspelt: who is there is said with it. */
+  #inVain(name: string, signal: AbortSignal): Error {
+    const there = [...new Set(this.peers().map((peer) => peer.name!))];
+    const shown = there.slice(0, NAMES_MAX).join(', ') + (there.length > NAMES_MAX ? ', …' : '');
+    const hint =
+      there.length > 0
+        ? `with a session: ${shown}`
+        : 'no peer has a session: dial it, or listen where it dials';
+    return abortReason(signal, `waiting for ${name}`, hint);
+  }
+
   /** At the pace of heartbeats. */
   beat(): void {
     const nowMs = performance.now();
@@ -104,8 +121,10 @@ export class LinkCore implements AcceptanceOwner, IncomingOwner {
   whenIdle(signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
       const look = () => {
-        if (signal?.aborted) reject(abortReason(signal, 'draining'));
-        else if ([...this.#sessions].some(({ stats }) => stats.streams > 0)) return;
+        const open = [...this.#sessions].reduce((sum, { stats }) => sum + stats.streams, 0);
+        if (signal?.aborted)
+          reject(abortReason(signal, `draining (streams open: ${open})`, DRAIN_HINT));
+        else if (open > 0) return;
         else resolve();
         clearInterval(timer);
       };

@@ -181,12 +181,14 @@ export class Link extends EventEmitter<LinkEvents> {
    * again, with back-off and jitter, and what they carried goes on. Several candidates race; a logical
    * name is located anew at each attempt. Does not wait: see `Peer.ready`.
    *
-   * @throws LinkError `link-closed`, `argument-invalid`, `locate-name-invalid`
+   * @throws LinkError `link-closed`, `argument-invalid`, `locate-name-invalid`, and
+   *   `transport-unknown`, `insecure-not-allowed`, `address-invalid` when no candidate could ever be dialled
    */
   dial(destination: Destination, options: DialOptions = {}): Peer {
     expectDialOptions(options);
     const wanted = checkedDestination(destination);
     this.#mustBeOpen();
+    this.#destinations.expectDialable(wanted, options.insecure ?? false);
     const dialled = new DialledPeer(
       {
         sessions: this.#sessions,
@@ -258,7 +260,7 @@ export class Link extends EventEmitter<LinkEvents> {
         typeof peer === 'string' ? this.peer(peer, { signal: wanted }) : Promise.resolve(peer),
       signal,
     });
-    void conversation.ended.finally(() => {
+    void conversation.over.finally(() => {
       leave();
       over?.removeEventListener('abort', stop);
       // What was dialled for it goes with it.

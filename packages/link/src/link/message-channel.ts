@@ -36,7 +36,7 @@ export class StreamChannel<T> implements MessageChannel<T> {
     this.#isClosed = true;
     const stream = this.#stream;
     stream.end();
-    const timer = setTimeout(() => stream.reset('cancelled', 'it did not end'), CLOSE_MS).unref();
+    const timer = setTimeout(() => stream.giveUp('it did not end'), CLOSE_MS).unref();
     void this.closed.then(() => clearTimeout(timer));
     void this.#discard();
   }

@@ -7,12 +7,13 @@ import type { Protocols } from '../protocols/protocols.ts';
 import type { Statistics } from '../stats/statistics.ts';
 import { refusalSaid, resetCodeOf, StreamResetError } from '../streams/adapters/byte-channel.ts';
 import type { MessageCodec } from '../streams/adapters/message-options.ts';
-import { abortReason, onAbort } from '../transport/deadline.ts';
+import { following, untilAborted } from '../transport/deadline.ts';
 import { type Protocol, runHandler, spoken } from './incoming.ts';
 import type { Peer } from './peer/peer.ts';
 import type { LinkSession } from './session/link-session.ts';
 import type { GoOn, LinkStream } from './session/link-stream.ts';
-import { acceptStream, openStream, refusal } from './session/opening.ts';
+import { afterAnswerMs } from './session/answer-time.ts';
+import { ANSWER_MS, acceptStream, openStream, refusal } from './session/opening.ts';
 import {
   CALL,
   offerOf,
@@ -36,6 +37,8 @@ const JSON_CODEC: MessageCodec<unknown> = {
     }
   },
 };
+
+const NOBODY_WAITS = 'nobody waits for it';
 
 interface Awaited {
   readonly session: LinkSession;
@@ -66,7 +69,8 @@ export class Replies {
   /**
    * Asks the peer of a session to open a stream, and resolves with it.
    *
-   * @throws StreamResetError with the peer's code, or what `signal` fired with
+   * @throws StreamResetError with the peer's code, `target-timeout` when it does not answer in
+   *   time, or what `signal` fired with
    */
   async ask(
     session: LinkSession,
@@ -74,22 +78,26 @@ export class Replies {
     signal: AbortSignal | undefined,
   ): Promise<LinkStream> {
     const inReplyTo = `re-${randomBytes(8).toString('hex')}`;
-    const { statistics } = this.#owner;
-    const asked = openRequest(request);
-    const call = await openStream(session, { protocol: CALL }, statistics, signal);
-    const messages = call.messages({ codecs: { 1: JSON_CODEC } });
-    const stop = () => messages.reset('cancelled', errorText(signal?.reason));
-    if (signal !== undefined) onAbort(signal, stop);
+    const { protocol, answerMs = ANSWER_MS } = request;
+    const call: Call = { ...openRequest(request), inReplyTo };
+    const { controller, leave } = following(signal);
+    const stopAwaiting = afterAnswerMs(session.driver, answerMs, (reason) =>
+      controller.abort(refusal('target-timeout', reason, protocol, 'reply')),
+    );
     const coming = this.#await(inReplyTo, session, request);
+    const wait = { answerMs, signal: controller.signal };
+    const refused = this.#refusalOf(session, call, coming, wait);
     try {
-      void messages.send({ ...asked, inReplyTo } satisfies Call).catch(() => undefined);
-      messages.end();
-      return await Promise.race([coming, refusalOf(messages.receive(), coming, request.protocol)]);
+      const what = `asking for ${protocol}`;
+      return await untilAborted(Promise.race([coming, refused]), controller.signal, what);
     } catch (error) {
-      messages.reset('cancelled', 'nobody waits for it');
-      throw signal?.aborted ? abortReason(signal, `asking for ${request.protocol}`) : error;
+      // Without a call that waits for it, what comes all the same is nobody's.
+      controller.abort(error);
+      coming.then((stream) => stream.reset('cancelled', NOBODY_WAITS)).catch(() => undefined);
+      throw error;
     } finally {
-      signal?.removeEventListener('abort', stop);
+      leave();
+      stopAwaiting();
       this.#awaited.delete(inReplyTo);
     }
   }
@@ -101,8 +109,13 @@ export class Replies {
     const awaited = this.#awaited.get(service);
     const isFor =
       awaited?.session === session && awaited.request.protocol === incoming.request.protocol;
-    if (!isFor) incoming.refuse('cancelled', 'nobody waits for it');
-    else awaited.came(incoming);
+    if (!isFor) {
+      incoming.refuse('cancelled', NOBODY_WAITS);
+      return true;
+    }
+    // A further one, in the same round say, would be nobody's.
+    this.#awaited.delete(service);
+    awaited.came(incoming);
     return true;
   }
 
@@ -152,24 +165,30 @@ export class Replies {
     });
   }
 
+  /** Rejects when the peer says no; that it says nothing means that the stream has come, or comes. */
+  async #refusalOf(
+    session: LinkSession,
+    call: Call,
+    coming: Promise<LinkStream>,
+    { answerMs, signal }: { readonly answerMs: number; readonly signal: AbortSignal },
+  ): Promise<LinkStream> {
+    const asking = { protocol: CALL, answerMs };
+    const stream = await openStream(session, asking, this.#owner.statistics, signal);
+    const messages = stream.messages({ codecs: { 1: JSON_CODEC }, signal });
+    void messages.send(call).catch(() => undefined);
+    messages.end();
+    const answer = await messages.receive();
+    if (answer.done) return coming;
+    const { code, message } = refusalSaid(answer.value);
+    throw refusal(code, message, call.protocol, 'reply');
+  }
+
   #open(session: LinkSession, protocol: Protocol, call: Call): Promise<LinkStream> {
     const { name, versions, capabilities, class: className = name } = protocol;
     const service = call.inReplyTo;
     const request = { protocol: name, versions, capabilities, service, class: className };
     return openStream(session, request, this.#owner.statistics, undefined);
   }
-}
-
-/** Rejects when the peer says no; that it says nothing means that the stream has come, or comes. */
-async function refusalOf(
-  answering: Promise<{ readonly done: boolean; readonly value?: unknown }>,
-  coming: Promise<LinkStream>,
-  protocol: string,
-): Promise<LinkStream> {
-  const answer = await answering;
-  if (answer.done) return coming;
-  const { code, message } = refusalSaid(answer.value);
-  throw refusal(code, message, protocol, 'reply');
 }
 
 /** @throws StreamResetError `cancelled` when it is no request */

@@ -61,13 +61,30 @@ export function following(...parents: readonly (AbortSignal | undefined)[]): {
   return { controller, leave };
 }
 
+/** Rejects with the {@link abortReason} of `signal` when that fires first; leaves no listener behind. */
+export function untilAborted<T>(
+  promise: Promise<T>,
+  signal: AbortSignal,
+  what: string,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(abortReason(signal, what));
+    if (signal.aborted) stop();
+    onAbort(signal, stop);
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+  });
+}
+
 /**
  * Why a signal fired, as a RoutyError; `dial-aborted` when the caller gave no RoutyError. `what` was
- * going on, for people.
+ * going on, for people, and `hint` what could be done about that it took so long.
  */
-export function abortReason(signal: AbortSignal, what = 'dialling'): RoutyError {
+export function abortReason(signal: AbortSignal, what = 'dialling', hint?: string): RoutyError {
   const { reason } = signal;
   if (reason instanceof RoutyError) return reason;
   const text = `${what} was stopped: ${errorText(reason)}`;
-  return new LinkError('dial-aborted', text, { cause: reason });
+  return new LinkError('dial-aborted', text, {
+    cause: reason,
+    ...(hint !== undefined && { hint }),
+  });
 }

@@ -76,7 +76,7 @@ export {
   secureContext,
   TLS_PROFILE,
 } from './tls/tls-context.ts';
-export { tcpAddress, tlsTransport } from './tls/tls-transport.ts';
+export { type TlsLanes, tlsTransport } from './tls/tls-transport.ts';
 export type {
   Transport,
   TransportAddress,

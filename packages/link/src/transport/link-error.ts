@@ -63,6 +63,7 @@ export class LinkError extends RoutyError {
     options: { hint?: string; cause?: unknown } = {},
   ) {
     super(code, message, options);
+    this.name = 'LinkError';
   }
 }
 
@@ -71,6 +72,12 @@ export function invalidArgument(name: string, wanted: string, given: unknown): L
   return new LinkError('argument-invalid', `${name} is ${shown(given)}`, {
     hint: `${name} has to be ${wanted}`,
   });
+}
+
+/** That a transport can neither dial nor listen there; `wanted`, as it is to be written. */
+export function invalidAddress(transport: string, given: unknown, wanted: string): LinkError {
+  const text = `${shown(given)} is no address of the transport ${transport}`;
+  return new LinkError('address-invalid', text, { hint: `write it as ${wanted}` });
 }
 
 /** For messages: short, on one line, and whatever it is. */

@@ -38,6 +38,13 @@ export interface Transport {
    * whoever can connect can be any node.
    */
   readonly isProven: boolean;
+  /**
+   * Throws when it can never dial that address, since it is none of its own: a program is told so where it
+   * dials, and not by attempts that fail for ever. Left out, `dial` says so at each attempt.
+   *
+   * @throws LinkError `address-invalid`
+   */
+  checkAddress?(address: TransportAddress): void;
   /** Rejects soon after `signal` fires; with a RoutyError of a `dial-…` code when it fails. */
   dial(address: TransportAddress, signal: AbortSignal): Promise<Lane>;
   /** Rejects with a RoutyError of a `listen-…` code when the address cannot be had. */

@@ -1,6 +1,8 @@
-import type { TlsCredentials, Transport } from '@routy/link/transport';
+import { type TlsCredentials, type Transport, tlsTransport } from '@routy/link/transport';
 import { loadNativePlane, type NativePlaneLoaded } from '../sockets/native-plane.ts';
-import { nativeTlsTransport } from './native-transport.ts';
+import { dialNativeLane } from './dial-lane.ts';
+import { laneResources } from './lane-resources.ts';
+import { listenNativeLanes } from './listen-lanes.ts';
 
 /** The transport, or why this process cannot have it, in one line. */
 export type NativeTransportLoaded =
@@ -28,8 +30,12 @@ export function loadNativeTransport(
   if ('missing' in loaded) return loaded;
   const { plane } = loaded;
   const current = typeof credentials === 'function' ? credentials : () => credentials;
+  const resources = laneResources(plane);
   return {
-    transport: nativeTlsTransport(plane, current),
+    transport: tlsTransport(current, {
+      dial: (options) => dialNativeLane(resources, options),
+      listen: (options) => listenNativeLanes(resources, options),
+    }),
     close: () => plane.closeWhenIdle(),
   };
 }

@@ -1,11 +1,4 @@
-import {
-  type DialOptions,
-  dialLane,
-  type Lane,
-  type LaneListener,
-  type ListenOptions,
-  listenLanes,
-} from '@routy/link/transport';
+import { dialLane, listenLanes, type TlsLanes } from '@routy/link/transport';
 import { errorText } from '@routy/proto/base';
 import type { NativePlaneLoaded, NativeSockets } from '@routy/linux/sockets';
 import type { Config } from '../config/types.ts';
@@ -14,14 +7,10 @@ import type { DataPlaneStatus } from '../status/status.ts';
 type Configured = Config['node']['dataPlane'];
 
 /** What carries bytes: the same on the wire, so that each node has the one it likes. */
-export interface DataPlane {
+export interface DataPlane extends TlsLanes {
   readonly status: DataPlaneStatus;
   /** Of clients and targets; sockets of Node where undefined. */
   readonly sockets: NativeSockets | undefined;
-  /** @throws RoutyError as `dialLane` */
-  dial(options: DialOptions): Promise<Lane>;
-  /** @throws RoutyError as `listenLanes` */
-  listen(options: ListenOptions): Promise<LaneListener>;
   /** Nothing begins on it any more; it goes when what it carries has ended. */
   close(): void;
 }

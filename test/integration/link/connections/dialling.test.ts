@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { describe, type TestContext, test } from 'node:test';
 import { createLink, type Link, type LinkOptions } from '../../../../packages/link/src/index.ts';
 import type { Candidate } from '../../../../packages/link/src/locators/index.ts';
@@ -131,6 +131,15 @@ describe('candidates of a link', TIMEOUT, () => {
     const port = await at('gray', '127.0.0.1');
     const silent: Socket[] = [];
     let closed = 0;
+    let closedBefore: number | undefined;
+    // In front of one that answers: the silent one is still waited for when this one is tried.
+    const front = createServer((socket) => {
+      closedBefore ??= closed;
+      const on = connect(port, '127.0.0.1');
+      for (const each of [socket, on]) each.on('error', () => undefined);
+      socket.pipe(on).pipe(socket);
+    }).listen(0, '127.0.0.1');
+    t.after(() => front.close());
     const server = createServer((socket) => {
       silent.push(
         socket
@@ -145,10 +154,11 @@ describe('candidates of a link', TIMEOUT, () => {
     const nobody = createServer().listen(0, '127.0.0.1');
     const gone = tcp('127.0.0.1', await listeningPort(nobody));
     nobody.close();
-    const peer = red.dial([first, gone, tcp('127.0.0.1', port)], INSECURE);
+    const last = await listeningPort(front);
+    const peer = red.dial([first, gone, tcp('127.0.0.1', last)], INSECURE);
     await peer.ready();
-    assert.equal(peer.remoteAddress, `127.0.0.1:${port}`);
-    assert.equal(silent.length, 1);
+    assert.equal(peer.remoteAddress, `127.0.0.1:${last}`);
+    assert.deepEqual([silent.length, closedBefore], [1, 0]);
     await until('the silent one is let go', () => closed === 1);
   });
 
@@ -156,7 +166,8 @@ describe('candidates of a link', TIMEOUT, () => {
     const { make } = rig(t);
     const red = make('red', { dialling: { attemptDelayMs: 10_000 } });
     const pigeon = { transport: 'pigeon', address: 'roof' };
-    const peer = red.dial([pigeon, tcp('127.0.0.1', 1)]);
+    red.locate('loft', () => [pigeon, tcp('127.0.0.1', 1)]);
+    const peer = red.dial({ loft: 1 });
     const [failure] = (await once(peer, 'attempt')) as [RoutyError];
     assert.equal(failure.code, 'transport-unknown');
     assert.match(failure.message, /no transport pigeon; plain TCP encrypts nothing/);

@@ -3,6 +3,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import { pipeline } from 'node:stream/promises';
 import { describe, test } from 'node:test';
 import type { LinkStream } from '../../../../packages/link/src/index.ts';
+import { AsyncByteStream } from '../../../../packages/link/src/streams/adapters/async-byte-stream.ts';
+import { MessageStream } from '../../../../packages/link/src/streams/adapters/message-stream.ts';
 import { until } from '../../../support/lanes/lane-pair.ts';
 import { ask, echo, type MemoryLab, memoryLab, textOf } from '../../../support/link-lab.ts';
 
@@ -65,7 +67,8 @@ describe('a stream goes on in another protocol', { timeout: 30_000 }, () => {
     await lab.close();
   });
 
-  test('what the peer still says of the first is read as before, however long that takes', async () => {
+  test('what the peer still says of the first is read as before, however long that takes', async (t) => {
+    const waits = t.mock.method(AsyncByteStream.prototype, 'finished');
     const lab = await memoryLab();
     lab.gray.protocol({
       name: 'list',
@@ -82,7 +85,35 @@ describe('a stream goes on in another protocol', { timeout: 30_000 }, () => {
     let count = 0;
     for await (const text of messages) assert.equal(text, `item ${count++}`);
     assert.equal(count, 20_000);
+    // Whoever waits for so many messages keeps nothing of each.
+    assert.ok(waits.mock.callCount() < 10, `it waited ${waits.mock.callCount()} times`);
     assert.equal(await ask(await becoming, 'next'), 'next');
+    await lab.close();
+  });
+
+  test('that is reset in the middle of it: then nothing counts for it any more', async (t) => {
+    const lab = await memoryLab();
+    const peer = lab.red.dial(lab.at);
+    const { afterMark } = MessageStream.prototype;
+    // So many turns of promises after the agreement came.
+    for (let turns = 0; turns < 10; turns++) {
+      const first = await peer.open({ protocol: 'echo' });
+      textOf(first);
+      const mocked = t.mock.method(
+        MessageStream.prototype,
+        'afterMark',
+        async function (this: MessageStream<string>) {
+          const text = await afterMark.call(this);
+          const isAnswer = Buffer.from(text).includes('"version":');
+          if (isAnswer) void after(turns, () => first.reset('overload', 'enough'));
+          return text;
+        },
+      );
+      await first.become({ protocol: 'echo' }).catch(() => undefined);
+      mocked.mock.restore();
+      await until('it is reset', () => first.outcome?.code === 'overload');
+    }
+    await nothingLeft(lab);
     await lab.close();
   });
 
@@ -138,6 +169,41 @@ describe('a stream goes on in another protocol', { timeout: 30_000 }, () => {
       message: 'bulk was asked for in version 3, and is spoken in versions 1, 2',
     });
     await assert.rejects(become({ protocol: 'nothing' }), { code: 'unsupported-protocol' });
+    await nothingLeft(lab);
+    await lab.close();
+  });
+
+  test('not by an answer that is none: what was not offered, or is no agreement', async () => {
+    const lab = await memoryLab();
+    let answer: unknown;
+    // A peer that keeps to no rule: it says what it likes behind the mark.
+    lab.gray.protocol({
+      name: 'raw',
+      accept: async (stream) => {
+        const bytes = stream.bytes();
+        await bytes.read();
+        const text = Buffer.from(JSON.stringify(answer));
+        const lengths = Buffer.alloc(8, 0xff);
+        lengths.writeUInt32BE(text.length, 4);
+        await bytes.write(Buffer.concat([lengths, text]));
+      },
+    });
+    const peer = lab.red.dial(lab.at);
+    for (const [said, why] of [
+      [{ version: 9, capabilities: [] }, /version 9 was not offered/],
+      [{ version: 2, capabilities: ['other'] }, /capability other was not offered/],
+      [{ version: 2, capabilities: 'packed' }, /no agreement/],
+      [{ version: '2', capabilities: [] }, /no agreement/],
+      [null, /no agreement/],
+      [[], /no agreement/],
+    ] as const) {
+      answer = said;
+      const stream = await peer.open({ protocol: 'raw' });
+      textOf(stream);
+      const becoming = stream.become({ protocol: 'x', versions: [2], capabilities: ['packed'] });
+      await assert.rejects(becoming, { code: 'internal', message: why });
+      await until('it is reset', () => stream.outcome !== undefined);
+    }
     await nothingLeft(lab);
     await lab.close();
   });
@@ -220,7 +286,18 @@ describe('a stream goes on in another protocol', { timeout: 30_000 }, () => {
   });
 });
 
+/** After so many turns of promises. */
+async function after(turns: number, act: () => void): Promise<void> {
+  for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+  act();
+}
+
 async function nothingLeft(lab: MemoryLab): Promise<void> {
   const peers = [...lab.gray.peers, ...lab.red.peers];
   await until('no stream is left', () => peers.every((peer) => peer.stats!.streams === 0));
+  const meters = [lab.gray, lab.red].flatMap((link) => link.statistics.snapshot().meters);
+  assert.deepEqual(
+    meters.filter(({ kind }) => kind === 'stream'),
+    [],
+  );
 }

@@ -44,6 +44,10 @@ class Queue implements LinkBehaviour<string, string> {
     this.#sent -= 1;
   }
 
+  cast(text: string): void {
+    this.add(text);
+  }
+
   retry(failure: { readonly message: string }): void {
     this.failures.push(failure.message);
   }

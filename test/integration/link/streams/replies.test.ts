@@ -1,9 +1,33 @@
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
-import type { LinkStream } from '../../../../packages/link/src/index.ts';
+import { describe, type TestContext, test } from 'node:test';
+import { createLink, type LinkStream } from '../../../../packages/link/src/index.ts';
+import { Replies } from '../../../../packages/link/src/link/replies.ts';
+import type { LinkSession } from '../../../../packages/link/src/link/session/link-session.ts';
+import { StreamJoint } from '../../../../packages/link/src/link/session/stream-joint.ts';
 import { MessageStream } from '../../../../packages/link/src/streams/adapters/message-stream.ts';
 import { until } from '../../../support/lanes/lane-pair.ts';
-import { echo, memoryLab, TEXT, textOf } from '../../../support/link-lab.ts';
+import { echo, identity, memoryLab, TEXT, textOf } from '../../../support/link-lab.ts';
+
+/** Peers answer calls in a way of their own, as those of another make may. */
+function odd(t: TestContext, answer: Replies['answer']): void {
+  const mocked = t.mock.method(Replies.prototype, 'answer', answer);
+  t.after(() => mocked.mock.restore());
+}
+
+async function callOf(stream: LinkStream): Promise<{ readonly inReplyTo: string }> {
+  const call = await textOf(stream).receive();
+  assert.ok(!call.done);
+  return JSON.parse(call.value) as { inReplyTo: string };
+}
+
+/** A stream in reply, whatever was asked. */
+function replyOf(session: LinkSession, protocol: string, service: string): MessageStream<string> {
+  const reply = new MessageStream({ codecs: { 1: TEXT } });
+  const request = { protocol, versions: [1], capabilities: [], service };
+  const handlers = { answerMs: 10_000, onAccepted: () => undefined };
+  session.driver.open(request, reply.receiver, handlers);
+  return reply;
+}
 
 describe('a stream that a peer is asked to open', { timeout: 30_000 }, () => {
   test('comes from the one that can only dial out, with what was agreed, for what was asked', async () => {
@@ -144,6 +168,108 @@ describe('a stream that a peer is asked to open', { timeout: 30_000 }, () => {
     const stream = await lab.red.dial(lab.at).request({ protocol: 'object' });
     await assert.rejects(textOf(stream).receive(), { code: 'internal', message: 'lost' });
     assert.deepEqual(failures, ['object: lost']);
+    await lab.close();
+  });
+
+  test('is taken in the protocol that was asked for, from the one that was asked, once', async (t) => {
+    const lab = await memoryLab();
+    const blue = createLink({
+      ...{ identity: identity('blue'), transports: { memory: lab.network.transport } },
+    });
+    const own = { transport: 'memory', address: 'blue' };
+    await blue.listen(own);
+    await lab.red.dial(own).ready();
+    let refused = 0;
+    odd(t, async (stream, _peer, session) => {
+      const { inReplyTo } = await callOf(stream);
+      const another = blue.peers[0]!.session!;
+      for (const [of, protocol] of [
+        [session, 'echo'],
+        [another, 'object'],
+      ] as const) {
+        const reply = replyOf(of, protocol, inReplyTo);
+        await assert.rejects(reply.finished(), { message: 'nobody waits for it' });
+        refused++;
+      }
+      await replyOf(session, 'object', inReplyTo).send('the one');
+      await assert.rejects(replyOf(session, 'object', inReplyTo).finished(), {
+        message: 'nobody waits for it',
+      });
+      refused++;
+    });
+    const stream = await lab.red.dial(lab.at).request({ protocol: 'object' });
+    assert.deepEqual(await textOf(stream).receive(), { done: false, value: 'the one' });
+    await until('the others were refused', () => refused === 3);
+    await Promise.all([lab.close(), blue.close()]);
+  });
+
+  test('does not come from a peer that never answers: the request ends in its time, or its signal', async (t) => {
+    let answer: (messages: MessageStream<string>) => unknown = () => undefined;
+    let calls = 0;
+    odd(t, async (stream) => {
+      calls++;
+      await answer(textOf(stream));
+    });
+    // One says nothing, one ends the call and opens nothing.
+    for (const own of ['receive', 'end'] as const) {
+      answer = (messages) => messages[own]();
+      calls = 0;
+      const lab = await memoryLab();
+      const peer = lab.red.dial(lab.at);
+      await assert.rejects(peer.request({ protocol: 'object', answerMs: 300 }), {
+        code: 'target-timeout',
+        message: 'the other node gave no answer in 300 ms',
+      });
+      const asking = new AbortController();
+      const given = assert.rejects(peer.request({ protocol: 'object' }, asking), {
+        code: 'dial-aborted',
+        message: /^asking for object was stopped/,
+      });
+      await until('it is asked', () => calls === 2);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      asking.abort();
+      await given;
+      await until('no stream is left', () => peer.stats!.streams === 0);
+      await lab.close();
+    }
+  });
+
+  test('ends with its signal at every step on the way', async () => {
+    const lab = await memoryLab();
+    lab.gray.protocol({ name: 'object', accept: echo, reply: () => undefined });
+    const peer = await lab.red.dial(lab.at).ready();
+    // So many turns of promises after the call was taken.
+    for (let turns = 0; turns < 12; turns++) {
+      const asking = new AbortController();
+      const joint = StreamJoint.prototype;
+      const { agreed } = joint;
+      joint.agreed = function (this: StreamJoint) {
+        joint.agreed = agreed;
+        agreed.call(this);
+        let left = turns;
+        const turn = () => (left-- === 0 ? asking.abort() : queueMicrotask(turn));
+        queueMicrotask(turn);
+      };
+      await assert.rejects(peer.request({ protocol: 'object' }, asking), { code: 'dial-aborted' });
+    }
+    await until('no stream is left', () => peer.stats!.streams === 0);
+    await lab.close();
+  });
+
+  test('is reset when it comes in the same breath in which its request was given up', async (t) => {
+    const lab = await memoryLab();
+    const peer = lab.red.dial(lab.at);
+    const asking = new AbortController();
+    // Is run within the round that brings the reply, too.
+    lab.red.protocol({ name: 'stop', accept: () => asking.abort() });
+    const opened: MessageStream<string>[] = [];
+    odd(t, async (stream, _peer, session) => {
+      const { inReplyTo } = await callOf(stream);
+      opened.push(replyOf(session, 'stop', 'main'), replyOf(session, 'object', inReplyTo));
+    });
+    await assert.rejects(peer.request({ protocol: 'object' }, asking), { code: 'dial-aborted' });
+    const reply = opened[1]!;
+    await assert.rejects(reply.finished(), { code: 'cancelled', message: 'nobody waits for it' });
     await lab.close();
   });
 

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import { type Identity, RoutyError } from '@routy/proto/base';
 import type { DriverStats, PingSample, SessionEnd } from '../../driver/driver-types.ts';
 import { endText } from '../../peers/end-text.ts';
-import { abortReason, onAbort } from '../../transport/deadline.ts';
+import { abortReason, onAbort, untilAborted } from '../../transport/deadline.ts';
 import { expectSignalOption, expectText, REASON_CHARS_MAX } from '../../arguments/arguments.ts';
 import { LinkError } from '../../transport/link-error.ts';
 import { endHint } from '../session/end-hints.ts';
@@ -197,7 +197,7 @@ export class Peer extends EventEmitter<PeerEvents> {
     const { signal } = options;
     const session = await this.#whenUp(signal);
     const pinging = session.driver.ping();
-    return signal === undefined ? pinging : untilAborted(pinging, signal);
+    return signal === undefined ? pinging : untilAborted(pinging, signal, 'ping');
   }
 
   /** Ends its session and dials no more. Nothing happens when it is closed already. */
@@ -277,11 +277,11 @@ export class Peer extends EventEmitter<PeerEvents> {
   }
 
   #whenUp(signal: AbortSignal | undefined): Promise<LinkSession> {
-    if (signal?.aborted) return Promise.reject(abortReason(signal, this.#waitText()));
+    if (signal?.aborted) return Promise.reject(this.#inVain(signal));
     if (this.#session !== undefined) return Promise.resolve(this.#session);
     if (this.#isClosed) return Promise.reject(this.#closedError());
     return new Promise((resolve, reject) => {
-      const stop = () => waiter.reject(abortReason(signal!, this.#waitText()));
+      const stop = () => waiter.reject(this.#inVain(signal!));
       const settle = () => {
         signal?.removeEventListener('abort', stop);
         this.#waiting.delete(waiter);
@@ -302,22 +302,20 @@ export class Peer extends EventEmitter<PeerEvents> {
     });
   }
 
-  /** Whoever waited in vain wants to know why nobody came. */
-  #waitText(): string {
+  /** Whoever waited in vain wants to know why nobody came, and what to do about it. */
+  #inVain(signal: AbortSignal): RoutyError {
     const failure = this.#lastFailure;
-    return `waiting for the peer (last failure: ${failure?.message ?? 'none yet'})`;
+    const text = `waiting for the peer (last failure: ${failure?.message ?? 'none yet'})`;
+    return abortReason(signal, text, failure?.hint);
   }
 
   #closedError(): LinkError {
-    return new LinkError('peer-closed', 'the peer is closed', { cause: this.#lastFailure });
+    return new LinkError('peer-closed', 'the peer is closed', {
+      cause: this.#lastFailure,
+      hint:
+        this.direction === 'dialled'
+          ? 'link.dial makes another one'
+          : "it is gone with its session: link.peer('site/node') waits for the next",
+    });
   }
-}
-
-function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const stop = () => reject(abortReason(signal, 'ping'));
-    if (signal.aborted) stop();
-    onAbort(signal, stop);
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
-  });
 }

@@ -10,7 +10,8 @@ import { type GoOn, LinkStream, type StreamFacts } from './link-stream.ts';
 import { StreamJoint, type StreamOutcome } from './stream-joint.ts';
 import { NO_SERVICE, openRequest, type StreamRequest } from './stream-request.ts';
 
-const ANSWER_MS = 10_000;
+/** How long a peer may take to answer where nothing else is said, in ms. */
+export const ANSWER_MS = 10_000;
 
 /**
  * Opens a stream in a session; it may wait for a lane. Resolves when the peer has agreed.

@@ -59,6 +59,8 @@ export class StreamJoint implements ByteReceiver {
   countAs(own: Meter, ...more: readonly Meter[]): void {
     this.#meters[0]?.end();
     this.#meters.splice(0, this.#meters.length, own, ...more);
+    // It may have ended just before.
+    if (this.#outcome !== undefined) own.end();
   }
 
   /** What passes from now on counts for this one too. */

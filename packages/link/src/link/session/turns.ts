@@ -39,7 +39,7 @@ export async function askTurn(
     return picked(request, decode(await messages.afterMark()));
   } catch (error) {
     if (error instanceof TurnRefused) await messages.giveUpTurn();
-    else messages.reset('cancelled', errorText(error));
+    else messages.giveUp(errorText(error));
     throw signal?.aborted ? abortReason(signal, `becoming ${request.protocol}`) : error;
   } finally {
     signal?.removeEventListener('abort', stop);

@@ -137,11 +137,19 @@ export class AsyncByteStream {
     return this.#channel.release();
   }
 
-  /** Ends both directions at once; nothing happens when it has ended. */
+  /**
+   * Ends both directions at once, and what the peer has not read is lost; nothing happens when it has
+   * read all, and both directions have ended.
+   */
   reset(code: StreamCode = 'cancelled', reason = 'reset'): void {
     expectReset(code, reason);
     this.#channel.abort(code, reason);
     if (this.#channel.error !== undefined) this.#fail();
+  }
+
+  /** Resets it unless both directions have ended: what was sent then arrives. */
+  giveUp(reason: string): void {
+    if (!this.#channel.hasEnded) this.reset('cancelled', reason);
   }
 
   /** Reads to the end; leaving the loop before resets the stream. */
@@ -160,7 +168,7 @@ export class AsyncByteStream {
   }
 
   #faultOf(chunk: unknown): LinkError | undefined {
-    if (this.#isEnding) return new LinkError('stream-ended', 'written after the end');
+    if (this.#isEnding) return afterEnd('written');
     if (types.isUint8Array(chunk)) return undefined;
     return invalidArgument('chunk', 'a Uint8Array, as Buffer.from(text) is one', chunk);
   }
@@ -214,6 +222,13 @@ export class AsyncByteStream {
   }
 }
 
+/** `done`: sent, or written. */
+export function afterEnd(done: string): LinkError {
+  return new LinkError('stream-ended', `${done} after the end`, {
+    hint: 'call end() after the last one, or open another stream',
+  });
+}
+
 function readTwice(): LinkError {
   return new LinkError('stream-in-use', 'a read is under way', {
     hint: 'await each read before the next; one reader at a time',
@@ -224,8 +239,8 @@ function readTwice(): LinkError {
  * A loop over a stream was left before its end, by `break`, or by an error that may be on its way to
  * whoever has a better reason for the reset: the accept function of a protocol, say. So that comes first.
  */
-export function giveUpReading(stream: { reset(code: StreamCode, reason: string): void }): void {
-  setImmediate(() => stream.reset('cancelled', 'reading was given up'));
+export function giveUpReading(stream: { giveUp(reason: string): void }): void {
+  setImmediate(() => stream.giveUp('a loop over the stream was left before its end'));
 }
 
 /** A stream as a pair of web streams. Cancelling one or aborting the other resets the stream. */

@@ -16,6 +16,12 @@ export class StreamResetError extends RoutyError {
   }
 }
 
+/** What to do about a reset that was not of this side, where that is known. */
+const RESET_HINTS: Partial<Record<StreamCode, string>> = {
+  internal: 'what takes the stream at the other end has failed: acceptFailed of its link says how',
+  'session-lost': 'open another when there is a session again, as link.converse does by itself',
+};
+
 /** The code that a stream is reset with because of an error: the error's own where it has one. */
 export function resetCodeOf(error: unknown): StreamCode {
   const code = (error as { code?: unknown } | undefined)?.code;
@@ -97,6 +103,11 @@ export class ByteChannel implements ByteReceiver {
     return this.#finCame && this.#waiting.bytes === 0;
   }
 
+  /** Both directions have ended here; the peer may not have all yet. */
+  get hasEnded(): boolean {
+    return this.#endSent && this.#endTaken;
+  }
+
   /** Bytes wait to be taken. */
   get hasBytes(): boolean {
     return this.#waiting.bytes > 0;
@@ -142,9 +153,9 @@ export class ByteChannel implements ByteReceiver {
     this.#stream!.end();
   }
 
-  /** Resets it from this side; nothing happens when both directions have ended. */
+  /** Resets it from this side; nothing happens when both directions have ended and the peer has all. */
   abort(code: StreamCode, reason: string): void {
-    if (this.#over || (this.#endSent && this.#endTaken)) return;
+    if (this.#over) return;
     this.#over = true;
     this.#isTouched = true;
     this.#error = new StreamResetError(code, reason);
@@ -224,7 +235,7 @@ export class ByteChannel implements ByteReceiver {
   reset(code: StreamCode, reason: string): boolean {
     if (this.#over) return true;
     this.#over = true;
-    this.#error = new StreamResetError(code, reason);
+    this.#error = new StreamResetError(code, reason, RESET_HINTS[code]);
     if (code !== 'connection-reset') this.#waiting = new ByteQueue();
     this.#user.onReset(this.#error);
     return true;

@@ -3,7 +3,7 @@ import type { StreamCode } from '@routy/proto/wire';
 import { expectBytes } from '../../arguments/arguments.ts';
 import { LinkError } from '../../transport/link-error.ts';
 import type { ByteReceiver } from '../byte-stream.ts';
-import { AsyncByteStream, giveUpReading } from './async-byte-stream.ts';
+import { AsyncByteStream, afterEnd, giveUpReading } from './async-byte-stream.ts';
 import {
   MARK,
   MARK_SIZE,
@@ -96,7 +96,7 @@ export class MessageStream<T> {
   send(message: T): Promise<void> {
     const { error } = this.#bytes;
     if (error !== undefined) return Promise.reject(error);
-    if (this.#isEnded) return Promise.reject(new LinkError('stream-ended', 'sent after the end'));
+    if (this.#isEnded) return Promise.reject(afterEnd('sent'));
     let bytes: Uint8Array;
     try {
       bytes = this.#encoded(message);
@@ -131,7 +131,7 @@ export class MessageStream<T> {
         } else if (!this.#takesHere() && !(await this.#more())) return { done: true };
       }
     } catch (error) {
-      this.reset('cancelled', errorText(error));
+      this.giveUp(errorText(error));
       throw error;
     }
   }
@@ -150,7 +150,7 @@ export class MessageStream<T> {
         if (!this.#takesHere() && !(await this.#more())) return batch;
       }
     } catch (error) {
-      this.reset('cancelled', errorText(error));
+      this.giveUp(errorText(error));
       throw error;
     }
   }
@@ -217,16 +217,21 @@ export class MessageStream<T> {
 
   /** Resolves when the peer has ended its part: true behind a mark, false with the stream. */
   async untilMark(): Promise<boolean> {
+    let lost: { readonly error: unknown } | undefined;
+    this.#bytes.finished().catch((error: unknown) => {
+      lost = { error };
+      this.#consumed();
+    });
     while (!this.#isMarked) {
       if (this.#cutter.isMarkNext) {
         this.#cutter.next();
         this.#marked();
       } else if (this.#cutter.hasNext) {
         // Its reader has not come so far, and may never: the stream may be reset before.
-        const consumed = new Promise<void>((resolve) => {
+        if (lost !== undefined) throw lost.error;
+        await new Promise<void>((resolve) => {
           this.#consumed = resolve;
         });
-        await Promise.race([consumed, this.#bytes.finished()]);
       } else {
         this.#cutter.next();
         if (!(await this.#more())) return false;
@@ -252,7 +257,7 @@ export class MessageStream<T> {
   /** Ends both directions after a turn that came to nothing; a peer that does not end its own is reset. */
   async giveUpTurn(): Promise<void> {
     this.#bytes.end();
-    const late = () => this.reset('cancelled', `it did not end within ${END_MS} ms`);
+    const late = () => this.giveUp(`it did not end within ${END_MS} ms`);
     const timer = setTimeout(late, END_MS);
     try {
       while ((await this.#bytes.read()) !== undefined);
@@ -271,9 +276,17 @@ export class MessageStream<T> {
     return this.#bytes.finished();
   }
 
-  /** Ends both directions at once; nothing happens when it has ended. */
+  /**
+   * Ends both directions at once, and what the peer has not read is lost; nothing happens when it has
+   * read all, and both directions have ended.
+   */
   reset(code?: StreamCode, reason?: string): void {
     this.#bytes.reset(code, reason);
+  }
+
+  /** Resets it unless both directions have ended: what was sent then arrives. */
+  giveUp(reason: string): void {
+    this.#bytes.giveUp(reason);
   }
 
   /** What is here already needs no promise, unless a read is under way. */

@@ -63,7 +63,8 @@ export class StreamDuplex extends Duplex {
 
   override _destroy(error: Error | null, done: Done): void {
     const reason = error === null ? 'destroyed' : errorText(error);
-    this.#channel.abort(resetCodeOf(error), reason);
+    // What was sent before both ends goes on, as with a socket.
+    if (!this.#channel.hasEnded) this.#channel.abort(resetCodeOf(error), reason);
     done(error);
   }
 

@@ -4,7 +4,7 @@ import { abortReason, onAbort, step } from '../deadline.ts';
 import { dialTcp } from '../dial.ts';
 import { unixConnectFailure } from '../failures.ts';
 import type { Lane } from '../lane.ts';
-import { LinkError } from '../link-error.ts';
+import { invalidAddress, LinkError } from '../link-error.ts';
 import { endpoint, SocketLane } from '../socket-lane.ts';
 import { ListeningSocket } from '../tcp/listening-socket.ts';
 import { tcpAddress } from '../tls/tls-transport.ts';
@@ -32,6 +32,8 @@ const HALF_OPEN_MAX = 256;
 export function plainTransport(kind: 'tcp' | 'unix', self: Identity): Transport {
   return {
     isProven: false,
+    checkAddress: (address) =>
+      void (kind === 'tcp' ? tcpAddress('tcp', address) : unixAddress(address)),
     dial: (address, signal) => dialPlain(kind, address, self, signal),
     listen: (address, handlers) => new PlainListener(kind, self, handlers).open(address),
   };
@@ -179,11 +181,13 @@ class PlainListener {
 
 /** @throws LinkError `address-invalid` */
 function unixAddress(address: TransportAddress): UnixAddress {
-  const hint = "write it as { kind: 'unix', path: '/run/app/link' }";
+  const wanted = "{ kind: 'unix', path: '/run/app/link' }";
   if (typeof address !== 'object' || address?.kind !== 'unix')
-    throw new LinkError('address-invalid', 'the transport unix takes no such address', { hint });
+    throw invalidAddress('unix', address, wanted);
   const fault = unixPathFault(address.path);
   if (fault !== undefined)
-    throw new LinkError('address-invalid', `unix socket: ${fault}`, { hint });
+    throw new LinkError('address-invalid', `unix socket: ${fault}`, {
+      hint: `write it as ${wanted}`,
+    });
   return address;
 }

@@ -1,20 +1,34 @@
-import { dialLane } from '../dial.ts';
-import { LinkError } from '../link-error.ts';
-import { listenLanes } from '../listen.ts';
+import { type DialOptions, dialLane } from '../dial.ts';
+import type { Lane } from '../lane.ts';
+import { invalidAddress } from '../link-error.ts';
+import { type LaneListener, type ListenOptions, listenLanes } from '../listen.ts';
 import type { Transport, TransportAddress } from '../transport.ts';
 import type { TlsCredentials } from './credentials.ts';
 
+/** What makes the lanes of a TLS transport: the same on the wire, whichever sockets they are on. */
+export interface TlsLanes {
+  /** @throws RoutyError as `dialLane` */
+  dial(options: DialOptions): Promise<Lane>;
+  /** @throws RoutyError as `listenLanes` */
+  listen(options: ListenOptions): Promise<LaneListener>;
+}
+
 /**
  * TLS 1.3 over TCP with certificates of the fabric's CA at both ends. `credentials` is asked at every
- * connection: a new object holds from the next handshake on.
+ * connection: a new object holds from the next handshake on. The lanes are those of `dialLane` and
+ * `listenLanes` unless others are given.
  */
-export function tlsTransport(credentials: () => TlsCredentials): Transport {
+export function tlsTransport(
+  credentials: () => TlsCredentials,
+  lanes: TlsLanes = { dial: dialLane, listen: listenLanes },
+): Transport {
   return {
     isProven: true,
+    checkAddress: (address) => void tcpAddress('tls', address),
     dial: (address, signal) =>
-      dialLane({ address: tcpAddress('tls', address), credentials: credentials(), signal }),
+      lanes.dial({ address: tcpAddress('tls', address), credentials: credentials(), signal }),
     listen: (address, handlers) =>
-      listenLanes({
+      lanes.listen({
         address: tcpAddress('tls', address),
         credentials,
         handlers: {
@@ -33,9 +47,7 @@ export function tlsTransport(credentials: () => TlsCredentials): Transport {
 export function tcpAddress(transport: string, address: TransportAddress) {
   if (typeof address === 'object' && address?.kind === 'tcp' && isHostAndPort(address))
     return address;
-  throw new LinkError('address-invalid', `the transport ${transport} takes no such address`, {
-    hint: "write it as { kind: 'tcp', host: 'gray.example', port: 7443 }",
-  });
+  throw invalidAddress(transport, address, "{ kind: 'tcp', host: 'gray.example', port: 7443 }");
 }
 
 function isHostAndPort({

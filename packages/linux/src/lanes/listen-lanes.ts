@@ -1,16 +1,7 @@
-import {
-  ConnectionAcceptor,
-  type LaneListener,
-  type ListenOptions,
-  tcpAddress,
-  type TlsCredentials,
-  type Transport,
-} from '@routy/link/transport';
+import { ConnectionAcceptor, type LaneListener, type ListenOptions } from '@routy/link/transport';
 import { ListenerGroup } from '../sockets/listener-group.ts';
-import type { NativePlane } from '../sockets/native-plane.ts';
 import { type Secured, TlsAcceptor } from '../tls/index.ts';
-import { dialNativeLane } from './dial-lane.ts';
-import { type LaneResources, laneOf, laneResources } from './lane-resources.ts';
+import { type LaneResources, laneOf } from './lane-resources.ts';
 import { RawSocket } from './raw-socket.ts';
 
 /**
@@ -61,38 +52,5 @@ export async function listenNativeLanes(
       group.close();
       acceptor.close();
     },
-  };
-}
-
-/**
- * What `tlsTransport` of `@routy/link/transport` is, on the native plane: the same on the wire, so that
- * each end of a lane has the plane it likes.
- */
-export function nativeTlsTransport(
-  plane: NativePlane,
-  credentials: () => TlsCredentials,
-): Transport {
-  const resources = laneResources(plane);
-  return {
-    isProven: true,
-    dial: (address, signal) =>
-      dialNativeLane(resources, {
-        address: tcpAddress('tls', address),
-        credentials: credentials(),
-        signal,
-      }),
-    listen: (address, handlers) =>
-      listenNativeLanes(resources, {
-        address: tcpAddress('tls', address),
-        credentials,
-        handlers: {
-          onLane: (lane) => handlers.onLane(lane),
-          onRefused: (refusal) => handlers.onRefused(refusal),
-          // Whoever has no certificate yet gets one elsewhere.
-          onEnrol: (socket) => socket.destroy(),
-          onError: (error) => handlers.onError(error),
-          onReopened: () => handlers.onReopened(),
-        },
-      }),
   };
 }
