@@ -143,10 +143,9 @@ export class NativeLane implements Lane, SocketHandlers, Turn {
   }
 
   /** {@link SocketHandlers} */
-  onData(bytes: Uint8Array): boolean {
+  onData(bytes: Uint8Array): void {
     this.#inbox.take(bytes);
     this.#recordsTaken();
-    return false;
   }
 
   onEnd(): void {
