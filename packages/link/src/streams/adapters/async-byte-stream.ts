@@ -18,6 +18,7 @@ interface WaitingWrite extends Waiter<void> {
 }
 
 const DONE = Promise.resolve();
+const NOTHING: Uint8Array = new Uint8Array(0);
 
 /**
  * A stream with promises: chunks are read one at a time or with `for await`, and a write is done when
@@ -34,8 +35,11 @@ export class AsyncByteStream {
   /** A signal may live much longer than the stream. */
   #letGo: (() => void) | undefined;
 
-  /** `signal` resets it. */
-  constructor(options: { readonly signal?: AbortSignal } = {}) {
+  /**
+   * `signal` resets it. `absorb` is that of the receiver: bytes that it takes are not read, a read that waits
+   * for them gives none, and they count as delivered when they are {@link settle}d.
+   */
+  constructor(options: { readonly signal?: AbortSignal } = {}, absorb?: ByteReceiver['absorb']) {
     expectSignalOption(options);
     const { signal } = options;
     this.#channel = new ByteChannel({
@@ -43,6 +47,7 @@ export class AsyncByteStream {
       onWritable: () => this.#writeOn(),
       onReset: () => this.#fail(),
       onFinished: () => this.#finish(),
+      ...(absorb && { onAbsorb: absorb }),
     });
     if (signal === undefined) return;
     const abort = (): void => this.reset(resetCodeOf(signal.reason), errorText(signal.reason));
@@ -85,6 +90,11 @@ export class AsyncByteStream {
   /** Bytes that are here already; undefined where {@link read} would wait, end or fail. */
   readHere(): Uint8Array | undefined {
     return this.#reader === undefined ? this.#channel.take() : undefined;
+  }
+
+  /** All bytes that were absorbed, but the last so many, have reached where they go. */
+  settle(kept: number): void {
+    this.#channel.settle(kept);
   }
 
   /**
@@ -172,7 +182,7 @@ export class AsyncByteStream {
   #readOn(): void {
     const reader = this.#reader;
     if (reader === undefined) return;
-    const piece = this.#channel.take();
+    const piece = this.#channel.take() ?? (this.#channel.hasAbsorbed ? NOTHING : undefined);
     const { atEnd, error } = this.#channel;
     if (piece === undefined && !atEnd && error === undefined) return;
     this.#reader = undefined;

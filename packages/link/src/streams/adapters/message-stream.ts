@@ -62,10 +62,11 @@ export class MessageStream<T> {
   constructor(options: MessageStreamOptions<T>) {
     expectMessageOptions(options);
     const { codecs, maxBytes = MESSAGE_BYTES, signal } = options;
-    this.#bytes = new AsyncByteStream(signal === undefined ? {} : { signal });
+    this.#cutter = new MessageCutter(maxBytes);
+    const absorb = (bytes: Uint8Array): number => this.#cutter.absorb(bytes);
+    this.#bytes = new AsyncByteStream(signal === undefined ? {} : { signal }, absorb);
     this.#codecs = codecs;
     this.#maxBytes = maxBytes;
-    this.#cutter = new MessageCutter(maxBytes);
     const [only, another] = Object.values(codecs);
     if (another === undefined) this.#codec = only;
   }
@@ -125,7 +126,7 @@ export class MessageStream<T> {
         if (bytes === MARK) this.#marked();
         else if (bytes !== undefined) {
           const value = this.#chosen().decode(bytes);
-          this.#consumed();
+          this.#used();
           return { done: false, value };
         } else if (!this.#takesHere() && !(await this.#more())) return { done: true };
       }
@@ -144,7 +145,7 @@ export class MessageStream<T> {
     try {
       for (;;) {
         this.#takeAll(batch);
-        if (batch.length > 0) this.#consumed();
+        if (batch.length > 0) this.#used();
         if (batch.length > 0 || this.#isMarked) return batch;
         if (!this.#takesHere() && !(await this.#more())) return batch;
       }
@@ -303,6 +304,7 @@ export class MessageStream<T> {
 
   async #fetch(): Promise<boolean> {
     try {
+      this.#settle();
       const chunk = await this.#bytes.read();
       if (chunk === undefined) this.#cutter.end();
       else this.#cutter.push(chunk);
@@ -312,8 +314,20 @@ export class MessageStream<T> {
     }
   }
 
+  /** The reader has its messages. */
+  #used(): void {
+    this.#settle();
+    this.#consumed();
+  }
+
+  /** What the reader waits for is delivered before it is whole, what waits for the reader is not. */
+  #settle(): void {
+    this.#bytes.settle(this.#cutter.readyBytes);
+  }
+
   #marked(): void {
     this.#isMarked = true;
+    this.#settle();
     // This side has ended the stream already: it cannot go on.
     if (this.#isEnded && this.#onTurn !== undefined) void this.giveUpTurn();
   }
