@@ -1,7 +1,7 @@
 import { SLAB_BYTES, type Slab, type SlabPool } from './slab-pool.ts';
 
-/** Most bytes of one read. */
-export const READ_BYTES_MAX = 128 * 1024;
+/** Most bytes of one read: what a lane of the other end gives to its system at once. */
+export const READ_BYTES_MAX = 144 * 1024;
 
 /** Less room than this is not read into: another slab is taken. */
 const ROOM_MIN = 16 * 1024;
