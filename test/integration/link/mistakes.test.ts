@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
+import { on, once } from 'node:events';
 import { describe, test } from 'node:test';
 import {
   ConversationError,
@@ -88,6 +88,32 @@ describe('credentials that no peer could accept', () => {
     refuse(async () => {
       throw new Error('no such file');
     });
+  });
+
+  test('a function of them that fails later, or gives those of another node, says so', async (t) => {
+    const ca = await testCa('f');
+    const [red, gray] = [await testCredentials(ca), await testCredentials(ca, { site: 'gray' })];
+    const answers = [
+      () => red,
+      () => {
+        throw new Error('the vault is closed');
+      },
+      () => gray,
+    ];
+    const link = createLink({ credentials: () => (answers.shift() ?? (() => gray))() });
+    t.after(() => link.close());
+    const address = { kind: 'tcp', host: '127.0.0.1', port: 1 } as const;
+    const peer = link.dial({ transport: 'tls', address });
+    const failures = on(peer, 'attempt') as AsyncIterableIterator<[LinkError, number]>;
+    for (const message of [
+      'the function that gives credentials has failed: the vault is closed',
+      'credentials of routy://f/gray/gray1, after those of routy://f/red/red1',
+    ]) {
+      const [failure] = (await failures.next()).value;
+      assert.equal(failure.message, message);
+      assert.equal(failure.code, 'credentials-invalid');
+      assert.ok(failure.hint);
+    }
   });
 
   test('a key is not shown where its identity was forgotten', async () => {

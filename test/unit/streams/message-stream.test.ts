@@ -287,6 +287,8 @@ test('messages come out of bytes that were lent as they went in, however those a
           if (lends[n % lends.length]) lend(to, part);
           else to.messages.receiver.data(part);
           at += part.length;
+          // A reader that waits is told, and has not had its turn when the next bytes come.
+          if (n % 2 === 0) to.messages.receiver.flush();
           if (n % 3 === 0) await nextRound();
         }
         to.messages.receiver.fin();

@@ -109,7 +109,7 @@ export function laneOutcome(outcome: LaneOutcome): RoutyError | undefined {
       'lane-refused',
       `${peer.site}/${peer.node} at ${remoteAddress} closed the lane before its first byte`,
       {
-        hint: "the peer probably refused this node's certificate: its log, or event 'refused', says why",
+        hint: "the peer probably refused this node's certificate (has it ended?): its log, or event 'refused', says why",
       },
     );
   }

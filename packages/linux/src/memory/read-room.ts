@@ -1,7 +1,7 @@
 import type { NativeMemory } from '../system/native-memory.ts';
 
-/** Most bytes of one read. */
-export const READ_BYTES_MAX = 128 * 1024;
+/** Most bytes of one read: what a lane of the other end gives to its system at once. */
+export const READ_BYTES_MAX = 144 * 1024;
 
 const POISON = 0xdb;
 

@@ -12,6 +12,11 @@ interface Waiter<T> {
   reject(error: Error): void;
 }
 
+interface Reader extends Waiter<Uint8Array | undefined> {
+  /** It takes nothing: it wants to know that there is something. */
+  readonly isWaiting: boolean;
+}
+
 interface WaitingWrite extends Waiter<void> {
   /** Undefined: sent, but the stream takes no more yet. */
   readonly chunk: Uint8Array | undefined;
@@ -27,7 +32,7 @@ const NOTHING: Uint8Array = new Uint8Array(0);
  */
 export class AsyncByteStream {
   readonly #channel: ByteChannel;
-  #reader: Waiter<Uint8Array | undefined> | undefined;
+  #reader: Reader | undefined;
   #writes: WaitingWrite[] = [];
   #isEnding = false;
   #isFinished = false;
@@ -36,8 +41,8 @@ export class AsyncByteStream {
   #letGo: (() => void) | undefined;
 
   /**
-   * `signal` resets it. `absorb` is that of the receiver: bytes that it takes are not read, a read that waits
-   * for them gives none, and they count as delivered when they are {@link settle}d.
+   * `signal` resets it. `absorb` is that of the receiver: bytes that it takes are not read, and count as
+   * delivered when they are {@link settle}d.
    */
   constructor(options: { readonly signal?: AbortSignal } = {}, absorb?: ByteReceiver['absorb']) {
     expectSignalOption(options);
@@ -80,11 +85,17 @@ export class AsyncByteStream {
    * @throws LinkError `stream-in-use`, StreamResetError
    */
   read(): Promise<Uint8Array | undefined> {
-    if (this.#reader !== undefined) return Promise.reject(readTwice());
-    return new Promise((resolve, reject) => {
-      this.#reader = { resolve, reject };
-      this.#readOn();
-    });
+    return this.#readBy(false);
+  }
+
+  /**
+   * True when {@link readHere} has bytes or some were absorbed, false at the end. What is read is nowhere on the
+   * way meanwhile, so that what is absorbed cannot overtake it.
+   *
+   * @throws LinkError `stream-in-use`, StreamResetError
+   */
+  async untilHere(): Promise<boolean> {
+    return (await this.#readBy(true)) !== undefined;
   }
 
   /** Bytes that are here already; undefined where {@link read} would wait, end or fail. */
@@ -179,10 +190,19 @@ export class AsyncByteStream {
     });
   }
 
+  #readBy(isWaiting: boolean): Promise<Uint8Array | undefined> {
+    if (this.#reader !== undefined) return Promise.reject(readTwice());
+    return new Promise((resolve, reject) => {
+      this.#reader = { isWaiting, resolve, reject };
+      this.#readOn();
+    });
+  }
+
   #readOn(): void {
     const reader = this.#reader;
     if (reader === undefined) return;
-    const piece = this.#channel.take() ?? (this.#channel.hasAbsorbed ? NOTHING : undefined);
+    const isHere = this.#channel.hasBytes || this.#channel.hasAbsorbed;
+    const piece = reader.isWaiting ? (isHere ? NOTHING : undefined) : this.#channel.take();
     const { atEnd, error } = this.#channel;
     if (piece === undefined && !atEnd && error === undefined) return;
     this.#reader = undefined;

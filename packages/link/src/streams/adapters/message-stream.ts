@@ -234,7 +234,7 @@ export class MessageStream<T> {
         });
       } else {
         this.#cutter.next();
-        if (!(await this.#more())) return false;
+        if (!this.#takesHere() && !(await this.#more())) return false;
       }
     }
     return true;
@@ -245,7 +245,8 @@ export class MessageStream<T> {
     for (;;) {
       const text = this.#cutter.next();
       if (text !== undefined) return text;
-      if (!(await this.#more())) throw new LinkError('message-truncated', 'it ended within a turn');
+      if (this.#takesHere() || (await this.#more())) continue;
+      throw new LinkError('message-truncated', 'it ended within a turn');
     }
   }
 
@@ -305,10 +306,9 @@ export class MessageStream<T> {
   async #fetch(): Promise<boolean> {
     try {
       this.#settle();
-      const chunk = await this.#bytes.read();
-      if (chunk === undefined) this.#cutter.end();
-      else this.#cutter.push(chunk);
-      return chunk !== undefined;
+      const isHere = await this.#bytes.untilHere();
+      if (!isHere) this.#cutter.end();
+      return isHere;
     } finally {
       this.#fetching = undefined;
     }
