@@ -32,6 +32,13 @@ const entries = ['link', 'proto'].flatMap(entriesOf);
 rmSync(pages, { recursive: true, force: true });
 const sources = entries.flatMap(({ source }) => ['--entryPoints', source]);
 run(process.execPath, 'node_modules/typedoc/bin/typedoc', '--out', pages, ...sources);
+const index = readFileSync(`${directory}/index.md`, 'utf8');
+const unnamed = entries.filter(({ name }) => !index.includes(`\`${name}\``));
+if (unnamed.length > 0) {
+  const names = unnamed.map(({ name }) => name).join(', ');
+  process.stderr.write(`docs:api: scripts/api/index.md says nothing of ${names}\n`);
+  process.exit(1);
+}
 const missing = entries
   .map(({ name }) => name)
   .filter((name) => !existsSync(`${pages}/modules/${name.replace(/[^\w]/g, '_')}.html`));

@@ -79,7 +79,9 @@ function obey(command: string, partition: string, rest: readonly string[]): void
 for await (const line of lines) {
   const [command, partition, ...rest] = line.split(' ');
   try {
-    if (command && partition) obey(command, partition, rest);
+    if (!command) continue;
+    if (!partition) throw new Error('say a partition');
+    obey(command, partition, rest);
   } catch (error) {
     const what = [command, partition, ...rest.slice(0, 1)].join(' ');
     console.log(`refused ${what}: ${(error as Error).message}`);

@@ -2,7 +2,13 @@ import { fstatSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
-import { createLink, type Link, type Peer, type TransportAddress } from '@routy/link';
+import {
+  createLink,
+  type Link,
+  type Peer,
+  type RoutyError,
+  type TransportAddress,
+} from '@routy/link';
 
 const OPTIONS = `
   --site NAME         who this is: the node NAME/NAME1
@@ -28,7 +34,23 @@ export interface ExampleNode {
 
 /** A node as its arguments say, dialling and listening. Ends the program on `--help` and mistakes. */
 export async function startNode(usage: string): Promise<ExampleNode> {
-  const { site, data, listen, dial, peer, credentials } = readArguments(usage);
+  const given = readArguments(usage);
+  try {
+    return await begin(given);
+  } catch (error) {
+    console.error(textOfFailure(error));
+    process.exit(1);
+  }
+}
+
+async function begin({
+  site,
+  data,
+  listen,
+  dial,
+  peer,
+  credentials,
+}: ReturnType<typeof readArguments>): Promise<ExampleNode> {
   mkdirSync(data, { recursive: true });
   const identity = { fabric: 'demo', site, node: `${site}1` };
   const times = { heartbeatIntervalMs: 1000, heartbeatMisses: 3, resumeTimeMs: 10_000 };
@@ -44,6 +66,11 @@ export async function startNode(usage: string): Promise<ExampleNode> {
     const { address } = await link.listen({ transport, address: addressOf(listen), insecure });
     console.log(`listening on ${textOf(address)}`);
   }
+  const sayRefused = once();
+  link.on('refused', ({ remoteAddress, reason }) => {
+    const [host] = remoteAddress.split(/:\d+$/);
+    sayRefused(`turned away ${host}: ${reason}`);
+  });
   link.on('acceptFailed', (error, protocol) => console.log(`${protocol} failed: ${error}`));
   const stop = new AbortController();
   const end = () => {
@@ -67,17 +94,26 @@ function hasInput(): boolean {
   return process.stdin.isTTY || !fstatSync(0).isCharacterDevice();
 }
 
-/** Says whom it has reached, and why not; what is as before is not said again. */
+/** Says whom it has reached, and why not. */
 function follow(peer: Peer): void {
+  const say = once();
+  peer.on('up', () => say(`connected to ${peer.name}`));
+  peer.on('attempt', (failure) => say(`not connected: ${textOfFailure(failure)}`));
+}
+
+/** Says what is not as before. */
+function once(): (text: string) => void {
   let said: string | undefined;
-  const say = (text: string) => {
+  return (text) => {
     if (text !== said) console.log(text);
     said = text;
   };
-  peer.on('up', () => say(`connected to ${peer.name}`));
-  peer.on('attempt', ({ message, hint }) =>
-    say(`not connected: ${message}${hint === undefined ? '' : ` (${hint})`}`),
-  );
+}
+
+/** What is wrong, and what to do about it where that is known. */
+function textOfFailure(error: unknown): string {
+  const { message, hint } = error as RoutyError;
+  return hint === undefined ? message : `${message} (${hint})`;
 }
 
 function readArguments(usage: string) {

@@ -120,9 +120,9 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     why: 'descriptors are watched, whatever they are',
   },
   'linux/memory': {
-    may: ['proto/base', 'linux/system'],
+    may: ['linux/system'],
     pure: false,
-    why: 'slabs are counted, whoever reads into them',
+    why: 'what is read is lent, whoever reads',
   },
   'linux/sockets': {
     may: [

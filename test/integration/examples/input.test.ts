@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { test } from 'node:test';
@@ -43,5 +44,24 @@ test(
     t.after(() => socket.destroy());
     await once(socket, 'connect');
     await program.stop();
+  },
+);
+
+test(
+  'what an example cannot do is one line that says what to do; who is turned away, too',
+  EXAMPLE_TIMEOUT,
+  async (t) => {
+    const own = ['--site', 'a', '--data', temporary(t)];
+    const program = new Program('realtime/main.ts', [...own, '--listen', '127.0.0.1:0']);
+    t.after(() => program.kill());
+    const port = await program.port();
+    const second = new Program('realtime/main.ts', [...own, '--listen', `127.0.0.1:${port}`]);
+    t.after(() => second.kill());
+    await second.hear(/^cannot listen on .*EADDRINUSE.* \(.*ss -ltnp.*\)$/, { past: true });
+    assert.equal(second.lines.length, 1, second.lines.join('\n'));
+
+    const turnedAway = program.hear(/^turned away 127\.0\.0\.1: /);
+    connect(port, '127.0.0.1').end('GET / HTTP/1.1\r\n\r\n');
+    await turnedAway;
   },
 );

@@ -136,6 +136,8 @@ describe('what cannot be meant is refused at the call', { timeout: 60_000 }, () 
     const insecurely = () => red().dial(plain, { insecure: true });
     await refused('an address as text', insecurely, /^address-invalid$/);
     await refused('a long path', () => red().dial({ transport: 'unix', address: addresses[4][1] }));
+    // @ts-expect-error To the compiler it is no logical name either.
+    await refused('a flat address', () => lab.red.dial({ transport: 'tls', host: 'x', port: 1 }));
     await refused('a misspelt peer', () => red().dial({ ...lab.at, per: 'gray' }));
     const keys = { lanes: never, insecure: never, signal: never, lane: never };
     await refusesEach('dial', keys, (key, given) => red().dial(lab.at, { [key]: given }));

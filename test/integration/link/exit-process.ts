@@ -12,8 +12,7 @@ const [gray, red] = [
   createLink({ identity: identity('red') }),
 ];
 const never = () => new Promise<never>(() => undefined);
-const forEver = new AbortController();
-const { signal } = forEver;
+const { signal } = new AbortController();
 // What is told of the end of all this is not of interest.
 const ignore = () => undefined;
 
@@ -50,10 +49,9 @@ peer.open({ protocol: 'nothing' }).catch(ignore);
 red.drain().catch(ignore);
 const snapshots = subscribe(red.statistics, signal);
 snapshots.next().catch(ignore);
+subscribe(gray.statistics).next().catch(ignore);
 await new Promise((resolve) => setTimeout(resolve, 100));
 owner.abort();
 await Promise.all([red.close(), gray.close()]);
-// A subscription is to statistics, which outlive their link.
-forEver.abort();
 rmSync(directory, { recursive: true });
 console.log('closed');

@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
+import { on, once } from 'node:events';
 import { describe, test } from 'node:test';
-import { createLink, type Link, StreamResetError } from '../../../packages/link/src/index.ts';
+import {
+  ConversationError,
+  createLink,
+  type Link,
+  LinkError,
+  RoutyError,
+  StreamResetError,
+} from '../../../packages/link/src/index.ts';
 import type { TlsCredentials } from '../../../packages/link/src/transport/lane.ts';
 import { testCa, testCredentials } from '../../support/certificates.ts';
 import { echo, type MemoryLab, memoryLab, TEXT, textOf } from '../../support/link-lab.ts';
@@ -40,10 +47,19 @@ describe('credentials that no peer could accept', () => {
       message: /^certChainPem is no certificate/,
       hint: asText,
     });
-    refuse({ caPem: untyped(undefined) }, red, {
-      message: /^caPem is no certificate/,
-      hint: asText,
-    });
+    for (const name of ['certChainPem', 'keyPem', 'caPem']) {
+      const faults = [
+        [undefined, 'missing'],
+        ['', 'empty'],
+        [[red.keyPem], 'no text'],
+      ];
+      for (const [given, fault] of faults) {
+        refuse({ [name]: given }, red, {
+          message: new RegExp(`^${name} is ${fault}$`),
+          hint: /each the text of a PEM file$/,
+        });
+      }
+    }
     refuse({ identity: gray.identity }, red, {
       message: /^the certificate names routy:\/\/f\/red\/red1, not routy:\/\/f\/gray\/gray1$/,
       hint: /the one URI routy:\/\/f\/gray\/gray1$/,
@@ -72,6 +88,32 @@ describe('credentials that no peer could accept', () => {
     refuse(async () => {
       throw new Error('no such file');
     });
+  });
+
+  test('a function of them that fails later, or gives those of another node, says so', async (t) => {
+    const ca = await testCa('f');
+    const [red, gray] = [await testCredentials(ca), await testCredentials(ca, { site: 'gray' })];
+    const answers = [
+      () => red,
+      () => {
+        throw new Error('the vault is closed');
+      },
+      () => gray,
+    ];
+    const link = createLink({ credentials: () => (answers.shift() ?? (() => gray))() });
+    t.after(() => link.close());
+    const address = { kind: 'tcp', host: '127.0.0.1', port: 1 } as const;
+    const peer = link.dial({ transport: 'tls', address });
+    const failures = on(peer, 'attempt') as AsyncIterableIterator<[LinkError, number]>;
+    for (const message of [
+      'the function that gives credentials has failed: the vault is closed',
+      'credentials of routy://f/gray/gray1, after those of routy://f/red/red1',
+    ]) {
+      const [failure] = (await failures.next()).value;
+      assert.equal(failure.message, message);
+      assert.equal(failure.code, 'credentials-invalid');
+      assert.ok(failure.hint);
+    }
   });
 
   test('a key is not shown where its identity was forgotten', async () => {
@@ -183,6 +225,20 @@ describe('what a link is given and cannot be meant is refused at once', { timeou
       await lab.close();
     });
   }
+
+  test('an error is shown by the name of its class', () => {
+    const shown = [
+      new LinkError('link-closed', 'text'),
+      new StreamResetError('internal', 'text'),
+      new ConversationError('call-timeout', 'text'),
+      new RoutyError('any', 'text'),
+    ].map((error) => error.stack!.split('\n')[0]);
+    const names = ['LinkError', 'StreamResetError', 'ConversationError', 'RoutyError'];
+    assert.deepEqual(
+      shown,
+      names.map((name) => `${name}: text`),
+    );
+  });
 
   test('times and limits that there are not, and no options at all', () => {
     const identity = { fabric: 'f', site: 'red', node: 'red1' };

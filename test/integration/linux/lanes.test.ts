@@ -29,9 +29,8 @@ describe('native lanes', { timeout: 120_000, skip: planeMissing }, () => {
   describe('with node:tls at the other end', records);
 
   test('leave nothing behind', async () => {
-    const { loop, slabs } = testPlane();
+    const { loop } = testPlane();
     await until('nothing is watched', () => loop.watched === 0);
-    await until('no slab is held', () => slabs.held === 0);
   });
 });
 

@@ -6,11 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import type { EndpointSide } from '../../../packages/link/src/streams/socket-endpoint.ts';
-import {
-  ENDPOINT_KINDS,
-  heldSlabs,
-  type MakeEndpoint,
-} from '../../support/sockets/endpoint-kinds.ts';
+import { ENDPOINT_KINDS, type MakeEndpoint } from '../../support/sockets/endpoint-kinds.ts';
 import { FakeByteStream } from '../../support/sockets/fake-byte-stream.ts';
 import { until } from '../../support/sockets/loopback.ts';
 
@@ -28,8 +24,6 @@ for (const [name, make] of Object.entries(ENDPOINT_KINDS)) {
     unread(make);
     writesThatFail(make);
     bytesAndResets(make);
-    test('holds no memory of its pool at the end', () =>
-      until('all slabs are given back', () => heldSlabs() === 0));
   });
 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FRAME_RULES } from '../../../packages/proto/src/wire/layout.ts';
+import { readFuzzOptions } from './options.ts';
 import { Fuzzer } from './run.ts';
 
 const INPUTS = 100_000;
@@ -65,3 +66,15 @@ function outcomesOf(indices: readonly number[]): ReadonlyMap<string, number> {
   for (const index of indices) fuzzer.run(index);
   return fuzzer.result.outcomes;
 }
+
+test('what is no number of inputs makes none, in place of a run that finds nothing', () => {
+  for (const args of [
+    ['--count', 'x'],
+    ['--count', '1.5'],
+    ['--seed', '-1'],
+    ['--cout', '5'],
+  ])
+    assert.equal(readFuzzOptions('fuzz', args), undefined, args.join(' '));
+  const given = ['--seed', '7', '--at', '3'];
+  assert.deepEqual(readFuzzOptions('fuzz', given), { seed: 7, first: 3, count: 1 });
+});

@@ -2,7 +2,7 @@
  * `npm run fuzz -- [--count N] [--seed S]` feeds N mutated inputs to decoders and sessions;
  * `--seed S --at I` gives them input I alone.
  */
-import { parseArgs } from 'node:util';
+import { readFuzzOptions } from './options.ts';
 import { Fuzzer, FuzzFailure } from './run.ts';
 
 const PROGRESS_MS = 2_000;
@@ -11,7 +11,7 @@ const PROGRESS_MS = 2_000;
 const STRIDE = 10_000;
 
 function main(): number {
-  const options = readOptions();
+  const options = readFuzzOptions('fuzz');
   if (options === undefined) return 2;
   const { seed, first, count } = options;
   const fuzzer = new Fuzzer(seed);
@@ -33,32 +33,6 @@ function main(): number {
   }
   summarize(fuzzer, (Date.now() - startMs) / 1000);
   return 0;
-}
-
-function readOptions(): { seed: number; first: number; count: number } | undefined {
-  try {
-    const { values } = parseArgs({
-      options: {
-        count: { type: 'string', default: '100000' },
-        seed: { type: 'string', default: '1' },
-        at: { type: 'string' },
-      },
-    });
-    const seed = wholeNumber(values.seed);
-    return values.at === undefined
-      ? { seed, first: 0, count: wholeNumber(values.count) }
-      : { seed, first: wholeNumber(values.at), count: 1 };
-  } catch (error) {
-    process.stderr.write(`fuzz: ${(error as Error).message}\n`);
-    process.stderr.write('usage: npm run fuzz -- [--count N] [--seed S] [--at I]\n');
-    return undefined;
-  }
-}
-
-function wholeNumber(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 0) throw new Error(`not a whole number: ${text}`);
-  return value;
 }
 
 function report(error: unknown, seed: number): number {

@@ -17,6 +17,9 @@ import type { World } from '../world.ts';
 /** Timers that may fire in one instant; more means that a timeout is asked for again and again. */
 const TIMERS_AT_ONCE_MAX = 50;
 
+/** What memory that was lent is overwritten with. */
+const POISON = 0xdb;
+
 /** This end of a lane that was dialled or admitted, until the session gives it up. */
 export interface Port {
   readonly lane: SimLane;
@@ -263,8 +266,15 @@ export class SimSession {
     if (port.up) this.heardMs = this.nowMs;
     this.monitor.got(port.epoch, bytes);
     this.core.wallOffsetMs = this.owner.wallOffsetMs;
-    this.core.handleBytes(this.nowMs, port.epoch, bytes);
+    if (port.epoch % 2 === 0) this.core.handleBytes(this.nowMs, port.epoch, bytes);
+    else this.#lend(port, new Uint8Array(bytes));
     this.pump();
+  }
+
+  /** As a lane does that reads into the same memory again and again: nothing of it is kept. */
+  #lend(port: Port, bytes: Uint8Array): void {
+    this.core.handleBytes(this.nowMs, port.epoch, bytes, () => 0);
+    bytes.fill(POISON);
   }
 
   #laneClosed(port: Port, reason: string): void {

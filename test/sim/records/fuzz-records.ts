@@ -2,25 +2,18 @@
  * `npm run fuzz:records -- [--count N] [--seed S]` feeds N changed records to the record layer of TLS;
  * `--seed S --at I` gives it input I alone.
  */
-import { parseArgs } from 'node:util';
 import { nodeAead } from '../../../packages/linux/src/crypto/node-aead.ts';
 import { opensslAead } from '../../../packages/linux/src/crypto/openssl-aead.ts';
 import { loadProcessLibrary } from '../../../packages/linux/src/native/process-library.ts';
+import { readFuzzOptions } from '../fuzz/options.ts';
 import { RecordFuzzer, RecordFuzzFailure } from './record-fuzzer.ts';
 
 const PROGRESS = 500_000;
 
 function main(): number {
-  const { values } = parseArgs({
-    options: {
-      count: { type: 'string', default: '100000' },
-      seed: { type: 'string', default: '1' },
-      at: { type: 'string' },
-    },
-  });
-  const seed = Number(values.seed);
-  const first = values.at === undefined ? 0 : Number(values.at);
-  const count = values.at === undefined ? Number(values.count) : 1;
+  const options = readFuzzOptions('fuzz:records');
+  if (options === undefined) return 2;
+  const { seed, first, count } = options;
   const loaded = loadProcessLibrary();
   const fuzzer = new RecordFuzzer(
     seed,

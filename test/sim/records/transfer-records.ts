@@ -12,23 +12,16 @@ const UNITS: Readonly<Record<string, number>> = { '': 1, k: 1e3, M: 1e6, G: 1e9 
 const PROGRESS = 10e9;
 
 function main(): number {
-  const { values } = parseArgs({
-    options: {
-      bytes: { type: 'string', default: '50G' },
-      update: { type: 'string', default: '1G' },
-      suite: { type: 'string', default: 'TLS_AES_128_GCM_SHA256' },
-    },
-  });
+  const options = readOptions();
+  if (options === undefined) return 2;
+  const { bytes, updateBytes, suiteName } = options;
   const loaded = loadProcessLibrary();
-  const bytes = bytesOf(values.bytes);
   const startedAt = performance.now();
   const seconds = () => (performance.now() - startedAt) / 1000;
   let shown = 0;
   const result = new RecordTransfer({
     aead: 'library' in loaded ? opensslAead(loaded.library) : nodeAead,
-    suiteName: values.suite,
-    bytes,
-    updateBytes: bytesOf(values.update),
+    ...{ suiteName, bytes, updateBytes },
     onUpdate: (sent) => {
       if (sent - shown < PROGRESS) return;
       shown = sent;
@@ -46,6 +39,26 @@ function main(): number {
   if (result.sent === result.received) return 0;
   process.stdout.write('FAILED: what has come is not what was sent\n');
   return 1;
+}
+
+function readOptions() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        bytes: { type: 'string', default: '50G' },
+        update: { type: 'string', default: '1G' },
+        suite: { type: 'string', default: 'TLS_AES_128_GCM_SHA256' },
+      },
+    });
+    const { bytes, update, suite } = values;
+    return { bytes: bytesOf(bytes), updateBytes: bytesOf(update), suiteName: suite };
+  } catch (error) {
+    process.stderr.write(`soak:records: ${(error as Error).message}\n`);
+    process.stderr.write(
+      'usage: npm run soak:records -- [--bytes 50G] [--update 1G] [--suite NAME]\n',
+    );
+    return undefined;
+  }
 }
 
 /** A number with an optional k, M or G, which are powers of ten. */

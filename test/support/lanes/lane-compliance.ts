@@ -68,6 +68,25 @@ export function laneCompliance(name: string, makePair: () => Promise<LanePair>):
       assert.ok(there.received.equals(Buffer.concat(copies)));
     });
 
+    pairTest(
+      'lends what it brings only to who takes that, and then until he has it',
+      async (pair) => {
+        bind(pair.dialled);
+        const there = new LaneRecorder();
+        pair.accepted.bind({
+          onData: (chunk) => there.onData(chunk),
+          onLent: (chunk) => there.onData(Buffer.from(chunk)),
+          onDrain: () => there.onDrain(),
+          onClose: (error) => there.onClose(error),
+        });
+        const data = randomBytes(2 * MIB);
+        for (let at = 0; at < data.length; at += 64 * 1024)
+          pair.dialled.write([data.subarray(at, at + 64 * 1024)]);
+        await until('all bytes', () => there.bytes === data.length);
+        assert.ok(there.received.equals(data));
+      },
+    );
+
     pairTest('keeps what came before bind', async ({ dialled, accepted }) => {
       bind(dialled);
       const data = randomBytes(100_000);

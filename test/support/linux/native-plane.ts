@@ -8,14 +8,14 @@ export const planeMissing = missingReason();
 
 let shared: NativePlane | undefined;
 
-/** The one of this test file; what it frees is overwritten. */
+/** The one of this test file; what it has read is overwritten. */
 export function testPlane(): NativePlane {
   shared ??= newPlane();
   return shared;
 }
 
 function newPlane(): NativePlane {
-  const loaded = loadNativePlane({ poisonsSlabs: true });
+  const loaded = loadNativePlane({ poisonsReads: true });
   if ('missing' in loaded) throw new Error(loaded.missing);
   return loaded.plane;
 }

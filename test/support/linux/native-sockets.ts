@@ -1,4 +1,3 @@
-import type { Slab } from '../../../packages/linux/src/memory/slab-pool.ts';
 import { NativeListener } from '../../../packages/linux/src/sockets/native-listener.ts';
 import type {
   NativeSocket,
@@ -15,7 +14,7 @@ export class SocketLog implements SocketHandlers {
   bytes = 0;
   text = '';
   /** Instead of noting the bytes. */
-  use: ((bytes: Uint8Array, slab: Slab) => boolean) | undefined;
+  use: ((bytes: Uint8Array) => void) | undefined;
 
   constructor(socket: NativeSocket) {
     this.socket = socket;
@@ -23,11 +22,10 @@ export class SocketLog implements SocketHandlers {
     socket.resume();
   }
 
-  onData(bytes: Uint8Array, slab: Slab): boolean {
+  onData(bytes: Uint8Array): void {
     this.bytes += bytes.length;
-    if (this.use !== undefined) return this.use(bytes, slab);
-    this.text += Buffer.from(bytes).toString('latin1');
-    return false;
+    if (this.use !== undefined) this.use(bytes);
+    else this.text += Buffer.from(bytes).toString('latin1');
   }
 
   onEnd(): void {

@@ -69,8 +69,8 @@ export class LabNode {
       log,
       metrics,
       loadConfig: async () => load(),
-      // What a node gives back too early is overwritten there, and so found.
-      loadPlane: () => loadNativePlane({ poisonsSlabs: true }),
+      // Who keeps a view of what was read reads nonsense.
+      loadPlane: () => loadNativePlane({ poisonsReads: true }),
       ...(sessions && { sessions }),
     });
     return new LabNode({ name: `${site}/${node}`, running, metrics, log, lines, toml });

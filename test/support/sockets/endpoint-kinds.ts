@@ -6,7 +6,7 @@ import {
   SocketEndpoint,
 } from '../../../packages/link/src/streams/socket-endpoint.ts';
 import { NativeEndpoint } from '../../../packages/linux/src/sockets/native-endpoint.ts';
-import { planeMissing, testPlane } from '../linux/native-plane.ts';
+import { planeMissing } from '../linux/native-plane.ts';
 import { nativeListener } from '../linux/native-sockets.ts';
 
 /** An endpoint, and the socket of Node at the other end of its own. */
@@ -79,8 +79,3 @@ export const ENDPOINT_KINDS: Readonly<Record<string, MakeEndpoint>> = {
   'a socket of Node': portable,
   ...(planeMissing === undefined && { 'a native socket': native }),
 };
-
-/** Slabs that native sockets of this file hold; 0 where there are none. */
-export function heldSlabs(): number {
-  return planeMissing === undefined ? testPlane().slabs.held : 0;
-}

@@ -53,6 +53,13 @@ export class FakeLane implements Lane {
     this.#handlers!.onData(chunk);
   }
 
+  /** As {@link data}; the memory is used again afterwards. */
+  lend(chunk: Uint8Array): void {
+    const own = new Uint8Array(chunk);
+    this.#handlers!.onLent!(own);
+    own.fill(0xdb);
+  }
+
   drain(): void {
     this.#handlers!.onDrain();
   }

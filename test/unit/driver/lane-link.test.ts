@@ -14,7 +14,9 @@ function receiver(): LaneReceiver & { readonly heard: string[] } {
   const heard: string[] = [];
   return {
     heard,
-    laneData: (_link, chunk) => heard.push(String(Buffer.from(chunk))),
+    laneData: (_link, chunk, isLent) => {
+      heard.push(`${Buffer.from(chunk)}${isLent ? ', lent' : ''}`);
+    },
     laneResumed: () => {},
     laneDrained: () => heard.push('drained'),
     laneClosed: (link) => heard.push(`closed: ${link.endReason}`),
@@ -148,4 +150,27 @@ test('a held lane that is ended here is read on, so that the peer’s end is see
   link.end([]);
   await nextRound();
   assert.equal(lane.paused, false);
+});
+
+test('what is lent is passed on as such at once, and copied where it has to wait', async () => {
+  const lane = new FakeLane(peer);
+  let nowMs = 0;
+  const turns = new PeerScheduler({ nowMs: () => nowMs, idleMs: () => 0 });
+  const link = new LaneLink(lane, turns.of('red/red1'), () => {});
+  turns.of('blue/blue1');
+  const told: string[] = [];
+  link.receiver = {
+    ...receiver(),
+    laneData: (_link, chunk, isLent) => {
+      told.push(`${Buffer.from(chunk).subarray(0, 5)} ${isLent ? 'lent' : 'kept'}`);
+      nowMs += chunk.length / 8192;
+    },
+  };
+  lane.lend(Buffer.alloc(64 * 1024, 'first '));
+  await nextRound();
+  lane.lend(Buffer.alloc(3 * 8192, 'next'));
+  // The slice is over; the memory of the rest is the lane's again.
+  assert.deepEqual(told, ['first lent', 'nextn kept', 'nextn kept']);
+  await nextRound();
+  assert.deepEqual(told.slice(3), ['nextn kept']);
 });

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
 import { Registry } from 'prom-client';
 import { registerStatistics } from '../../../packages/link/src/prometheus/index.ts';
@@ -78,6 +79,18 @@ test('a subscription comes at the pace of heartbeats and ends with its signal', 
   }
   assert.ok(seen.length >= 3);
   for await (const _ of subscribe(statistics, controller.signal)) assert.fail('already aborted');
+});
+
+test('a subscription ends when nothing more will be counted, and leaves no listener', async () => {
+  const over = new AbortController();
+  const statistics = new Statistics({ heartbeatIntervalMs: 5, over: over.signal });
+  const { signal } = new AbortController();
+  let snapshots = 0;
+  for await (const _ of subscribe(statistics, signal)) if (++snapshots === 2) over.abort();
+  assert.equal(snapshots, 2);
+  for await (const _ of subscribe(statistics, signal)) assert.fail('it is over');
+  assert.deepEqual(getEventListeners(signal, 'abort'), []);
+  assert.deepEqual(getEventListeners(over.signal, 'abort'), []);
 });
 
 test('prom-client shows the sums, the same however often it is asked', async () => {

@@ -3,7 +3,6 @@ import { test } from 'node:test';
 import { NativeEndpoint } from '../../../packages/linux/src/sockets/native-endpoint.ts';
 import type { NativeSocket } from '../../../packages/linux/src/sockets/native-socket.ts';
 import { SilenceWatch } from '../../../packages/linux/src/sockets/silence.ts';
-import type { Slab } from '../../../packages/linux/src/memory/slab-pool.ts';
 import { FakeByteStream } from '../../support/sockets/fake-byte-stream.ts';
 
 /** A socket that does nothing by itself and takes no bytes. */
@@ -23,6 +22,7 @@ function fakeSocket(options: { isUnix?: boolean; isSilent?: (ms: number) => bool
     write: ({ length }: Uint8Array) => {
       socket.queuedBytes += length;
     },
+    writeThrough: ({ length }: Uint8Array) => void calls.push(`writeThrough ${length}`),
     flush: () => undefined,
     reset: note('reset'),
     keepAlive: (ms: number) => void calls.push(`keepAlive ${ms}`),
@@ -40,14 +40,12 @@ function ended(side: 'client' | 'target') {
   return { socket, calls, codes, endpoint, session: new FakeByteStream(endpoint) };
 }
 
-const slab = { surrender: () => undefined } as unknown as Slab;
-
 test('a target that is gone is given 10 s to be read, and 10 s more after each progress', (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const { endpoint, session, codes, calls } = ended('target');
   endpoint.onGone();
   t.mock.timers.tick(9_999);
-  endpoint.onData(Buffer.from('last'), slab);
+  endpoint.onData(Buffer.from('last'));
   t.mock.timers.tick(10_000);
   assert.deepEqual(session.told, []);
   t.mock.timers.tick(10_000);
@@ -71,22 +69,33 @@ test('what came before a reset is waited for as long as some of it is taken in 5
   assert.equal(calls.at(-1), 'reset');
 });
 
-test('a piece is copied while it is small, and has its slab surrendered otherwise', () => {
-  let surrendered = 0;
-  const counted = { surrender: () => surrendered++ } as unknown as Slab;
+test('a read is copied: its memory is read over', () => {
   const { endpoint, session } = ended('client');
   const chunks: Uint8Array[] = [];
   session.write = (chunk) => {
     chunks.push(chunk);
     return true;
   };
-  const read = new Uint8Array(64 * 1024 + 1);
-  assert.equal(endpoint.onData(read.subarray(0, 64 * 1024), counted), false);
-  assert.equal(surrendered, 0);
-  assert.equal(endpoint.onData(read, counted), true);
-  assert.equal(surrendered, 1);
-  assert.notEqual(chunks[0]!.buffer, read.buffer);
-  assert.equal(chunks[1], read);
+  const read = new Uint8Array(128 * 1024).fill(1);
+  endpoint.onData(read);
+  read.fill(2);
+  assert.equal(chunks[0]!.length, read.length);
+  assert.ok(chunks[0]!.every((byte) => byte === 1));
+});
+
+test('lent bytes are written at once where they are many and nothing waits', () => {
+  const { endpoint, session, socket, calls } = ended('target');
+  const lent = new Uint8Array(16 * 1024);
+  assert.equal(endpoint.absorb(lent.subarray(1)), 0, 'small ones are gathered');
+  assert.equal(endpoint.absorb(lent), lent.length);
+  assert.deepEqual(
+    calls.filter((call) => call.startsWith('write')),
+    ['writeThrough 16384'],
+  );
+  endpoint.flush();
+  assert.equal(session.bytesDelivered, lent.length);
+  socket.queuedBytes = 1;
+  assert.equal(endpoint.absorb(lent), 0, 'not before what waits');
 });
 
 test('a connection whose other end is silent for too long is failed', (t) => {

@@ -274,3 +274,121 @@ test('what was sent without credit for more is done with the end behind it, too'
   await last;
   assert.deepEqual(other.told, ['end']);
 });
+
+/** Brings bytes as a session does whose lane has only lent them. */
+function lend({ messages }: ReturnType<typeof joined>, bytes: Uint8Array): number {
+  const lent = new Uint8Array(bytes);
+  const absorbed = messages.receiver.absorb!(lent);
+  const rest = lent.slice(absorbed);
+  if (rest.length > 0) messages.receiver.data(rest);
+  lent.fill(0xdb);
+  return absorbed;
+}
+
+/** Of which more is absorbed than one round brings. */
+const LONG = ['a', 'b', 'c'].map((letter) => letter.repeat(20_000));
+const LONG_BYTES = 3 * (4 + 20_000);
+
+test('messages come out of bytes that were lent as they went in, however those are cut', async () => {
+  const sizes = fc.oneof(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 7_000, max: 40_000 }));
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(sizes, { maxLength: 20 }),
+      fc.array(fc.integer({ min: 1, max: 70_000 }), { minLength: 1 }),
+      fc.array(fc.boolean(), { minLength: 1 }),
+      async (lengths, cuts, lends) => {
+        const texts = lengths.map((length, n) => String(n % 10).repeat(length));
+        const bytes = Buffer.concat(texts.map((text) => frame(text)));
+        const to = joined();
+        const received: string[] = [];
+        const reading = (async () => {
+          for await (const text of to.messages) received.push(text);
+        })();
+        for (let at = 0, n = 0; at < bytes.length; n++) {
+          const part = bytes.subarray(at, at + cuts[n % cuts.length]!);
+          if (lends[n % lends.length]) lend(to, part);
+          else to.messages.receiver.data(part);
+          at += part.length;
+          // A reader that waits is told, and has not had its turn when the next bytes come.
+          if (n % 2 === 0) to.messages.receiver.flush();
+          if (n % 3 === 0) await nextRound();
+        }
+        to.messages.receiver.fin();
+        await reading;
+        assert.deepEqual(received, texts);
+        assert.equal(to.session.bytesDelivered, bytes.length);
+      },
+    ),
+    { numRuns: 100 },
+  );
+});
+
+test('a long message is put together as its bytes come, in memory of its own', async () => {
+  const bytes = {
+    encode: (message: Uint8Array) => message,
+    decode: (message: Uint8Array) => message,
+  };
+  const messages = new MessageStream({ codecs: { 1: bytes } });
+  new FakeByteStream(messages.receiver);
+  const lent = frame('long '.repeat(4_000));
+  assert.equal(messages.receiver.absorb!(lent), lent.length);
+  messages.receiver.flush();
+  const next = await messages.receive();
+  assert.ok(!next.done);
+  assert.notEqual(next.value.buffer, lent.buffer);
+  assert.equal(next.value.buffer.byteLength, 20_000);
+});
+
+test('short messages are not absorbed: a copy of all of them is cheaper', () => {
+  const lab = joined();
+  assert.equal(lend(lab, Buffer.concat([frame('one'), frame('two')])), 0);
+  assert.equal(lend(joined(), Buffer.concat([frame(LONG[0]!), frame('two')])), 4 + 20_000);
+});
+
+test('what was absorbed is delivered with the message that its reader takes, and so is the end', async () => {
+  const lab = joined();
+  const ends: number[] = [];
+  lab.session.finDelivered = () => void ends.push(lab.session.bytesDelivered);
+  assert.equal(lend(lab, Buffer.concat(LONG.map((text) => frame(text)))), LONG_BYTES);
+  lab.messages.receiver.fin();
+  await nextRound();
+  assert.deepEqual([lab.session.bytesDelivered, ends], [0, []]);
+  for (const [n, text] of LONG.entries()) {
+    assert.deepEqual(await lab.messages.receive(), { done: false, value: text });
+    const unread = LONG.length - 1 - n;
+    assert.equal(lab.session.bytesDelivered, LONG_BYTES - unread * 20_000);
+  }
+  assert.deepEqual(ends, [LONG_BYTES]);
+});
+
+test('a reader that waits for a long message lets the peer send the rest of it', async () => {
+  const lab = joined();
+  const reading = lab.messages.receive();
+  const bytes = frame(LONG[0]!);
+  lend(lab, bytes.subarray(0, 9_000));
+  await nextRound();
+  assert.equal(lab.session.bytesDelivered, 9_000);
+  lend(lab, bytes.subarray(9_000));
+  assert.deepEqual(await reading, { done: false, value: LONG[0] });
+  assert.equal(lab.session.bytesDelivered, bytes.length);
+});
+
+test('behind the end of a turn nothing is absorbed: it is of another protocol', async () => {
+  const lab = joined();
+  const mark = Buffer.from('ffffffff', 'hex');
+  assert.equal(lend(lab, Buffer.concat([frame(LONG[0]!), mark])), 4 + 20_000);
+  lab.messages.receiver.flush();
+  assert.deepEqual(await lab.messages.receive(), { done: false, value: LONG[0] });
+  assert.deepEqual(await lab.messages.receive(), { done: true });
+  const next = Buffer.concat([frame('{}'), frame(LONG[1]!)]);
+  assert.equal(lend(lab, next), 0);
+  assert.equal(Buffer.from(await lab.messages.afterMark()).toString(), '{}');
+  assert.ok(Buffer.concat(lab.messages.release()).equals(frame(LONG[1]!)));
+});
+
+test('a message that is too long is not absorbed, and fails as ever', async () => {
+  const lab = joined(10_000);
+  assert.equal(lend(lab, frame(LONG[0]!)), 0);
+  lab.messages.receiver.flush();
+  await assert.rejects(lab.messages.receive(), { code: 'message-too-large' });
+});

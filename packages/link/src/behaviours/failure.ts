@@ -20,6 +20,7 @@ export class ConversationError extends RoutyError {
   constructor(code: ConversationErrorCode, message: string, cause?: unknown) {
     const hint = cause instanceof RoutyError ? cause.hint : undefined;
     super(code, message, { cause, ...(hint !== undefined && { hint }) });
+    this.name = 'ConversationError';
   }
 }
 

@@ -203,9 +203,10 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
       });
   }
 
-  laneData(link: LaneLink, chunk: Uint8Array): void {
+  laneData(link: LaneLink, chunk: Uint8Array, isLent: boolean): void {
     const nowMs = performance.now();
-    this.#session.handleBytes(nowMs, link.laneId, chunk);
+    const absorb = isLent ? this.#streams.absorb : undefined;
+    this.#session.handleBytes(nowMs, link.laneId, chunk, absorb);
     this.#undispatched += chunk.length;
     // A session that is closed is told at once: a lane that joined it meanwhile would be nobody's.
     if (this.#undispatched >= DISPATCH_BYTES || this.#session.closed) this.#round();

@@ -83,6 +83,11 @@ export class SessionStream implements ByteStream {
     this.#early.append(bytes);
   }
 
+  /** Of bytes that are only lent: how many the receiver has copied. */
+  absorb(bytes: Uint8Array): number {
+    return this.#receiver?.absorb?.(bytes) ?? 0;
+  }
+
   fin(): void {
     if (this.#receiver === undefined) this.#hasEarlyFin = true;
     else this.#receiver.fin();

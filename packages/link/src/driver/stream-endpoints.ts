@@ -1,6 +1,12 @@
 import { performance } from 'node:perf_hooks';
 import type { Identity } from '@routy/proto/base';
-import { agreementFault, PLAIN, type Session, type SessionEvent } from '@routy/proto/session';
+import {
+  type Absorb,
+  agreementFault,
+  PLAIN,
+  type Session,
+  type SessionEvent,
+} from '@routy/proto/session';
 import { type Agreement, openFault, type StreamCode } from '@routy/proto/wire';
 import type { ByteReceiver } from '../streams/byte-stream.ts';
 import type { IncomingStream, OpenHandlers, OpenRequest } from './driver-types.ts';
@@ -35,6 +41,8 @@ export class StreamEndpoints implements SessionStreamHost {
   readonly #session: Session;
   readonly #host: StreamSetHost;
   readonly #streams = new Map<number, SessionStream>();
+  /** For bytes that are only lent to the session. */
+  readonly absorb: Absorb = (stream, bytes) => this.#streams.get(stream)?.absorb(bytes) ?? 0;
   readonly #openings = new Map<number, Opening>();
   readonly #incoming = new Map<number, PendingStream>();
   #unflushed: SessionStream[] = [];

@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { isName, type Identity, identityUri } from '@routy/proto/base';
+import { errorText, isName, type Identity, identityUri } from '@routy/proto/base';
 import { ownHelloFault, timesAsSettings } from '@routy/proto/session';
 import { expectObject, expectOptions, type KeysOf } from '../arguments/arguments.ts';
 import {
@@ -72,10 +72,36 @@ export function expectLinkOptions(options: LinkOptions): void {
 
 /** Asked at every connection: what a function gives is looked at each time. */
 export function credentialsOf({ credentials }: LinkOptions): (() => TlsCredentials) | undefined {
-  if (typeof credentials === 'function') return () => whole(credentials());
+  if (typeof credentials === 'function') return renewed(credentials);
   if (credentials === undefined) return undefined;
   whole(credentials);
   return () => credentials;
+}
+
+/** What a function gives, each time: a link is of one node for as long as it lives. */
+function renewed(credentials: () => TlsCredentials): () => TlsCredentials {
+  let first: string | undefined;
+  return () => {
+    const current = whole(given(credentials));
+    const uri = identityUri(current.identity);
+    first ??= uri;
+    if (uri === first) return current;
+    throw new LinkError('credentials-invalid', `credentials of ${uri}, after those of ${first}`, {
+      hint: 'a link keeps its identity: make another one for another node',
+    });
+  };
+}
+
+function given(credentials: () => TlsCredentials): TlsCredentials {
+  try {
+    return credentials();
+  } catch (cause) {
+    const text = `the function that gives credentials has failed: ${errorText(cause)}`;
+    throw new LinkError('credentials-invalid', text, {
+      hint: 'it is asked at every connection: let it return those it has while it cannot get others',
+      cause,
+    });
+  }
 }
 
 const KIB = 1024;

@@ -103,7 +103,10 @@ export class Link extends EventEmitter<LinkEvents> {
     const times = timesOf(options);
     const limits = limitsOf(options);
     const said = helloOf(this.identity, times, options);
-    this.statistics = new Statistics({ heartbeatIntervalMs: times.heartbeatIntervalMs });
+    this.statistics = new Statistics({
+      heartbeatIntervalMs: times.heartbeatIntervalMs,
+      over: this.#ending.signal,
+    });
     this.#locators = new Locators(options.locators);
     this.#transports = new Transports(this.identity, current, options.transports);
     this.#destinations = new Destinations(this.#locators, this.#transports, options.dialling);

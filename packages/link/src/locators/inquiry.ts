@@ -169,7 +169,8 @@ export class Inquiry {
 
   #handleThrow(error: unknown): void {
     const text = `the locator of ${this.#name} failed: ${errorText(error)}`;
-    this.#fail('failed', new LinkError('locate-failed', text, { cause: error }));
+    const hint = 'what the locator has thrown is the cause; the next attempt asks it again';
+    this.#fail('failed', new LinkError('locate-failed', text, { cause: error, hint }));
   }
 
   #expire(): void {

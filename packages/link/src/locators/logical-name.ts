@@ -1,8 +1,14 @@
 import { visibleText } from '@routy/proto/base';
 import { LinkError } from '../transport/link-error.ts';
 
-/** A destination that is no address: one kind and its value, as `{ cluster: 'north' }`. */
-export type LogicalName = Readonly<Record<string, string | number>>;
+/**
+ * A destination that is no address: one kind and its value, as `{ cluster: 'north' }`. What has a transport
+ * or an address is a candidate, and one that is written wrongly is no name.
+ */
+export type LogicalName = Readonly<Record<string, string | number>> & {
+  readonly transport?: never;
+  readonly address?: never;
+};
 
 /** A kind and a value are short: they are shown in errors and counted. */
 const CHARS_MAX = 256;

@@ -84,6 +84,8 @@ export interface StatisticsOptions {
   readonly heartbeatIntervalMs: number;
   /** How many classes have sums of their own; what is of a further one counts as `other`. */
   readonly classesMax?: number;
+  /** Fires when nothing more will be counted: subscriptions end then. */
+  readonly over?: AbortSignal;
 }
 
 /** Counts for one stream, conversation or session. */
@@ -115,14 +117,17 @@ const CLASSES_MAX = 32;
 export class Statistics {
   /** The pace of subscribers and rates, in ms. */
   readonly heartbeatIntervalMs: number;
+  /** Fires when nothing more will be counted, as the link is closed. */
+  readonly over: AbortSignal | undefined;
   readonly #classesMax: number;
   readonly #classes = new Set<string>();
   readonly #sums = new Map<string, Sum>();
   readonly #live = new Set<LiveMeter>();
   #beatAtMs = -Infinity;
 
-  constructor({ heartbeatIntervalMs, classesMax = CLASSES_MAX }: StatisticsOptions) {
+  constructor({ heartbeatIntervalMs, classesMax = CLASSES_MAX, over }: StatisticsOptions) {
     this.heartbeatIntervalMs = heartbeatIntervalMs;
+    this.over = over;
     this.#classesMax = classesMax;
   }
 

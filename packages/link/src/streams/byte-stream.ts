@@ -51,6 +51,12 @@ export interface ByteReceiver {
   detach(): void;
   /** Bytes of the peer: a view that is the receiver's to keep, and not to change. */
   data(bytes: Uint8Array): void;
+  /**
+   * In place of `data`, where there is one and the memory of the bytes is used again when this returns: how
+   * many of them, from the first on, were copied to where they go. The others come by `data`. It may ask for
+   * `flush`, and calls nothing else of its stream.
+   */
+  absorb?(bytes: Uint8Array): number;
   /** All bytes of this round have come; called where {@link ByteStream.flushLater} asked for it. */
   flush(): void;
   /** The peer half-closed: no more bytes come. */

@@ -11,6 +11,9 @@ let lanesMade = 0;
 /** Bytes queued above which `write` returns false. */
 const HIGH_WATER_BYTES = 256 * 1024;
 
+/** What is in memory that was lent, afterwards. */
+const POISON = 0xdb;
+
 /** Who stands at the two ends of lanes in memory, and what goes wrong between them. */
 export interface MemoryLanesOptions {
   /** Who the dialling end is; what the accepted lane has as `peer`. */
@@ -121,7 +124,7 @@ class MemoryLane implements Lane {
       onEnded: () => this.#handleSentAll(),
     });
     into.attachReceiver({
-      onData: (chunk) => this.#handlers!.onData(chunk),
+      onData: (chunk) => this.#handOn(chunk, this.#handlers!),
       onEnd: () => this.#handlePeerEnd(),
       onReset: () => this.break(),
     });
@@ -129,6 +132,17 @@ class MemoryLane implements Lane {
 
   get queuedBytes(): number {
     return this.#out.queuedBytes;
+  }
+
+  /** Lends it where it may, and overwrites it then: who has kept a view reads nonsense. */
+  #handOn(chunk: Uint8Array, handlers: LaneHandlers): void {
+    if (handlers.onLent === undefined) {
+      handlers.onData(chunk);
+      return;
+    }
+    const lent = new Uint8Array(chunk);
+    handlers.onLent(lent);
+    lent.fill(POISON);
   }
 
   bind(handlers: LaneHandlers): void {

@@ -22,6 +22,11 @@ export const LANE_LINGER_MS = 10_000;
 export interface LaneHandlers {
   /** Decrypted bytes, in order, any size. The view is the receiver's to keep. */
   onData(chunk: Uint8Array): void;
+  /**
+   * A lane may call this one, where there is one, in place of `onData`: the memory of the chunk is the
+   * lane's, and used again when this returns.
+   */
+  onLent?(chunk: Uint8Array): void;
   /** The queue fell to zero after a `write` that returned false. */
   onDrain(): void;
   /** Once, last: the lane is gone. `error` is undefined after a clean end by either side. */
@@ -104,7 +109,7 @@ export function laneOutcome(outcome: LaneOutcome): RoutyError | undefined {
       'lane-refused',
       `${peer.site}/${peer.node} at ${remoteAddress} closed the lane before its first byte`,
       {
-        hint: "the peer probably refused this node's certificate: its log, or event 'refused', says why",
+        hint: "the peer probably refused this node's certificate (has it ended?): its log, or event 'refused', says why",
       },
     );
   }

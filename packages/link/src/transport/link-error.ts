@@ -63,6 +63,7 @@ export class LinkError extends RoutyError {
     options: { hint?: string; cause?: unknown } = {},
   ) {
     super(code, message, options);
+    this.name = 'LinkError';
   }
 }
 

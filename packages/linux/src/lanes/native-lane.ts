@@ -143,10 +143,9 @@ export class NativeLane implements Lane, SocketHandlers, Turn {
   }
 
   /** {@link SocketHandlers} */
-  onData(bytes: Uint8Array): boolean {
+  onData(bytes: Uint8Array): void {
     this.#inbox.take(bytes);
     this.#recordsTaken();
-    return false;
   }
 
   onEnd(): void {
@@ -191,12 +190,14 @@ export class NativeLane implements Lane, SocketHandlers, Turn {
     this.#plane.loop.again(this);
   }
 
-  /** A piece of plaintext. */
+  /** A piece of plaintext, valid until this returns. */
   #take(piece: Uint8Array): void {
     if (this.#isClosed) return;
     this.#isHeard = true;
-    if (this.#isPaused || this.#unread.length > 0) this.#unread.push(piece);
-    else this.#handlers!.onData(piece);
+    const handlers = this.#handlers!;
+    if (this.#isPaused || this.#unread.length > 0) this.#unread.push(new Uint8Array(piece));
+    else if (handlers.onLent === undefined) handlers.onData(new Uint8Array(piece));
+    else handlers.onLent(piece);
   }
 
   #passOn(handlers: LaneHandlers): void {

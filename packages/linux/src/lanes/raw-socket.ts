@@ -56,9 +56,8 @@ export class RawSocket implements RawConnection, SocketHandlers {
   }
 
   /** {@link SocketHandlers} */
-  onData(bytes: Uint8Array): boolean {
+  onData(bytes: Uint8Array): void {
     this.#handlers!.onBytes(bytes);
-    return false;
   }
 
   onEnd(): void {

@@ -1,4 +1,4 @@
-import { HEADER_BYTES, lengthAt, OVERHEAD_BYTES } from '../tls/record-format.ts';
+import { HEADER_BYTES, lengthAt } from '../tls/record-format.ts';
 import type { RecordLayer } from '../tls/record-layer.ts';
 
 /** Header and body of the longest record (RFC 8446 §5.2). */
@@ -7,70 +7,77 @@ const RECORD_BYTES_MAX = 5 + 2 ** 14 + 256;
 const NOTHING = new Uint8Array(0);
 
 /**
- * Puts the peer's records together again, which come in pieces of any size, and opens them. What all
- * records of a read say is handed on as one piece: a message of several records lies in one place, and
- * whoever takes it has one piece to look at, not eight.
+ * Puts the peer's records together again, which come in pieces of any size, and opens them. What the
+ * records of a read say is handed on as one piece, in the memory that they were read to.
  */
 export class RecordInbox {
   readonly #layer: RecordLayer;
   readonly #onPiece: (piece: Uint8Array) => void;
-  /** Of a record that is not complete; less than one. */
+  /** Of a record that is not complete the first `#begunBytes`; there is room for all of it. */
   #begun: Uint8Array = NOTHING;
-  /** What the records of this read have said so far, in its first bytes. */
-  #room: Uint8Array | undefined;
-  #roomBytes = 0;
+  #begunBytes = 0;
+  /** What the records of this read have said so far: `#filled` bytes from `#start` on. */
+  #read: Uint8Array = NOTHING;
+  #start = 0;
   #filled = 0;
 
-  /** `onPiece` gets the plaintext in order, as views that are its to keep. */
+  /** `onPiece` gets the plaintext in order, as views that are valid until it returns. */
   constructor(layer: RecordLayer, onPiece: (piece: Uint8Array) => void) {
     this.#layer = layer;
     this.#onPiece = onPiece;
   }
 
-  /** What one read has brought: opened in its place, copied from there, and the caller's again. */
+  /** What one read has brought; its memory is the caller's again when this returns. */
   take(bytes: Uint8Array): void {
-    this.#roomBytes = this.#begun.length + bytes.length - OVERHEAD_BYTES;
-    const from = this.#begun.length === 0 ? 0 : this.#complete(bytes);
-    if (from < bytes.length) {
-      const rest = bytes.subarray(from);
-      const used = this.#layer.receive(rest, this.#gather);
-      this.#begun = used === rest.length ? NOTHING : new Uint8Array(rest.subarray(used));
-    }
-    this.#handOn();
+    const from = this.#begunBytes === 0 ? 0 : this.#complete(bytes);
+    if (from < bytes.length) this.#open(bytes.subarray(from));
   }
 
-  /** Records with plaintext have their overhead beside it, so the room is large enough for all of them. */
+  #open(bytes: Uint8Array): void {
+    this.#read = bytes;
+    this.#filled = 0;
+    const used = this.#layer.receive(bytes, this.#gather);
+    this.#read = NOTHING;
+    if (used < bytes.length) this.#begin(bytes.subarray(used));
+    if (this.#filled > 0) this.#onPiece(bytes.subarray(this.#start, this.#start + this.#filled));
+  }
+
+  /** The first stays where it is; what is between the others and it closes up. */
   readonly #gather = (content: Uint8Array): void => {
-    // Filled before anybody sees it; what is not filled nobody sees.
-    this.#room ??= Buffer.allocUnsafeSlow(this.#roomBytes);
-    this.#room.set(content, this.#filled);
+    if (this.#filled === 0) this.#start = content.byteOffset - this.#read.byteOffset;
+    else this.#read.set(content, this.#start + this.#filled);
     this.#filled += content.length;
   };
 
-  #handOn(): void {
-    const room = this.#room;
-    if (room === undefined) return;
-    const piece = room.subarray(0, this.#filled);
-    this.#room = undefined;
-    this.#filled = 0;
-    // Little in a large room, before a record that goes on, would keep all of it.
-    this.#onPiece(piece.length * 2 < room.length ? new Uint8Array(piece) : piece);
+  #begin(part: Uint8Array): void {
+    // Filled before it is read.
+    this.#begun = Buffer.allocUnsafeSlow(
+      part.length < HEADER_BYTES ? RECORD_BYTES_MAX : HEADER_BYTES + lengthAt(part, 0),
+    );
+    this.#begun.set(part);
+    this.#begunBytes = part.length;
   }
 
-  /** Joins what has begun with what follows it; returns how many bytes of that were used. */
+  /** Adds to the record that has begun what is of it; returns how many bytes that were. */
   #complete(bytes: Uint8Array): number {
-    const begun = this.#begun;
-    const part = bytes.subarray(0, wholeBytes(begun) - begun.length);
-    const joined = Buffer.allocUnsafeSlow(begun.length + part.length);
-    joined.set(begun);
-    joined.set(part, begun.length);
-    const used = this.#layer.receive(joined, this.#gather);
-    this.#begun = used === 0 ? joined : NOTHING;
-    return used === 0 ? part.length : used - begun.length;
+    const header = this.#add(bytes, HEADER_BYTES);
+    if (this.#begunBytes < HEADER_BYTES) return header;
+    // One that is longer than it may be is found out by the layer.
+    const whole = Math.min(HEADER_BYTES + lengthAt(this.#begun, 0), RECORD_BYTES_MAX);
+    const used = header + this.#add(bytes.subarray(header), whole);
+    if (this.#begunBytes < whole) return used;
+    const record = this.#begun.subarray(0, whole);
+    this.#begun = NOTHING;
+    this.#begunBytes = 0;
+    this.#layer.receive(record, this.#onPiece);
+    return used;
   }
-}
 
-/** With so many bytes the record that has begun is whole: at most, as long as its length is not known. */
-function wholeBytes(begun: Uint8Array): number {
-  return begun.length < HEADER_BYTES ? RECORD_BYTES_MAX : HEADER_BYTES + lengthAt(begun, 0);
+  /** Until so many bytes are there. */
+  #add(bytes: Uint8Array, until: number): number {
+    const part = bytes.subarray(0, Math.max(0, until - this.#begunBytes));
+    this.#begun.set(part, this.#begunBytes);
+    this.#begunBytes += part.length;
+    return part.length;
+  }
 }

@@ -41,7 +41,7 @@ export class EventLoop {
   #immediate: NodeJS.Immediate | undefined;
   #rounds = 0;
   #isClosed = false;
-  #onIdle: (() => void) | undefined;
+  #closesWhenIdle = false;
 
   /** @throws when the system or libuv refuses */
   constructor(system: System) {
@@ -97,7 +97,7 @@ export class EventLoop {
     this.#watched--;
     if (this.#watched > 0 || this.#isClosed) return;
     this.#poll.stop();
-    if (this.#onIdle !== undefined) this.#hurry();
+    if (this.#closesWhenIdle) this.#hurry();
   }
 
   /** Work is left over: the next round begins with it, and does not wait for an event. */
@@ -122,9 +122,9 @@ export class EventLoop {
     this.#system.close(this.#epoll);
   }
 
-  /** Closes itself when nothing is watched any more and no work is left, and calls `onClosed`. */
-  closeWhenIdle(onClosed: () => void): void {
-    this.#onIdle = onClosed;
+  /** Closes itself when nothing is watched any more and no work is left. */
+  closeWhenIdle(): void {
+    this.#closesWhenIdle = true;
     this.#hurry();
   }
 
@@ -147,15 +147,10 @@ export class EventLoop {
     } finally {
       // What a handler's exception has left is done in the next round.
       if (this.#isLeft()) this.#hurry();
-      else if (this.#watched === 0 && this.#onIdle !== undefined) this.#closeIdle(this.#onIdle);
+      else if (this.#watched === 0 && this.#closesWhenIdle) this.close();
       else if (this.#watched > 0) this.#arm();
     }
   };
-
-  #closeIdle(onClosed: () => void): void {
-    this.close();
-    onClosed();
-  }
 
   #round(): void {
     const turns = this.#turns;

@@ -1,58 +1,30 @@
-import { SLAB_BYTES, type Slab, type SlabPool } from './slab-pool.ts';
+import type { NativeMemory } from '../system/native-memory.ts';
 
-/** Most bytes of one read. */
-export const READ_BYTES_MAX = 128 * 1024;
+/** Most bytes of one read: what a lane of the other end gives to its system at once. */
+export const READ_BYTES_MAX = 144 * 1024;
 
-/** Less room than this is not read into: another slab is taken. */
-const ROOM_MIN = 16 * 1024;
+const POISON = 0xdb;
 
 /**
- * Where the sockets of a process read to, one after the other: small reads share a slab, and what
- * nobody has kept is read over.
+ * Where all sockets of a process read to, one after the other. So it stays in the cache, and nobody counts who
+ * uses it: what was read is passed on within the read, and whoever keeps some of it copies that.
  */
 export class ReadRoom {
-  readonly #pool: SlabPool;
-  #slab: Slab | undefined;
-  #filled = 0;
+  readonly address: number;
+  readonly #bytes: Uint8Array;
+  readonly #poisons: boolean;
 
-  constructor(pool: SlabPool) {
-    this.#pool = pool;
+  /** `memory` has {@link READ_BYTES_MAX}. `poisons`, for tests: who keeps a view too long reads nonsense. */
+  constructor(memory: NativeMemory, poisons: boolean) {
+    this.address = memory.address;
+    this.#bytes = memory.bytes;
+    this.#poisons = poisons;
   }
 
-  /** The slab to read into, from {@link at} on and up to {@link length} bytes. */
-  get slab(): Slab {
-    this.#slab ??= this.#pool.take();
-    return this.#slab;
-  }
-
-  get at(): number {
-    return this.#filled;
-  }
-
-  get length(): number {
-    return Math.min(READ_BYTES_MAX, SLAB_BYTES - this.#filled);
-  }
-
-  /** So many bytes were read, and somebody keeps them. */
-  keep(bytes: number): void {
-    this.#filled += bytes;
-    if (SLAB_BYTES - this.#filled < ROOM_MIN) this.#leave();
-  }
-
-  /** Nothing is read for now: a slab that nobody keeps anything of goes back to its pool. */
-  rest(): void {
-    const slab = this.#slab;
-    if (slab?.holders === 1 && !slab.isSurrendered) this.#leave();
-  }
-
-  /** Nothing is read any more. */
-  close(): void {
-    this.#leave();
-  }
-
-  #leave(): void {
-    this.#slab?.release();
-    this.#slab = undefined;
-    this.#filled = 0;
+  /** Passes on the first `count` bytes, which were read just now. */
+  lend(count: number, to: { onData(bytes: Uint8Array): void }): void {
+    const bytes = this.#bytes.subarray(0, count);
+    to.onData(bytes);
+    if (this.#poisons) bytes.fill(POISON);
   }
 }

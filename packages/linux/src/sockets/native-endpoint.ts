@@ -1,11 +1,10 @@
 import type { ByteReceiver, ByteStream, EndpointSide, StreamEnd } from '@routy/link/streams';
 import { errorText } from '@routy/proto/base';
 import type { StreamCode } from '@routy/proto/wire';
-import type { Slab } from '../memory/slab-pool.ts';
 import type { NativeSocket, SocketHandlers } from './native-socket.ts';
 
-/** Up to this a piece is copied; beyond, its slab is left to the stream, which says nothing of its end. */
-const COPIED_BYTES_MAX = 64 * 1024;
+/** Lent bytes are written at once from so many on. */
+const ABSORBED_MIN = 16 * 1024;
 
 /** What a target said before it went may go first as long as the client takes some of it, in ms. */
 const PATIENCE_MS = 10_000;
@@ -60,9 +59,17 @@ export class NativeEndpoint implements ByteReceiver, SocketHandlers {
   data(bytes: Uint8Array): void {
     this.#bytesIn += bytes.length;
     this.#socket.write(bytes);
-    if (this.#isFlushDue) return;
-    this.#isFlushDue = true;
-    this.#stream!.flushLater();
+    this.#flushLater();
+  }
+
+  /** From the memory of the lane to the system: only what that does not take is copied. */
+  absorb(bytes: Uint8Array): number {
+    // Small pieces are written together at the end of the round.
+    if (bytes.length < ABSORBED_MIN || this.#socket.queuedBytes > 0 || this.#isOver) return 0;
+    this.#bytesIn += bytes.length;
+    this.#socket.writeThrough(bytes);
+    this.#flushLater();
+    return bytes.length;
   }
 
   flush(): void {
@@ -114,12 +121,9 @@ export class NativeEndpoint implements ByteReceiver, SocketHandlers {
   }
 
   /** {@link SocketHandlers} */
-  onData(bytes: Uint8Array, slab: Slab): boolean {
-    const isCopied = bytes.length <= COPIED_BYTES_MAX;
-    if (!isCopied) slab.surrender();
+  onData(bytes: Uint8Array): void {
     this.#bytesOut += bytes.length;
-    if (!this.#stream!.write(isCopied ? bytes.slice() : bytes)) this.pause();
-    return !isCopied;
+    if (!this.#stream!.write(new Uint8Array(bytes))) this.pause();
   }
 
   onEnd(): void {
@@ -158,6 +162,12 @@ export class NativeEndpoint implements ByteReceiver, SocketHandlers {
     if (this.#isOver) return;
     if (this.#isClient) this.#resetByOther('the client is gone', 'cancelled');
     else this.#awaitReading();
+  }
+
+  #flushLater(): void {
+    if (this.#isFlushDue) return;
+    this.#isFlushDue = true;
+    this.#stream!.flushLater();
   }
 
   /** The socket's bytes are all read, and whether its other end has reset behind them is known. */

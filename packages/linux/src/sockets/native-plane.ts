@@ -1,6 +1,5 @@
 import { EventLoop } from '../loop/event-loop.ts';
-import { ReadRoom } from '../memory/read-room.ts';
-import { SLAB_BYTES, SlabPool } from '../memory/slab-pool.ts';
+import { READ_BYTES_MAX, ReadRoom } from '../memory/read-room.ts';
 import { reasonOf } from '../native/process-library.ts';
 import { loadSystem, type System, type SystemLoaded } from '../system/system.ts';
 
@@ -8,8 +7,8 @@ import { loadSystem, type System, type SystemLoaded } from '../system/system.ts'
 export type NativePlaneLoaded = { readonly plane: NativePlane } | { readonly missing: string };
 
 export interface NativePlaneOptions {
-  /** For tests: freed memory is overwritten and watched. */
-  readonly poisonsSlabs?: boolean | undefined;
+  /** For tests: what was read is overwritten when it has been passed on. */
+  readonly poisonsReads?: boolean | undefined;
   /** Instead of this process's own. */
   readonly system?: SystemLoaded | undefined;
 }
@@ -19,7 +18,7 @@ export function loadNativePlane(options: NativePlaneOptions = {}): NativePlaneLo
   const loaded = options.system ?? loadSystem();
   if ('missing' in loaded) return loaded;
   try {
-    return { plane: new NativePlane(loaded.system, options.poisonsSlabs ?? false) };
+    return { plane: new NativePlane(loaded.system, options.poisonsReads ?? false) };
   } catch (error) {
     return { missing: reasonOf(error, 'libuv cannot be asked') };
   }
@@ -29,37 +28,21 @@ export function loadNativePlane(options: NativePlaneOptions = {}): NativePlaneLo
 export class NativePlane {
   readonly system: System;
   readonly loop: EventLoop;
-  readonly slabs: SlabPool;
   readonly room: ReadRoom;
-  #isRestDue = false;
 
   constructor(system: System, poisons: boolean) {
     this.system = system;
     this.loop = new EventLoop(system);
-    this.slabs = new SlabPool({ allocate: () => system.allocate(SLAB_BYTES), poisons });
-    this.room = new ReadRoom(this.slabs);
-  }
-
-  /** The room was read into: it is looked after at the end of this round. */
-  restLater(): void {
-    if (this.#isRestDue) return;
-    this.#isRestDue = true;
-    this.loop.atRoundEnd(this.#rest);
+    this.room = new ReadRoom(system.allocate(READ_BYTES_MAX), poisons);
   }
 
   /** When all of its sockets and listeners are closed. */
   close(): void {
-    this.room.close();
     this.loop.close();
   }
 
   /** Closes itself once all of its sockets and listeners are closed. */
   closeWhenIdle(): void {
-    this.loop.closeWhenIdle(() => this.room.close());
+    this.loop.closeWhenIdle();
   }
-
-  readonly #rest = (): void => {
-    this.#isRestDue = false;
-    this.room.rest();
-  };
 }

@@ -1,4 +1,4 @@
-import type { Slab } from '../memory/slab-pool.ts';
+import { READ_BYTES_MAX } from '../memory/read-room.ts';
 import {
   AF_UNIX,
   EPOLLERR,
@@ -28,11 +28,8 @@ const ENDING = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
  * from within `flush` and `end`.
  */
 export interface SocketHandlers {
-  /**
-   * Bytes in a slab, valid until this returns. True: some of them are kept, by who has retained the slab
-   * or surrendered it, and are not read over.
-   */
-  onData(bytes: Uint8Array, slab: Slab): boolean;
+  /** Bytes in memory that is read over when this returns. */
+  onData(bytes: Uint8Array): void;
   /** The other end has half-closed, and all that it said was told. */
   onEnd(): void;
   /** The system has taken more of what was written. */
@@ -247,14 +244,11 @@ export class NativeSocket {
   #read(): void {
     if (this.#isPaused || !this.#isReadable || this.#endRead || this.#fd < 0) return;
     const { system, room } = this.#plane;
-    const { slab, at, length } = room;
-    this.#plane.restLater();
-    const taken = system.receive(this.#fd, slab.address + at, length);
+    const taken = system.receive(this.#fd, room.address, READ_BYTES_MAX);
     if (taken > 0) {
-      if (taken < length && !this.#isReadInParts) this.#isReadable = false;
+      if (taken < READ_BYTES_MAX && !this.#isReadInParts) this.#isReadable = false;
       else this.#readAgain();
-      const bytes = slab.bytes.subarray(at, at + taken);
-      if (this.#handlers!.onData(bytes, slab)) room.keep(taken);
+      room.lend(taken, this.#handlers!);
     } else if (taken === 0) {
       this.#endOfBytes();
     } else if (taken === EAGAIN) {

@@ -118,9 +118,7 @@ class HeldHandlers implements SocketHandlers {
     this.#onGone();
   }
 
-  onData(): boolean {
-    return false;
-  }
+  onData(): void {}
 
   onEnd(): void {}
 

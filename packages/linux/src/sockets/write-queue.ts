@@ -66,7 +66,7 @@ export class WriteQueue {
     const written = Math.max(0, taken);
     // A blocked queue keeps what it is given to itself.
     if (isNext && written < piece.length) this.#isBlocked = true;
-    if (written < piece.length) this.add(Uint8Array.from(piece.subarray(written)));
+    if (written < piece.length) this.add(Buffer.from(piece.subarray(written)));
     return written;
   }
 

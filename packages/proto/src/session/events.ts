@@ -75,6 +75,10 @@ export class EventQueue {
   /** Among them, if one is. */
   #offers: { readonly kind: 'offers'; services: ReadonlySet<string> } | undefined;
 
+  get isEmpty(): boolean {
+    return this.#next === this.#events.length;
+  }
+
   push(event: SessionEvent): void {
     this.#events.push(event);
   }

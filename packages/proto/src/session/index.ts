@@ -19,4 +19,5 @@ export {
 } from './negotiation.ts';
 export type { HandshakeOptions, SessionOptions } from './options.ts';
 export { Session } from './session.ts';
+export type { Absorb } from './streams/stream-receiver.ts';
 export type { LaneFacts } from './streams/lane-set.ts';

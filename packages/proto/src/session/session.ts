@@ -16,7 +16,7 @@ import { Resync } from './resume/resync.ts';
 import { type LaneFacts, LaneSet } from './streams/lane-set.ts';
 import type { StreamLane } from './streams/stream.ts';
 import { type OpenResult, StreamCommands } from './streams/stream-commands.ts';
-import { StreamReceiver } from './streams/stream-receiver.ts';
+import { type Absorb, StreamReceiver } from './streams/stream-receiver.ts';
 import { StreamSender } from './streams/stream-sender.ts';
 import {
   type SessionMemory,
@@ -28,10 +28,9 @@ import {
 /**
  * A session's protocol without IO: bytes, time and commands go in; bytes, a timeout and events
  * come out. `nowMs` is a monotonic clock in milliseconds, fractions allowed, and never runs back.
- * A session has lanes, each named by its id, and outlives them.
- *
- * After every call the driver takes all of `pollEvent`, then `pollTransmit` of every lane as far
- * as the lane takes bytes, and sets one timer to `pollTimeout`.
+ * A session has lanes, each named by its id, and outlives them. After every call the driver takes
+ * all of `pollEvent`, then `pollTransmit` of every lane as far as the lane takes bytes, and sets one
+ * timer to `pollTimeout`.
  */
 export class Session {
   /** Wall clock minus `nowMs`, in ms; the driver sets it when it looks at its clocks. */
@@ -157,9 +156,10 @@ export class Session {
     return session.epoch;
   }
 
-  /** Bytes from a lane. */
-  handleBytes(nowMs: number, laneId: number, chunk: Uint8Array): void {
+  /** Bytes from a lane, which are the session's to keep, or with `absorb` lent to it until this returns. */
+  handleBytes(nowMs: number, laneId: number, chunk: Uint8Array, absorb?: Absorb): void {
     this.#nowMs = nowMs;
+    this.#receiver.absorb = absorb;
     const lane = this.#lanes.get(laneId);
     if (lane === undefined) return;
     this.#keeper.heard(nowMs, lane);

@@ -7,7 +7,8 @@ const CLOSE_TIMEOUT_MS = 2_000;
 
 /** Who a lane's bytes are for. */
 export interface LaneReceiver {
-  laneData(link: LaneLink, chunk: Uint8Array): void;
+  /** `isLent`: the chunk is valid until this returns. */
+  laneData(link: LaneLink, chunk: Uint8Array, isLent: boolean): void;
   laneDrained(link: LaneLink): void;
   /** The peer has waited for others and has its next turn. */
   laneResumed(link: LaneLink): void;
@@ -48,7 +49,8 @@ export class LaneLink {
     this.#onGone = onGone;
     turn.join(this);
     lane.bind({
-      onData: (chunk) => this.#data(chunk),
+      onData: (chunk) => this.#data(chunk, false),
+      onLent: (chunk) => this.#data(chunk, true),
       onDrain: () => this.#drained(),
       onClose: (error) => this.#closed(error),
     });
@@ -125,14 +127,14 @@ export class LaneLink {
     this.#turn.charge(ms);
   }
 
-  #data(chunk: Uint8Array): void {
+  #data(chunk: Uint8Array, isLent: boolean): void {
     const isNext = this.#unpassed.length === 0;
     if (isNext && this.#turn.isFree) {
-      this.receiver?.laneData(this, chunk);
+      this.receiver?.laneData(this, chunk, isLent);
     } else if (isNext && chunk.length <= this.#turn.partBytes) {
-      this.#pass(chunk);
+      this.#pass(chunk, isLent);
     } else {
-      this.#unpassed.push(chunk);
+      this.#unpassed.push(isLent ? new Uint8Array(chunk) : chunk);
       this.#passOn();
     }
   }
@@ -144,13 +146,13 @@ export class LaneLink {
       if (chunk === undefined) return;
       const { partBytes } = this.#turn;
       if (chunk.length > partBytes) this.#unpassed.unshift(chunk.subarray(partBytes));
-      this.#pass(chunk.subarray(0, partBytes));
+      this.#pass(chunk.subarray(0, partBytes), false);
     }
   }
 
-  #pass(part: Uint8Array): void {
+  #pass(part: Uint8Array, isLent: boolean): void {
     const sinceMs = this.#turn.nowMs();
-    this.receiver?.laneData(this, part);
+    this.receiver?.laneData(this, part, isLent);
     this.#turn.spent(sinceMs, part.length);
   }
 
@@ -170,7 +172,7 @@ export class LaneLink {
     this.gone = true;
     this.error = error;
     // It was all there before the end.
-    for (const part of this.#unpassed.splice(0)) this.receiver?.laneData(this, part);
+    for (const part of this.#unpassed.splice(0)) this.receiver?.laneData(this, part, false);
     this.receiver?.laneClosed(this);
     this.#onGone(this);
   }

@@ -165,6 +165,12 @@ export class StreamJoint implements ByteReceiver {
     else this.#receiver.data(bytes);
   }
 
+  absorb(bytes: Uint8Array): number {
+    const absorbed = this.#receiver?.absorb?.(bytes) ?? 0;
+    if (absorbed > 0) for (const meter of this.#meters) meter.received(absorbed, 0);
+    return absorbed;
+  }
+
   flush(): void {
     this.#receiver?.flush();
   }

@@ -12,12 +12,18 @@ interface Waiter<T> {
   reject(error: Error): void;
 }
 
+interface Reader extends Waiter<Uint8Array | undefined> {
+  /** It takes nothing: it wants to know that there is something. */
+  readonly isWaiting: boolean;
+}
+
 interface WaitingWrite extends Waiter<void> {
   /** Undefined: sent, but the stream takes no more yet. */
   readonly chunk: Uint8Array | undefined;
 }
 
 const DONE = Promise.resolve();
+const NOTHING: Uint8Array = new Uint8Array(0);
 
 /**
  * A stream with promises: chunks are read one at a time or with `for await`, and a write is done when
@@ -26,7 +32,7 @@ const DONE = Promise.resolve();
  */
 export class AsyncByteStream {
   readonly #channel: ByteChannel;
-  #reader: Waiter<Uint8Array | undefined> | undefined;
+  #reader: Reader | undefined;
   #writes: WaitingWrite[] = [];
   #isEnding = false;
   #isFinished = false;
@@ -34,8 +40,11 @@ export class AsyncByteStream {
   /** A signal may live much longer than the stream. */
   #letGo: (() => void) | undefined;
 
-  /** `signal` resets it. */
-  constructor(options: { readonly signal?: AbortSignal } = {}) {
+  /**
+   * `signal` resets it. `absorb` is that of the receiver: bytes that it takes are not read, and count as
+   * delivered when they are {@link settle}d.
+   */
+  constructor(options: { readonly signal?: AbortSignal } = {}, absorb?: ByteReceiver['absorb']) {
     expectSignalOption(options);
     const { signal } = options;
     this.#channel = new ByteChannel({
@@ -43,6 +52,7 @@ export class AsyncByteStream {
       onWritable: () => this.#writeOn(),
       onReset: () => this.#fail(),
       onFinished: () => this.#finish(),
+      ...(absorb && { onAbsorb: absorb }),
     });
     if (signal === undefined) return;
     const abort = (): void => this.reset(resetCodeOf(signal.reason), errorText(signal.reason));
@@ -75,16 +85,27 @@ export class AsyncByteStream {
    * @throws LinkError `stream-in-use`, StreamResetError
    */
   read(): Promise<Uint8Array | undefined> {
-    if (this.#reader !== undefined) return Promise.reject(readTwice());
-    return new Promise((resolve, reject) => {
-      this.#reader = { resolve, reject };
-      this.#readOn();
-    });
+    return this.#readBy(false);
+  }
+
+  /**
+   * True when {@link readHere} has bytes or some were absorbed, false at the end. What is read is nowhere on the
+   * way meanwhile, so that what is absorbed cannot overtake it.
+   *
+   * @throws LinkError `stream-in-use`, StreamResetError
+   */
+  async untilHere(): Promise<boolean> {
+    return (await this.#readBy(true)) !== undefined;
   }
 
   /** Bytes that are here already; undefined where {@link read} would wait, end or fail. */
   readHere(): Uint8Array | undefined {
     return this.#reader === undefined ? this.#channel.take() : undefined;
+  }
+
+  /** All bytes that were absorbed, but the last so many, have reached where they go. */
+  settle(kept: number): void {
+    this.#channel.settle(kept);
   }
 
   /**
@@ -172,10 +193,19 @@ export class AsyncByteStream {
     });
   }
 
+  #readBy(isWaiting: boolean): Promise<Uint8Array | undefined> {
+    if (this.#reader !== undefined) return Promise.reject(readTwice());
+    return new Promise((resolve, reject) => {
+      this.#reader = { isWaiting, resolve, reject };
+      this.#readOn();
+    });
+  }
+
   #readOn(): void {
     const reader = this.#reader;
     if (reader === undefined) return;
-    const piece = this.#channel.take();
+    const isHere = this.#channel.hasBytes || this.#channel.hasAbsorbed;
+    const piece = reader.isWaiting ? (isHere ? NOTHING : undefined) : this.#channel.take();
     const { atEnd, error } = this.#channel;
     if (piece === undefined && !atEnd && error === undefined) return;
     this.#reader = undefined;

@@ -58,6 +58,8 @@ export interface ChannelUser {
   onReset(error: StreamResetError): void;
   /** Both directions have ended, and the peer has all. */
   onFinished(): void;
+  /** As {@link ByteReceiver.absorb}, while nothing waits to be taken. */
+  onAbsorb?(bytes: Uint8Array): number;
 }
 
 /**
@@ -68,6 +70,8 @@ export class ByteChannel implements ByteReceiver {
   readonly #user: ChannelUser;
   #stream: ByteStream | undefined;
   #waiting = new ByteQueue();
+  /** Taken by `onAbsorb` and not {@link settle}d yet. */
+  #absorbed = 0;
   #isFlushDue = false;
   #finCame = false;
   #endTaken = false;
@@ -107,6 +111,21 @@ export class ByteChannel implements ByteReceiver {
   /** Bytes wait to be taken. */
   get hasBytes(): boolean {
     return this.#waiting.bytes > 0;
+  }
+
+  /** Bytes were absorbed that are not settled. */
+  get hasAbsorbed(): boolean {
+    return this.#absorbed > 0;
+  }
+
+  /** All absorbed bytes but the last so many count as delivered. */
+  settle(kept: number): void {
+    const bytes = this.#absorbed - kept;
+    if (bytes <= 0) return;
+    this.#absorbed = kept;
+    if (this.#over) return;
+    this.#stream!.delivered(bytes);
+    this.#takeEnd();
   }
 
   /** The next bytes, which count as delivered now, and with the last of them the end that has come. */
@@ -171,14 +190,20 @@ export class ByteChannel implements ByteReceiver {
   data(bytes: Uint8Array): void {
     if (this.#over) return;
     this.#waiting.append(bytes);
-    if (this.#isFlushDue) return;
-    this.#isFlushDue = true;
-    this.#stream!.flushLater();
+    this.#flushLater();
+  }
+
+  absorb(bytes: Uint8Array): number {
+    if (this.#over || this.hasBytes) return 0;
+    const absorbed = this.#user.onAbsorb?.(bytes) ?? 0;
+    this.#absorbed += absorbed;
+    if (absorbed > 0) this.#flushLater();
+    return absorbed;
   }
 
   flush(): void {
     this.#isFlushDue = false;
-    if (this.#waiting.bytes > 0) this.#user.onReadable();
+    if (this.hasBytes || this.hasAbsorbed) this.#user.onReadable();
   }
 
   fin(): void {
@@ -216,6 +241,12 @@ export class ByteChannel implements ByteReceiver {
     return true;
   }
 
+  #flushLater(): void {
+    if (this.#isFlushDue) return;
+    this.#isFlushDue = true;
+    this.#stream!.flushLater();
+  }
+
   #shift(): Uint8Array | undefined {
     const piece = this.#waiting.shift();
     if (piece !== undefined && !this.#over) this.#stream!.delivered(piece.length);
@@ -227,7 +258,7 @@ export class ByteChannel implements ByteReceiver {
    * not keep the stream by not reading on.
    */
   #takeEnd(): void {
-    if (!this.atEnd || this.#endTaken) return;
+    if (!this.atEnd || this.hasAbsorbed || this.#endTaken) return;
     this.#endTaken = true;
     if (!this.#over) this.#stream!.finDelivered();
   }

@@ -62,10 +62,11 @@ export class MessageStream<T> {
   constructor(options: MessageStreamOptions<T>) {
     expectMessageOptions(options);
     const { codecs, maxBytes = MESSAGE_BYTES, signal } = options;
-    this.#bytes = new AsyncByteStream(signal === undefined ? {} : { signal });
+    this.#cutter = new MessageCutter(maxBytes);
+    const absorb = (bytes: Uint8Array): number => this.#cutter.absorb(bytes);
+    this.#bytes = new AsyncByteStream(signal === undefined ? {} : { signal }, absorb);
     this.#codecs = codecs;
     this.#maxBytes = maxBytes;
-    this.#cutter = new MessageCutter(maxBytes);
     const [only, another] = Object.values(codecs);
     if (another === undefined) this.#codec = only;
   }
@@ -125,7 +126,7 @@ export class MessageStream<T> {
         if (bytes === MARK) this.#marked();
         else if (bytes !== undefined) {
           const value = this.#chosen().decode(bytes);
-          this.#consumed();
+          this.#used();
           return { done: false, value };
         } else if (!this.#takesHere() && !(await this.#more())) return { done: true };
       }
@@ -144,7 +145,7 @@ export class MessageStream<T> {
     try {
       for (;;) {
         this.#takeAll(batch);
-        if (batch.length > 0) this.#consumed();
+        if (batch.length > 0) this.#used();
         if (batch.length > 0 || this.#isMarked) return batch;
         if (!this.#takesHere() && !(await this.#more())) return batch;
       }
@@ -233,7 +234,7 @@ export class MessageStream<T> {
         });
       } else {
         this.#cutter.next();
-        if (!(await this.#more())) return false;
+        if (!this.#takesHere() && !(await this.#more())) return false;
       }
     }
     return true;
@@ -244,7 +245,8 @@ export class MessageStream<T> {
     for (;;) {
       const text = this.#cutter.next();
       if (text !== undefined) return text;
-      if (!(await this.#more())) throw new LinkError('message-truncated', 'it ended within a turn');
+      if (this.#takesHere() || (await this.#more())) continue;
+      throw new LinkError('message-truncated', 'it ended within a turn');
     }
   }
 
@@ -303,17 +305,29 @@ export class MessageStream<T> {
 
   async #fetch(): Promise<boolean> {
     try {
-      const chunk = await this.#bytes.read();
-      if (chunk === undefined) this.#cutter.end();
-      else this.#cutter.push(chunk);
-      return chunk !== undefined;
+      this.#settle();
+      const isHere = await this.#bytes.untilHere();
+      if (!isHere) this.#cutter.end();
+      return isHere;
     } finally {
       this.#fetching = undefined;
     }
   }
 
+  /** The reader has its messages. */
+  #used(): void {
+    this.#settle();
+    this.#consumed();
+  }
+
+  /** What the reader waits for is delivered before it is whole, what waits for the reader is not. */
+  #settle(): void {
+    this.#bytes.settle(this.#cutter.readyBytes);
+  }
+
   #marked(): void {
     this.#isMarked = true;
+    this.#settle();
     // This side has ended the stream already: it cannot go on.
     if (this.#isEnded && this.#onTurn !== undefined) void this.giveUpTurn();
   }

@@ -3,7 +3,7 @@ import { errorText, identityUri } from '@routy/proto/base';
 import { LinkError } from '../link-error.ts';
 import type { TlsCredentials } from './credentials.ts';
 import { certificateIdentity } from './peer-identity.ts';
-import { secureContext } from './tls-context.ts';
+import { expectPem, secureContext } from './tls-context.ts';
 
 /**
  * Fails for credentials that no peer could accept: what is no PEM, a key of another certificate, a
@@ -12,6 +12,7 @@ import { secureContext } from './tls-context.ts';
  * @throws LinkError `credentials-invalid`
  */
 export function checkCredentials(credentials: TlsCredentials): void {
+  expectPem(credentials);
   const certificate = readCertificate('certChainPem', credentials.certChainPem);
   const ca = readCertificate('caPem', credentials.caPem);
   secureContext(credentials);

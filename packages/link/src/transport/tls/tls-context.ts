@@ -1,5 +1,6 @@
 import { constants } from 'node:crypto';
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
+import { types } from 'node:util';
 import { errorText } from '@routy/proto/base';
 import type { TlsCredentials } from '../lane.ts';
 import { LinkError } from '../link-error.ts';
@@ -63,7 +64,25 @@ function optionsOf(credentials: TlsCredentials): SecureContextOptions {
   };
 }
 
+/**
+ * Without a key or certificate node:tls shows none, and leaves it to the other end to say so.
+ *
+ * @throws LinkError `credentials-invalid` when one is missing, without what was given: it may be a key
+ */
+export function expectPem(credentials: TlsCredentials): void {
+  for (const name of ['certChainPem', 'keyPem', 'caPem'] as const) {
+    const given: unknown = credentials[name];
+    const isText = typeof given === 'string' || types.isUint8Array(given);
+    if (isText && given.length > 0) continue;
+    const fault = isText ? 'empty' : given === undefined ? 'missing' : 'no text';
+    throw new LinkError('credentials-invalid', `${name} is ${fault}`, {
+      hint: 'credentials are { identity, certChainPem, keyPem, caPem }, each the text of a PEM file',
+    });
+  }
+}
+
 function newContext(credentials: TlsCredentials): SecureContext {
+  expectPem(credentials);
   try {
     return createSecureContext(optionsOf(credentials));
   } catch (error) {

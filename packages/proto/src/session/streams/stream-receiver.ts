@@ -9,12 +9,20 @@ import type { StreamSender } from './stream-sender.ts';
 import type { StreamTable } from './stream-table.ts';
 
 /**
+ * Offered what came for a stream before anything else is done with it, and how many of these bytes, from the
+ * first on, it has copied to where they go: none or all, mostly. From within the session, which it does not call.
+ */
+export type Absorb = (stream: number, bytes: Uint8Array) => number;
+
+/**
  * The peer's frames of streams. Those of one lane come in order, but a frame may come again, or be
  * overtaken by frames of another lane: each says something that stays true.
  */
 export class StreamReceiver {
   readonly #store: StreamTable;
   readonly #sender: StreamSender;
+  /** Whoever brings bytes has only lent them: what is not absorbed is copied. Undefined: they are ours. */
+  absorb: Absorb | undefined;
 
   constructor(store: StreamTable, sender: StreamSender) {
     this.#store = store;
@@ -74,7 +82,7 @@ export class StreamReceiver {
   #hold(stream: Stream, offset: number, bytes: Uint8Array): void {
     stream.reassembly ??= new Reassembly();
     stream.receive.ahead();
-    const held = stream.reassembly.insert(offset, bytes);
+    const held = stream.reassembly.insert(offset, this.#own(bytes));
     this.#store.reassemblyBytes += held;
     this.#store.undeliveredBytes += held;
     this.#store.totals.bytesReceived += held;
@@ -110,7 +118,16 @@ export class StreamReceiver {
 
   #pass(stream: Stream, bytes: Uint8Array): void {
     stream.receive.receive(bytes.length);
-    this.#store.events.push({ kind: 'data', stream: stream.id, bytes });
+    const { events } = this.#store;
+    // Not before what waits already.
+    const absorbed = events.isEmpty ? (this.absorb?.(stream.id, bytes) ?? 0) : 0;
+    if (absorbed === bytes.length) return;
+    const rest = this.#own(absorbed === 0 ? bytes : bytes.subarray(absorbed));
+    events.push({ kind: 'data', stream: stream.id, bytes: rest });
+  }
+
+  #own(bytes: Uint8Array): Uint8Array {
+    return this.absorb === undefined ? bytes : new Uint8Array(bytes);
   }
 
   #open(nowMs: number, lane: StreamLane, header: FrameHeader, payload: Uint8Array): void {
