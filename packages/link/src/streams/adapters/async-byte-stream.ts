@@ -129,7 +129,7 @@ export class AsyncByteStream {
     if (this.#writes.some(({ chunk }) => chunk !== undefined)) return;
     this.#channel.end();
     // All was taken: none of them waits for a next one.
-    for (const { resolve } of this.#writes.splice(0)) resolve();
+    for (const write of this.#writes.splice(0)) write.resolve();
   }
 
   /**
