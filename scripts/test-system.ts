@@ -1,5 +1,8 @@
 /**
- * Runs the system tests: `node --import tsx scripts/test-system.ts [PATH-PART]...`.
+ * Runs the system tests: `node --import tsx scripts/test-system.ts [--plane PLANE] [PATH-PART]...`.
+ *
+ * With `--plane native` all nodes are on the native data plane, with `--plane red=native,gray=portable` those of
+ * one site; without it they choose by themselves.
  *
  * They need root (network namespaces, nftables) and the servers that
  * `scripts/install-system-deps.sh` installs. One file after the other, against the built `dist/`;
@@ -9,6 +12,7 @@ import { spawnSync } from 'node:child_process';
 import { accessSync, constants, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { removeOrphans } from '../test/support/namespaces/namespaces.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -33,7 +37,12 @@ const TOOLS = [
 /** Longest a single test file may take, in ms. */
 const FILE_TIMEOUT_MS = 300_000;
 
-const files = selectFiles(process.argv.slice(2));
+const { values: options, positionals } = parseArgs({
+  options: { plane: { type: 'string' } },
+  allowPositionals: true,
+});
+if (options.plane !== undefined) process.env.ROUTY_TEST_DATA_PLANE = planeGiven(options.plane);
+const files = selectFiles(positionals);
 checkPrerequisites();
 step('npm', ['run', '--silent', 'build']);
 for (const name of await removeOrphans()) console.log(`removed left-over namespace ${name}`);
@@ -52,6 +61,14 @@ function selectFiles(filters: readonly string[]): string[] {
     if (!all.some((file) => file.includes(filter))) fail(`no test file matches ${filter}`);
   }
   return all.filter((file) => filters.length === 0 || filters.some((part) => file.includes(part)));
+}
+
+function planeGiven(plane: string): string {
+  const one = '(?:native|portable)';
+  if (!new RegExp(`^(?:${one}|(?:(?:red|gray)=${one},?)+)$`).test(plane)) {
+    fail(`--plane ${plane}: it is native, portable, or for each site, red=native,gray=portable`);
+  }
+  return plane;
 }
 
 function checkPrerequisites(): void {

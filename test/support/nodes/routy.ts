@@ -74,9 +74,13 @@ export class RoutyNode {
   readonly daemon: Daemon;
   /** What the log held before this start. */
   readonly logStart: number;
+  readonly #plane: string | undefined;
 
   constructor(home: Home, args: readonly string[] = ['up']) {
     this.home = home;
+    // A node that waits to be adopted has no configuration yet, and chooses by itself.
+    this.#plane = existsSync(home.config) ? planeOfNode(home) : undefined;
+    if (this.#plane !== undefined) setToml(home, { node: { data_plane: `"${this.#plane}"` } });
     this.logStart = existsSync(home.logFile) ? readFileSync(home.logFile, 'utf8').length : 0;
     const start = inside(home.namespace, process.execPath, [CLI, ...args, ...places(home, args)]);
     this.daemon = new Daemon(home.name, start.command, start.args, { logFile: home.logFile });
@@ -109,9 +113,15 @@ export class RoutyNode {
     }
   }
 
-  /** Waits until every forward listens and a peer is up. */
+  /** Waits until every forward listens and a peer is up, on the data plane that was asked for. */
   async untilReady(deadlineMs?: number): Promise<NodeStatus> {
-    return this.untilStatus('a peer up and every forward listening', isReady, deadlineMs);
+    const what = 'a peer up and every forward listening';
+    const status = await this.untilStatus(what, isReady, deadlineMs);
+    const { inUse, reason } = status.dataPlane;
+    if (this.#plane !== undefined && inUse !== this.#plane) {
+      throw new Error(`${this.home.name} is ${inUse}, not ${this.#plane}: ${reason}`);
+    }
+    return status;
   }
 
   /** The log's length now: what {@link logSince} takes. */
@@ -155,6 +165,17 @@ export class RoutyNode {
   async kill(): Promise<void> {
     await this.daemon.stop('SIGKILL');
   }
+}
+
+/**
+ * The data plane that `ROUTY_TEST_DATA_PLANE` names for the nodes of a test: `native`, or one for each site,
+ * `red=native,gray=portable`. Undefined where it says nothing: they choose by themselves.
+ */
+function planeOfNode(home: Home): string | undefined {
+  const wanted = process.env.ROUTY_TEST_DATA_PLANE;
+  if (wanted === undefined || !wanted.includes('=')) return wanted;
+  const planes = new Map(wanted.split(',').map((each) => each.split('=') as [string, string]));
+  return planes.get(home.name.replace('routy-', ''));
 }
 
 function isReady(status: NodeStatus): boolean {
