@@ -342,6 +342,8 @@ describe('signals and ends', TIMEOUT, () => {
     const opening = peer.open({ protocol: 'late' }, controller);
     await until('the open', () => lab.gray.peers[0]!.stats!.streams === 1);
     controller.abort();
+    // It would be accepted now.
+    lab.gray.protocol({ name: 'late', accept: echo });
     await assert.rejects(opening, { code: 'dial-aborted' });
     await until('its end', () => lab.gray.peers[0]!.stats!.streams === 0);
     await lab.close();
