@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { createServer } from 'node:net';
-import { delimiter, join } from 'node:path';
+import { delimiter, isAbsolute, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
@@ -153,10 +153,11 @@ export interface Script {
   stop(): Promise<void>;
 }
 
-/** Starts one of the bench's own scripts as a process of its own. */
+/** Starts one of the bench's own scripts, or a built one at an absolute path, as a process of its own. */
 export function startScript(path: string, env: Readonly<Record<string, string>> = {}): Script {
-  const file = fileURLToPath(new URL(path, import.meta.url));
-  const args = ['--import', import.meta.resolve('tsx'), file];
+  const isBuilt = isAbsolute(path);
+  const file = isBuilt ? path : fileURLToPath(new URL(path, import.meta.url));
+  const args = isBuilt ? [file] : ['--import', import.meta.resolve('tsx'), file];
   const running = start(path, process.execPath, args, env);
   let id = 0;
   const next = async <T>(timeoutMs: number): Promise<T> => {

@@ -1,13 +1,13 @@
 /** The section `link`: Routy's link beside other libraries that carry streams, in turn, in one run. */
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { loadNativePlane } from '../../packages/linux/src/sockets/native-plane.ts';
 import { testCa, testCredentials } from '../../test/support/certificates.ts';
 import { cpuSeconds } from '../measure.ts';
 import { type Script, startScript } from '../processes.ts';
 import { createSamples, type Samples } from '../samples.ts';
 import { messageOf, type Run } from '../sections/run.ts';
+import { buildEnd } from './built-end.ts';
 import type { EndCommand, EndStarted } from './end.ts';
 import { CIPHER } from './libraries/tls.ts';
 import { LIBRARIES, type LibraryName } from './library.ts';
@@ -23,12 +23,8 @@ const SLACK_MS = 10_000;
 const PER_MILLION = 1e6;
 const PER_GB = 1e9;
 
-const ENV = {
-  // Without the paths to the sources: Routy is measured as it is built.
-  TSX_TSCONFIG_PATH: fileURLToPath(new URL('./tsconfig.built.json', import.meta.url)),
-  // The one way to tell grpc-js.
-  GRPC_SSL_CIPHER_SUITES: CIPHER,
-} as const;
+/** The one way to tell grpc-js. */
+const ENV = { GRPC_SSL_CIPHER_SUITES: CIPHER } as const;
 
 /** A server and a client of one library, connected. */
 interface Ends {
@@ -93,7 +89,7 @@ export const LINK_MEASUREMENTS = MEASUREMENTS.length;
 export async function measureLink(run: Run): Promise<{ samples: Samples; rounds: number }> {
   const { options, progress } = run;
   const names = presentLibraries(run);
-  const credentials = await writeCredentials(run.dir);
+  const ground = { end: buildEnd(), credentials: await writeCredentials(run.dir) };
   const samples = createSamples();
   const beganMs = performance.now();
   let rounds = 0;
@@ -101,7 +97,7 @@ export async function measureLink(run: Run): Promise<{ samples: Samples; rounds:
   while (rounds < options.linkRounds) {
     const roundBeganMs = performance.now();
     if (rounds > 0 && roundBeganMs - beganMs + roundMs > options.roundsBudgetMs) break;
-    await round(run, rounds % 2 === 0 ? names : names.toReversed(), credentials, samples);
+    await round(run, rounds % 2 === 0 ? names : names.toReversed(), ground, samples);
     roundMs = performance.now() - roundBeganMs;
     rounds++;
     progress.done('link round', roundMs);
@@ -129,7 +125,7 @@ function nativeMissing(): string | undefined {
 async function round(
   { options, problem }: Run,
   names: readonly LibraryName[],
-  credentials: Credentials,
+  ground: Ground,
   samples: Samples,
 ): Promise<void> {
   const tell = (name: string, what: string, error: unknown) =>
@@ -137,7 +133,7 @@ async function round(
   const all: Ends[] = [];
   for (const name of names) {
     try {
-      all.push(await start(name, credentials));
+      all.push(await start(name, ground));
     } catch (error) {
       tell(name, 'did not start', error);
     }
@@ -169,8 +165,8 @@ async function measure(
   for (const [figure, value] of Object.entries(figures)) samples.add(name, figure, value);
 }
 
-async function start(library: LibraryName, credentials: Credentials): Promise<Ends> {
-  const [server, client] = [startScript('./link/end.ts', ENV), startScript('./link/end.ts', ENV)];
+async function start(library: LibraryName, { end, credentials }: Ground): Promise<Ends> {
+  const [server, client] = [startScript(end, ENV), startScript(end, ENV)];
   const ask = (script: Script, command: EndCommand) =>
     script.request<EndStarted>(command, SLACK_MS);
   const stop = async () => {
@@ -198,6 +194,13 @@ function cpuOf(pids: readonly number[]): number {
 interface Credentials {
   readonly server: string;
   readonly client: string;
+}
+
+/** What all ends of a run have in common. */
+interface Ground {
+  /** Their program. */
+  readonly end: string;
+  readonly credentials: Credentials;
 }
 
 async function writeCredentials(dir: string): Promise<Credentials> {
