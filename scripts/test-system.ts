@@ -1,8 +1,8 @@
 /**
- * Runs the system tests: `node --import tsx scripts/test-system.ts [--plane PLANE] [PATH-PART]...`.
+ * Runs the system tests: `node --import tsx scripts/test-system.ts [--plane PLANE] [--overwrite] [PATH-PART]...`.
  *
  * With `--plane native` all nodes are on the native data plane, with `--plane red=native,gray=portable` those of
- * one site; without it they choose by themselves.
+ * one site; without it they choose by themselves. With `--overwrite` the native plane overwrites what it has lent.
  *
  * They need root (network namespaces, nftables) and the servers that
  * `scripts/install-system-deps.sh` installs. One file after the other, against the built `dist/`;
@@ -34,14 +34,17 @@ const TOOLS = [
   ...[`${POSTGRES_BIN}/initdb`, `${POSTGRES_BIN}/pgbench`, 'redis-server', 'redis-cli'],
   ...['mariadbd', 'mariadb-install-db', 'mariadb'],
 ];
+/** Preloaded with `--overwrite`. */
+const OVERWRITING = join(root, 'test', 'support', 'linux', 'overwriting-preload.mjs');
 /** Longest a single test file may take, in ms. */
 const FILE_TIMEOUT_MS = 300_000;
 
 const { values: options, positionals } = parseArgs({
-  options: { plane: { type: 'string' } },
+  options: { plane: { type: 'string' }, overwrite: { type: 'boolean', default: false } },
   allowPositionals: true,
 });
 if (options.plane !== undefined) process.env.ROUTY_TEST_DATA_PLANE = planeGiven(options.plane);
+if (options.overwrite) process.env.NODE_OPTIONS = `--import=${OVERWRITING}`;
 const files = selectFiles(positionals);
 checkPrerequisites();
 step('npm', ['run', '--silent', 'build']);
