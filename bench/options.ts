@@ -59,8 +59,9 @@ export const HELP = `npm run bench -- [options]
 Measures Routy, ssh -R, a direct connection, and rathole, frp, chisel and bore where they are on
 PATH or in the cache that bench/peers.sh fills, in turn and in one run, and prints medians and
 ratios to ssh -R. ROUTY_BEFORE=FILE, the built cli/main.js of another build, is measured as the peer
-"before" and compared within each round. The section link has Routy's link library beside
-node:http2, @grpc/grpc-js, yamux and plain node:tls. How long a run will take is said at its beginning.
+"before" and compared within each round. The section link has Routy's link library, over node:tls and
+over its native transport, beside node:http2, @grpc/grpc-js, yamux and plain node:tls. How long a run
+will take is said at its beginning.
 
   --json FILE      also write the results to FILE
   --quick          short measurements: 2 to 3 minutes with everything, less with --only

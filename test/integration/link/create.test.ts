@@ -330,6 +330,20 @@ describe('signals and ends', TIMEOUT, () => {
     await lab.close();
   });
 
+  test('a ping that no lane carries ends with its signal', async () => {
+    const lab = await memoryLab();
+    const peer = await lab.red.dial(lab.at).ready();
+    lab.network.setDown(true);
+    lab.network.cut();
+    await until('it is suspended', () => peer.state === 'suspended');
+    const controller = new AbortController();
+    const pinging = peer.ping(controller);
+    await new Promise(setImmediate);
+    controller.abort();
+    await assert.rejects(pinging, { code: 'dial-aborted', message: /^ping was stopped/ });
+    await lab.close();
+  });
+
   test('an open that is given up is withdrawn at the peer', async () => {
     const lab = await memoryLab();
     const controller = new AbortController();
@@ -342,6 +356,8 @@ describe('signals and ends', TIMEOUT, () => {
     const opening = peer.open({ protocol: 'late' }, controller);
     await until('the open', () => lab.gray.peers[0]!.stats!.streams === 1);
     controller.abort();
+    // It would be accepted now.
+    lab.gray.protocol({ name: 'late', accept: echo });
     await assert.rejects(opening, { code: 'dial-aborted' });
     await until('its end', () => lab.gray.peers[0]!.stats!.streams === 0);
     await lab.close();

@@ -109,3 +109,19 @@ test(
     await lab.close();
   },
 );
+
+test('a link that is closed has stopped every interval that it began', TIMEOUT, async (t) => {
+  const begun = t.mock.method(globalThis, 'setInterval');
+  const stopped = t.mock.method(globalThis, 'clearInterval');
+  const lab = await memoryLab();
+  const peer = await lab.red.dial(lab.at).ready();
+  (await peer.open({ protocol: 'echo' })).reset();
+  await lab.close();
+  const timers = begun.mock.calls.map(({ result }) => result);
+  const ended = new Set(stopped.mock.calls.map(({ arguments: [timer] }) => timer));
+  assert.ok(timers.length >= 2);
+  assert.deepEqual(
+    timers.filter((timer) => !ended.has(timer)),
+    [],
+  );
+});

@@ -81,6 +81,23 @@ test('a subscription comes at the pace of heartbeats and ends with its signal', 
   for await (const _ of subscribe(statistics, controller.signal)) assert.fail('already aborted');
 });
 
+test('a subscription is neither faster nor slower than heartbeats', async () => {
+  const statistics = new Statistics({ heartbeatIntervalMs: 20 });
+  const controller = new AbortController();
+  const beginMs = performance.now();
+  let beats = 0;
+  const beating = (async () => {
+    for await (const _ of subscribe(statistics, controller.signal)) beats++;
+  })();
+  // Timers end in their order, however late they are.
+  await new Promise((resolve) => setTimeout(resolve, 5 * statistics.heartbeatIntervalMs));
+  assert.ok(beats >= 1, 'it has come by now');
+  const most = (performance.now() - beginMs) / statistics.heartbeatIntervalMs;
+  assert.ok(beats <= most, `${beats} in the time of ${most}`);
+  controller.abort();
+  await beating;
+});
+
 test('a subscription ends when nothing more will be counted, and leaves no listener', async () => {
   const over = new AbortController();
   const statistics = new Statistics({ heartbeatIntervalMs: 5, over: over.signal });

@@ -253,6 +253,28 @@ test('a receiver moves to another stream as long as nothing of it was taken', as
   assert.equal(stream.receiver.untouched, false);
 });
 
+test('what was sent without credit for more is done with the end behind it, too', async () => {
+  const { messages, session } = joined();
+  session.open = false;
+  const first = messages.send('first');
+  const second = messages.send('second'.repeat(1_000));
+  messages.end();
+  assert.deepEqual(session.told, []);
+  messages.receiver.writable();
+  messages.receiver.writable();
+  await Promise.all([first, second]);
+  messages.receiver.writable();
+  assert.deepEqual(session.told, ['end']);
+  const bytes = new AsyncByteStream();
+  const other = new FakeByteStream(bytes.receiver);
+  bytes.receiver.writable();
+  other.open = false;
+  const last = bytes.write(Buffer.from('last'));
+  bytes.end();
+  await last;
+  assert.deepEqual(other.told, ['end']);
+});
+
 /** Brings bytes as a session does whose lane has only lent them. */
 function lend({ messages }: ReturnType<typeof joined>, bytes: Uint8Array): number {
   const lent = new Uint8Array(bytes);

@@ -47,13 +47,13 @@ test('a HELLO is read member by member; unknown members are ignored', () => {
 });
 
 const BAD_HELLO: [string, unknown, string][] = [
-  ['versions', 'x', 'HELLO versions is not a list of numbers'],
+  ['versions', 'x', 'HELLO versions is not a list of at most 32 numbers'],
   ['versions', [0], 'HELLO versions is not an integer from 1 to 65535'],
   ['versions', [1.5], 'HELLO versions is not an integer from 1 to 65535'],
   ['versions', [65_536], 'HELLO versions is not an integer from 1 to 65535'],
-  ['versions', Array(33).fill(1), 'HELLO versions is not a list of numbers'],
-  ['capabilities', {}, 'HELLO capabilities is not a list of texts'],
-  ['capabilities', Array(65).fill('a'), 'HELLO capabilities is not a list of texts'],
+  ['versions', Array(33).fill(1), 'HELLO versions is not a list of at most 32 numbers'],
+  ['capabilities', {}, 'HELLO capabilities is not a list of at most 64 texts'],
+  ['capabilities', Array(65).fill('a'), 'HELLO capabilities is not a list of at most 64 texts'],
   ['capabilities', [1], 'HELLO capabilities is not a text of at most 64 characters'],
   ['capabilities', ['x'.repeat(65)], 'HELLO capabilities is not a text of at most 64 characters'],
   ['fabric', 'Acme', 'HELLO fabric is not a name'],
@@ -174,8 +174,8 @@ test('an OPEN says what is opened and, if it likes, from where to where', () => 
 
 const BAD_OPEN: [string, unknown, string][] = [
   ['protocol', 'TCP', 'OPEN protocol is not a name'],
-  ['versions', null, 'OPEN versions is not a list of numbers'],
-  ['capabilities', null, 'OPEN capabilities is not a list of texts'],
+  ['versions', null, 'OPEN versions is not a list of at most 32 numbers'],
+  ['capabilities', null, 'OPEN capabilities is not a list of at most 64 texts'],
   ['service', 's'.repeat(256), 'OPEN service is not a text of at most 255 characters'],
   ['source', 'x', 'OPEN source is not an object'],
   ['source', { address: 1, port: 1 }, 'OPEN source address is not a text of at most 64 characters'],

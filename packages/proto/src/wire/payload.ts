@@ -250,13 +250,15 @@ function integer(value: unknown, what: string, min: number, max: number): number
 }
 
 function numberList(value: unknown, what: string): number[] {
-  if (!Array.isArray(value) || value.length > 32) throw bad(what, 'is not a list of numbers');
+  if (!Array.isArray(value) || value.length > 32)
+    throw bad(what, 'is not a list of at most 32 numbers');
   for (const item of value) integer(item, what, 1, 65535);
   return value as number[];
 }
 
 function textList(value: unknown, what: string): string[] {
-  if (!Array.isArray(value) || value.length > 64) throw bad(what, 'is not a list of texts');
+  if (!Array.isArray(value) || value.length > 64)
+    throw bad(what, 'is not a list of at most 64 texts');
   for (const item of value) text(item, what, 64);
   return value as string[];
 }

@@ -126,7 +126,10 @@ export class AsyncByteStream {
   /** Half-closes behind what was written. */
   end(): void {
     this.#isEnding = true;
-    if (this.#writes.every(({ chunk }) => chunk === undefined)) this.#channel.end();
+    if (this.#writes.some(({ chunk }) => chunk !== undefined)) return;
+    this.#channel.end();
+    // All was taken: none of them waits for a next one.
+    for (const write of this.#writes.splice(0)) write.resolve();
   }
 
   /**
