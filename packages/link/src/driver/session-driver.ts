@@ -19,13 +19,11 @@ import type {
 } from './driver-types.ts';
 import type { LaneLink, LaneReceiver } from './lanes/lane-link.ts';
 import { proveOn } from './lanes/lane-proof.ts';
+import { LaneTurns } from './lanes/lane-turns.ts';
 import { Pings } from './pings.ts';
 import { type DriverOptions, sessionOptions, wallOffsetMs } from './session-options.ts';
 import { SessionTimer } from './session-timer.ts';
 import { StreamEndpoints } from './stream-endpoints.ts';
-
-/** Bytes asked of the session at a time. */
-const TRANSMIT_BYTES = 128 * 1024;
 
 /** Received bytes after which they are passed on without waiting for the rest of the round. */
 const DISPATCH_BYTES = 256 * 1024;
@@ -66,14 +64,13 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
   /** In the order they came, until the session has given them up. */
   readonly #links: LaneLink[] = [];
   readonly #backlog: Backlog;
+  readonly #turns = new LaneTurns();
   #lastLaneId = 0;
   #roundDue = false;
   #inRound = false;
   #undispatched = 0;
   #promptAtMs = 0;
   #refusedTold = 0;
-  /** Says which lane begins. */
-  #turn = 0;
   /** What the transport said of the lane that went last. */
   #laneError: RoutyError | undefined;
   #ended = false;
@@ -276,7 +273,7 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
       this.#backlog.postponed = this.#yields();
       if (!this.#backlog.postponed) this.#backlog.hold(!this.#dispatchAll());
       this.#tellRefused();
-      this.#transmit();
+      this.#turns.transmit(this.#links, this.#session);
       if (!this.#ended) this.#timer.set(this.#session.pollTimeout());
     } finally {
       // A defect ends the process, and the last round tells the peer.
@@ -319,26 +316,6 @@ class SessionDriver implements SessionDriverApi, LaneReceiver {
     if (event === undefined) return this.#streams.flush() ? 'flushed' : 'nothing';
     if (!this.#streams.dispatch(event)) this.#dispatch(event);
     return event.kind;
-  }
-
-  /**
-   * The lanes take turns until none of them takes any more, or the session has nothing left. Each
-   * round another one begins: what there is of a stream's credit must not go to the same lane always.
-   */
-  #transmit(): void {
-    const links = this.#links;
-    for (let wrote = true; wrote; ) {
-      wrote = false;
-      this.#turn++;
-      for (let i = 0; i < links.length; i++) {
-        const link = links[(this.#turn + i) % links.length]!;
-        if (link.full || link.gone) continue;
-        const buffers = this.#session.pollTransmit(link.laneId, TRANSMIT_BYTES);
-        if (buffers === undefined) continue;
-        link.full = !link.lane.write(buffers);
-        wrote = true;
-      }
-    }
   }
 
   #dispatch(event: SessionEvent): void {

@@ -152,6 +152,23 @@ test('bytes that come over several lanes get a window of twice as many round tri
   assert.equal(window.window, wide, 'nothing came ahead since');
 });
 
+test('credit for bytes that come over several lanes is due with an eighth of the window', () => {
+  const { window } = makeWindow(MIB);
+  const eighth = WINDOW_BYTES_MIN / 8;
+  const deliver = (nowMs: number, bytes: number): boolean => {
+    window.receive(bytes);
+    return window.deliver(nowMs, bytes, 10);
+  };
+  window.ahead();
+  assert.equal(deliver(1, eighth - 1), false);
+  assert.equal(deliver(2, 1), true);
+  window.grant();
+  assert.equal(deliver(11, eighth - 1), false, 'the first round trip is over');
+  assert.equal(deliver(12, 1), true, 'and nothing came ahead in the second one yet');
+  window.grant();
+  assert.equal(deliver(22, eighth), false, 'nothing has in all of it: one lane carries the stream');
+});
+
 /** The sender uses all of its credit on a path of 100 KiB/ms, and answers new credit after so long. */
 function answerAfter(window: ReceiveWindow, answerMs: number, fromMs: number): void {
   for (let nowMs = fromMs; nowMs < fromMs + 1000; nowMs += answerMs) {

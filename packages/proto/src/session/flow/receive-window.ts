@@ -24,6 +24,15 @@ const ROUND_TRIPS = 2;
 /** The same for bytes that come over several lanes, where the fast ones wait for the slowest. */
 const ROUND_TRIPS_SPREAD = 4;
 
+/** New credit is sent when so much of the window has been used: a few frames for each window. */
+const CREDIT_SHARE = 1 / 2;
+
+/**
+ * The same for bytes that come over several lanes. Each has its part of what is granted, and takes it at
+ * once: while half of the window waits to be granted again, lanes whose part was the smaller run empty.
+ */
+const CREDIT_SHARE_SPREAD = 1 / 8;
+
 /** Added to the round trips when the rate is turned into a window: what the two ends take. */
 const SLACK_MS = 0.5;
 
@@ -58,8 +67,9 @@ export class ReceiveWindow {
   #measuredFrom = 0;
   #measuredAtMs: number;
 
-  /** Bytes came ahead of others since the measurement began. */
+  /** Bytes came ahead of others since the measurement began, and before it did. */
   #spread = false;
+  #wasSpread = false;
   /** What the last measured rate needs; undefined until one was measured. */
   #target: number | undefined;
   /** When credit was given to a sender that had none left; undefined once it has answered. */
@@ -146,7 +156,8 @@ export class ReceiveWindow {
     );
     this.#measure(nowMs, rttMs ?? 0);
     const used = this.#window - (this.#limit - this.#delivered);
-    if (used * 2 < this.#window) return false;
+    const share = this.#spread || this.#wasSpread ? CREDIT_SHARE_SPREAD : CREDIT_SHARE;
+    if (used < this.#window * share) return false;
     this.#resize();
     if (this.#received === this.#limit) this.#creditedAtMs ??= nowMs;
     return true;
@@ -183,6 +194,7 @@ export class ReceiveWindow {
       );
     }
     this.#answerMs *= ANSWER_DECAY;
+    this.#wasSpread = this.#spread;
     this.#spread = false;
     this.#measuredFrom = this.#delivered;
     this.#measuredAtMs = nowMs;
