@@ -1,6 +1,7 @@
 /**
- * Reporter of `node --test`: a line for each file as it ends, and what failed, whole, at the end, so
- * that the last lines of a long log say what is wrong. What the tests print passes through.
+ * Reporter of `node --test`: a line for each file as it ends, and what failed, whole, as it happens and
+ * again at the end, so that the last lines of a long log say what is wrong, and those of a run that was
+ * stopped, too. What the tests print passes through.
  *
  * Shapes of the events: https://nodejs.org/docs/latest-v20.x/api/test.html#class-testsstream
  */
@@ -28,7 +29,9 @@ export default async function* report(source) {
         } else if (isFailureOfItsOwn(data)) {
           result.failed += 1;
           const names = path.slice(0, data.nesting).concat(data.name);
-          failures.push(failureText(file, names.join(' > '), data.details));
+          const failure = failureText(file, names.join(' > '), data.details);
+          failures.push(failure);
+          yield `failed: ${failure}\n`;
         }
         break;
       }

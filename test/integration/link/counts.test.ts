@@ -5,7 +5,7 @@ import type { Link } from '../../../packages/link/src/link/link.ts';
 import { until } from '../../support/lanes/lane-pair.ts';
 import { memoryLab, TEXT } from '../../support/link-lab.ts';
 
-const TIMEOUT = { timeout: 30_000 };
+const TIMEOUT = { timeout: 120_000 };
 
 const countersOf = (link: Link, kind: string) =>
   link.statistics.snapshot().classes.find((sum) => sum.kind === kind)!.counters;

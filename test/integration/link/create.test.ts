@@ -11,7 +11,7 @@ import { testCa, testCredentials } from '../../support/certificates.ts';
 import { LOOPBACK, until } from '../../support/lanes/lane-pair.ts';
 import { ask, echo, identity, memoryLab, TEXT, textOf } from '../../support/link-lab.ts';
 
-const TIMEOUT = { timeout: 30_000 };
+const TIMEOUT = { timeout: 120_000 };
 
 test('TLS: a peer is dialled by its address, and either end opens streams', TIMEOUT, async () => {
   const ca = await testCa();

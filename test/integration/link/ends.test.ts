@@ -26,7 +26,7 @@ async function tell(stream: LinkStream): Promise<void> {
 }
 
 describe('a stream is over when both have ended it and read what there was', {
-  timeout: 30_000,
+  timeout: 120_000,
 }, () => {
   const serve = async (accept: NonNullable<ProtocolOptions['accept']>) => {
     const lab = await memoryLab();

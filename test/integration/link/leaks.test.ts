@@ -7,7 +7,7 @@ import { createLink } from '../../../packages/link/src/index.ts';
 import { until } from '../../support/lanes/lane-pair.ts';
 import { identity, memoryLab, TEXT } from '../../support/link-lab.ts';
 
-const TIMEOUT = { timeout: 30_000 };
+const TIMEOUT = { timeout: 120_000 };
 
 const listenersOf = (signal: AbortSignal) => getEventListeners(signal, 'abort').length;
 
@@ -61,7 +61,7 @@ test(
   TIMEOUT,
   async () => {
     const main = fileURLToPath(new URL('./exit-process.ts', import.meta.url));
-    const program = spawn(process.execPath, ['--import', 'tsx', main], { timeout: 25_000 });
+    const program = spawn(process.execPath, ['--import', 'tsx', main], { timeout: 100_000 });
     let output = '';
     for (const stream of [program.stdout, program.stderr]) {
       stream.on('data', (chunk) => {

@@ -125,7 +125,9 @@ describe('credentials that no peer could accept', () => {
   });
 });
 
-describe('what a link is given and cannot be meant is refused at once', { timeout: 30_000 }, () => {
+describe('what a link is given and cannot be meant is refused at once', {
+  timeout: 120_000,
+}, () => {
   const NAME = /a protocol's name has 1 to 63 of a-z/;
   const PEER = /'site\/node', as 'red\/red1'$/;
   const take = { accept: echo };
@@ -254,7 +256,7 @@ describe('what a link is given and cannot be meant is refused at once', { timeou
   });
 });
 
-describe('what a stream is given and cannot be meant', { timeout: 30_000 }, () => {
+describe('what a stream is given and cannot be meant', { timeout: 120_000 }, () => {
   const streamOf = (lab: MemoryLab) => lab.red.dial(lab.at).open({ protocol: 'echo' });
 
   test('a second use of it, no codec for its version, a message behind the end', async () => {
@@ -298,7 +300,7 @@ describe('what a stream is given and cannot be meant', { timeout: 30_000 }, () =
   });
 });
 
-describe('whoever waits in vain is told for what', { timeout: 30_000 }, () => {
+describe('whoever waits in vain is told for what', { timeout: 120_000 }, () => {
   const enough = (call: (signal: AbortSignal) => Promise<unknown>, told: object) => {
     const stop = new AbortController();
     const waiting = assert.rejects(call(stop.signal), { code: 'dial-aborted', ...told });
@@ -341,7 +343,9 @@ describe('whoever waits in vain is told for what', { timeout: 30_000 }, () => {
   });
 });
 
-describe('an accept function that fails within a loop over its stream', { timeout: 30_000 }, () => {
+describe('an accept function that fails within a loop over its stream', {
+  timeout: 120_000,
+}, () => {
   const FAILURES = [
     ['internal', new Error('the disk is full')],
     ['not-allowed', new StreamResetError('not-allowed', 'no writes here')],

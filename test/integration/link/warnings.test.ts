@@ -17,7 +17,7 @@ async function warningsOf(code: string, run: (lab: MemoryLab) => Promise<void>):
 }
 
 describe('a failure that nobody listens for is a warning of the process', {
-  timeout: 30_000,
+  timeout: 120_000,
 }, () => {
   test('of an accept function; a refusal is none', async () => {
     const warnings = await warningsOf('ROUTY_ACCEPT_FAILED', async (lab) => {

@@ -6,10 +6,14 @@
 import { closeSync, openSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { NativeListener } from '../../../packages/linux/src/sockets/native-listener.ts';
+import type { NativeSocket } from '../../../packages/linux/src/sockets/native-socket.ts';
 import { testPlane } from '../../support/linux/native-plane.ts';
 
 const say = (line: string) => process.stdout.write(`${line}\n`);
 const held: number[] = [];
+/** Kept while there are no free descriptors: one that were closed would let the next one in. */
+const kept: NativeSocket[] = [];
+let isFull = false;
 let accepted = 0;
 
 const listener = new NativeListener(testPlane(), {
@@ -17,7 +21,8 @@ const listener = new NativeListener(testPlane(), {
   delayMs: () => 50,
   onConnection: (socket) => {
     accepted++;
-    socket.reset();
+    if (isFull) kept.push(socket);
+    else socket.reset();
     say(`accepted ${accepted}`);
   },
   onError: (error) => say(`error ${error.code}`),
@@ -27,8 +32,9 @@ const { place } = listener;
 say(String(place !== undefined && 'port' in place && place.port));
 
 for await (const command of createInterface(process.stdin)) {
-  if (command === 'fill') fill();
-  else for (const fd of held.splice(0)) closeSync(fd);
+  isFull = command === 'fill';
+  if (isFull) fill();
+  else free();
   say(`done ${command}`);
 }
 listener.close();
@@ -39,4 +45,9 @@ function fill(): void {
   } catch {
     // EMFILE: full.
   }
+}
+
+function free(): void {
+  for (const fd of held.splice(0)) closeSync(fd);
+  for (const socket of kept.splice(0)) socket.reset();
 }

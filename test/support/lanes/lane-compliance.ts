@@ -10,7 +10,7 @@ const MIB = 1024 * 1024;
 /** What every transport must pass to carry a session. `makePair` gives a fresh pair each time. */
 export function laneCompliance(name: string, makePair: () => Promise<LanePair>): void {
   const pairTest = (title: string, run: (pair: LanePair) => Promise<void>): void => {
-    it(title, { timeout: 30_000 }, async () => {
+    it(title, { timeout: 120_000 }, async () => {
       const pair = await makePair();
       try {
         await run(pair);

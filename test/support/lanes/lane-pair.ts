@@ -52,7 +52,7 @@ export class LaneRecorder implements LaneHandlers {
 export async function until(
   what: string,
   condition: () => boolean,
-  withinMs = 10_000,
+  withinMs = 30_000,
 ): Promise<void> {
   const deadline = Date.now() + withinMs;
   while (!condition()) {

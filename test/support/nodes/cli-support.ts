@@ -22,7 +22,7 @@ export interface Finished {
 /** Runs one command to its end. */
 export function cli(...args: readonly string[]): Promise<Finished> {
   return new Promise((resolve, reject) => {
-    execFile(process.execPath, [CLI, ...args], { timeout: 30_000 }, (error, stdout, stderr) => {
+    execFile(process.execPath, [CLI, ...args], { timeout: 90_000 }, (error, stdout, stderr) => {
       const code = error === null ? 0 : error.code;
       if (typeof code === 'number') resolve({ code, stdout, stderr });
       else reject(new Error(`routy ${args.join(' ')} was killed\n${stdout}${stderr}`));
@@ -35,7 +35,7 @@ export function shell(line: string): Promise<Finished> {
   return new Promise((resolve) => {
     const env = { ...process.env, ROUTY: CLI };
     const args = ['-o', 'pipefail', '-c', line];
-    execFile('bash', args, { timeout: 30_000, env }, (error, stdout, stderr) => {
+    execFile('bash', args, { timeout: 90_000, env }, (error, stdout, stderr) => {
       resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr });
     });
   });

@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { Address } from '../../../packages/proto/src/base/address.ts';
 
-/** Polls until the condition holds; fails with `what` after 5 s. */
+/** Polls until the condition holds; fails with `what` after 30 s. */
 export async function until(what: string, condition: () => boolean): Promise<void> {
-  const endMs = performance.now() + 15_000;
+  const endMs = performance.now() + 30_000;
   while (!condition()) {
     if (performance.now() > endMs) throw new Error(`waited in vain until ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 2));

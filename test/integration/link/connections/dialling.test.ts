@@ -8,7 +8,7 @@ import type { RoutyError } from '../../../../packages/proto/src/base/index.ts';
 import { listeningPort, until } from '../../../support/lanes/lane-pair.ts';
 import { ask, echo, identity } from '../../../support/link-lab.ts';
 
-const TIMEOUT = { timeout: 30_000 };
+const TIMEOUT = { timeout: 120_000 };
 const INSECURE = { insecure: true } as const;
 
 type Site = 'red' | 'gray' | 'blue';

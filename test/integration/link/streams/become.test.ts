@@ -10,7 +10,7 @@ import { ask, echo, type MemoryLab, memoryLab, textOf } from '../../../support/l
 
 const INVALID = { code: 'argument-invalid' };
 
-describe('a stream goes on in another protocol', { timeout: 30_000 }, () => {
+describe('a stream goes on in another protocol', { timeout: 120_000 }, () => {
   test('when both have ended the first, and as bytes just as well', async () => {
     const lab = await memoryLab();
     lab.gray.protocol({

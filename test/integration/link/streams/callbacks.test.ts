@@ -6,7 +6,7 @@ import type { ByteReceiver, ByteStream } from '../../../../packages/link/src/str
 import { until } from '../../../support/lanes/lane-pair.ts';
 import { type MemoryLab, memoryLab, TEXT, textOf } from '../../../support/link-lab.ts';
 
-const TIMEOUT = { timeout: 30_000 };
+const TIMEOUT = { timeout: 120_000 };
 
 const times = { heartbeatIntervalMs: 100, heartbeatMisses: 5, resumeTimeMs: 1_000 };
 

@@ -4,7 +4,7 @@ import type { LinkBehaviour, LinkStream, Peer } from '../../../../packages/link/
 import { until } from '../../../support/lanes/lane-pair.ts';
 import { memoryLab, TEXT, textOf } from '../../../support/link-lab.ts';
 
-const TIMEOUT = { timeout: 30_000 };
+const TIMEOUT = { timeout: 120_000 };
 
 /** A replication queue: what was not acknowledged is sent again at the next establishment. */
 class Queue implements LinkBehaviour<string, string> {

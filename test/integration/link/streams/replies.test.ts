@@ -29,7 +29,7 @@ function replyOf(session: LinkSession, protocol: string, service: string): Messa
   return reply;
 }
 
-describe('a stream that a peer is asked to open', { timeout: 30_000 }, () => {
+describe('a stream that a peer is asked to open', { timeout: 120_000 }, () => {
   test('comes from the one that can only dial out, with what was agreed, for what was asked', async () => {
     const lab = await memoryLab();
     const served: string[] = [];
