@@ -102,7 +102,11 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     pure: false,
     why: 'a conversation goes on over any channel of messages, and waits as a dial does',
   },
-  'link/stats': { may: [], pure: false, why: 'whoever counts is told apart by names alone' },
+  'link/stats': {
+    may: ['link/transport'],
+    pure: false,
+    why: 'whoever counts is told apart by names alone; a subscription waits as a dial does',
+  },
   'link/prometheus': {
     may: ['link/stats'],
     pure: false,
@@ -314,20 +318,14 @@ const LAYERS: Readonly<Record<string, Layer>> = {
  * layer does import of the rows above is in the table.
  */
 const ROWS: readonly (readonly string[])[] = [
-  ['proto/base', 'link/stats', 'linux/native'],
-  [
-    'link/prometheus',
-    'proto/wire',
-    'link/transport',
-    'linux/crypto',
-    'linux/system',
-    'routy/config',
-  ],
-  ['link/arguments'],
+  ['proto/base', 'linux/native'],
+  ['proto/wire', 'link/transport', 'linux/crypto', 'linux/system', 'routy/config'],
+  ['link/arguments', 'link/stats'],
   [
     'proto/session',
     'link/behaviours',
     'link/locators',
+    'link/prometheus',
     'linux/tls',
     'linux/loop',
     'linux/memory',

@@ -50,6 +50,7 @@ red.drain().catch(ignore);
 const snapshots = subscribe(red.statistics, signal);
 snapshots.next().catch(ignore);
 subscribe(gray.statistics).next().catch(ignore);
+// All of it is under way by then, or still on its way there: the program has to end in either case.
 await new Promise((resolve) => setTimeout(resolve, 100));
 owner.abort();
 await Promise.all([red.close(), gray.close()]);

@@ -9,6 +9,7 @@ import {
 } from '@routy/proto/session';
 import { type Agreement, openFault, type StreamCode } from '@routy/proto/wire';
 import type { ByteReceiver } from '../streams/byte-stream.ts';
+import { ANSWER_LOOK_MS, answerTimeMs, noAnswerText } from './answer-time.ts';
 import type { IncomingStream, OpenHandlers, OpenRequest } from './driver-types.ts';
 import { type Opening, SessionStream, type SessionStreamHost } from './session-stream.ts';
 
@@ -20,9 +21,6 @@ const PROMPT_BYTES_MAX = 8 * 1024;
  * client says is then not sent before the peer has answered: said to one, it can be said to no other.
  */
 const QUIET_MS = 1000;
-
-/** How often opens that nobody has answered are looked at, in ms. */
-const ANSWER_LOOK_MS = 250;
 
 /** What the streams ask of the driver. */
 export interface StreamSetHost {
@@ -118,13 +116,13 @@ export class StreamEndpoints implements SessionStreamHost {
   /** A peer that answers PINGs and no OPEN would keep its clients waiting for ever. */
   #lookForAnswers(): void {
     const nowMs = performance.now();
-    const sinceMs = Math.min(nowMs - this.#lookedAtMs, 2 * ANSWER_LOOK_MS);
+    const sinceMs = nowMs - this.#lookedAtMs;
     this.#lookedAtMs = nowMs;
-    if (!this.#session.suspended) this.#answerClockMs += sinceMs;
+    this.#answerClockMs += answerTimeMs(sinceMs, this.#session.suspended);
     for (const [stream, { giveUpAtMs, handlers }] of this.#openings) {
       if (giveUpAtMs > this.#answerClockMs) continue;
       const receiver = this.#streams.get(stream)?.receiver;
-      const reason = `the other node gave no answer in ${handlers.answerMs} ms`;
+      const reason = noAnswerText(handlers.answerMs);
       this.reset(stream, 'cancelled', reason);
       receiver?.reset('target-timeout', reason);
     }

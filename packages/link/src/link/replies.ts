@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { errorText, RoutyError } from '@routy/proto/base';
 import { negotiate, notSpoken } from '@routy/proto/session';
 import { type OpenPayload, openFault } from '@routy/proto/wire';
+import { afterAnswerMs } from '../driver/answer-time.ts';
 import type { IncomingStream } from '../driver/driver-types.ts';
 import type { Protocols } from '../protocols/protocols.ts';
 import type { Statistics } from '../stats/statistics.ts';
@@ -12,7 +13,6 @@ import { type Protocol, runHandler, spoken } from './incoming.ts';
 import type { Peer } from './peer/peer.ts';
 import type { LinkSession } from './session/link-session.ts';
 import type { GoOn, LinkStream } from './session/link-stream.ts';
-import { afterAnswerMs } from './session/answer-time.ts';
 import { ANSWER_MS, acceptStream, openStream, refusal } from './session/opening.ts';
 import {
   CALL,

@@ -1,5 +1,5 @@
-import { setMaxListeners } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
+import { following } from '../transport/deadline.ts';
 import type { Statistics, StatisticsSnapshot } from './statistics.ts';
 
 /**
@@ -10,7 +10,7 @@ export async function* subscribe(
   statistics: Statistics,
   signal?: AbortSignal,
 ): AsyncGenerator<StatisticsSnapshot, void, void> {
-  const { controller, leave } = firstOf(signal, statistics.over);
+  const { controller, leave } = following(signal, statistics.over);
   const over = controller.signal;
   try {
     while (!over.aborted) {
@@ -20,20 +20,4 @@ export async function* subscribe(
   } finally {
     leave();
   }
-}
-
-/** `AbortSignal.any` would leave something behind at a signal that lives long. */
-function firstOf(...signals: readonly (AbortSignal | undefined)[]) {
-  const controller = new AbortController();
-  const stop = () => controller.abort();
-  for (const each of signals) {
-    if (each?.aborted) stop();
-    // Each subscriber is one: they are no leak.
-    if (each !== undefined) setMaxListeners(0, each);
-    each?.addEventListener('abort', stop);
-  }
-  const leave = () => {
-    for (const each of signals) each?.removeEventListener('abort', stop);
-  };
-  return { controller, leave };
 }
